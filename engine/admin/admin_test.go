@@ -1,4 +1,5 @@
 // The admin face as its users meet it: over HTTP, on real sockets.
+
 package admin
 
 import (

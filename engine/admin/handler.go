@@ -1,4 +1,5 @@
 // What is served where, and who may ask.
+
 package admin
 
 import (

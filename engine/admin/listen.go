@@ -1,4 +1,5 @@
 // Admin addresses: TCP and unix sockets, and which of them only this machine reaches.
+
 package admin
 
 import (
