@@ -1,0 +1,49 @@
+// What a backend is sent.
+
+package mc
+
+// AppendWire appends what a backend is sent for r: the line with CRLF, then the value; q becomes a space and
+// noreply becomes noreplY, so that the backend always answers.
+func AppendWire(dst []byte, r *Request) []byte {
+	at := len(dst)
+	dst = append(dst, r.Line...)
+	if r.Quiet {
+		line := dst[at:]
+		for i := r.FlagStart(); i < int(r.ntok); i++ {
+			if s := r.tok[i]; line[s.from] == 'q' {
+				for j := s.from; j < s.to; j++ {
+					line[j] = ' '
+				}
+			}
+		}
+	}
+	if r.NoReply {
+		dst[at+int(r.tok[r.ntok-1].to)-1] = 'Y'
+	} else if r.Cmd == CmdDelete && r.ntok == 2 && string(r.Key) == noreply {
+		// Newer servers look only at the last word and would say nothing. The 0 is the delay of old times, which
+		// all of them still take.
+		dst = append(dst, " 0"...)
+	}
+	dst = append(dst, "\r\n"...)
+	return append(dst, r.Value...)
+}
+
+// WireLen is at least the number of bytes that AppendWire appends.
+func (r *Request) WireLen() int { return len(r.Line) + len(r.Value) + 4 }
+
+// CheckWire says whether r may travel over a connection that others share: BadNone, or why not. A request that the
+// parser made may still be refused for its key (a route could have trimmed it to fit); one that a script built or
+// edited is refused for anything that a backend would read differently than we do.
+func CheckWire(r *Request) Bad {
+	switch {
+	case r.Bad != BadNone:
+		return r.Bad
+	case len(r.Key) > MaxKey:
+		return BadKey
+	case r.nkeys > 1:
+		return BadFormat
+	case r.Cmd.HasValue() != (r.Value != nil):
+		return BadFormat
+	}
+	return BadNone
+}

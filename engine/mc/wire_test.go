@@ -1,0 +1,222 @@
+// What backends are sent, and that every memcached answers it exactly once.
+
+package mc
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAppendWire(t *testing.T) {
+	f := func(in, want string) {
+		t.Helper()
+		r := parse(t, in)
+		got := AppendWire([]byte("x"), r)
+		if string(got) != "x"+want {
+			t.Errorf("%q:\n got %q\nwant %q", in, got[1:], want)
+		}
+		if len(got)-1 > r.WireLen() {
+			t.Errorf("%q: WireLen %d is less than %d", in, r.WireLen(), len(got)-1)
+		}
+	}
+	f("get a\r\n", "get a\r\n")
+	f("get  a  \n", "get  a  \r\n")
+	f("set a 0 0 2\nhi\r\n", "set a 0 0 2\r\nhi\r\n")
+	f("set /b/a 0 0 2 noreply\r\nhi\r\n", "set /b/a 0 0 2 noreplY\r\nhi\r\n")
+	f("set a 0 0 2 noreply  \r\nhi\r\n", "set a 0 0 2 noreplY  \r\nhi\r\n")
+	f("ms /b/a 2 q\r\nhi\r\n", "ms /b/a 2  \r\nhi\r\n")
+	f("ms q 2 q k\r\nhi\r\n", "ms q 2   k\r\nhi\r\n")
+	f("mg a q v q1 k\r\n", "mg a   v    k\r\n")
+	f("mg a s v\r\n", "mg a s v\r\n")
+	f("touch k noreply\r\n", "touch k noreplY\r\n")
+	f("delete a noreply\r\n", "delete a noreplY\r\n")
+	f("delete noreply\r\n", "delete noreply 0\r\n")
+	f("delete noreply noreply\r\n", "delete noreply noreplY\r\n")
+	f("get noreply\r\n", "get noreply\r\n")
+}
+
+func TestCheckWire(t *testing.T) {
+	f := func(in string, want Bad) {
+		t.Helper()
+		if got := CheckWire(parse(t, in)); got != want {
+			t.Errorf("%.60q: %d, want %d", in, got, want)
+		}
+	}
+	long := strings.Repeat("k", 250)
+	f("get "+long+"\r\n", BadNone)
+	f("get "+long+"k\r\n", BadKey)
+	f("mg "+long+"k\r\n", BadKey)
+	f("set "+long+"k 0 0 2\r\nhi\r\n", BadKey)
+	f("get a b\r\n", BadFormat)
+	f("version\r\n", BadNone)
+	r := parse(t, "set a 0 0 2\r\nhi\r\n")
+	r.Value = nil
+	if CheckWire(r) != BadFormat {
+		t.Error("a set without its value")
+	}
+	r.Bad = BadChunk
+	if CheckWire(r) != BadChunk {
+		t.Error("a malformed request")
+	}
+}
+
+// One request, one answer: lines put together at random, good and bad, go the way of the proxy to a real memcached.
+func TestWireIsAnsweredOnce(t *testing.T) {
+	conn := dialMemcached(t)
+	lines := append(randomLines(4000), tricky()...)
+	var wire []byte
+	var sent []string
+	for _, line := range lines {
+		var p Parser
+		var r Request
+		if _, _, err := p.Next([]byte(line), routed, &r); err != nil || CheckWire(&r) != BadNone || !r.Cmd.HasKey() {
+			continue
+		}
+		wire = AppendWire(wire, &r)
+		wire = append(wire, "mn\r\n"...)
+		sent = append(sent, line)
+	}
+	if len(sent) < 1000 {
+		t.Fatalf("only %d of %d lines may be sent", len(sent), len(lines))
+	}
+	go conn.Write(wire)
+	in := &answers{t: t, from: conn}
+	for _, line := range sent {
+		first := in.next()
+		if first.Code == CodeNop {
+			t.Fatalf("%q has no answer", line)
+		}
+		if got := in.next(); got.Code != CodeNop {
+			t.Fatalf("%q has a second answer, %q", line, got.Raw)
+		}
+	}
+}
+
+// tricky are lines that some memcached answers never or twice if they are sent as they come.
+func tricky() []string {
+	long := strings.Repeat("k", 251)
+	return []string{
+		"set a x 0 2\r\nhi\r\n", "set a 0 x 2\r\nhi\r\n", "set a 0 0 2 x y\r\nhi\r\n", "set " + long + " 0 0 2\r\nhi\r\n",
+		"set a 4294967296 0 2\r\nhi\r\n", "cas a 0 0 2\r\nhi\r\n", "cas a 0 0 2 noreply\r\nhi\r\n", "ms " + long + " 2\r\nhi\r\n",
+		"delete noreply\r\n", "touch noreply noreply\r\n", "incr a noreply\r\n", "get a b\r\n", "get noreply\r\n",
+		"mg a q q\r\n", "mg a qq v\r\n", "ms a 2 q q\r\nhi\r\n", "ms a! 2 b q\r\nhi\r\n", "ms a 2 Mx q\r\nhi\r\n", "md a q\r\n",
+		"ma a q\r\n", "me a q\r\n", "mg " + long + "\r\n", "set a 0 0 2 noreply\r\nhi\r\n", "touch a 0 noreply  \r\n",
+	}
+}
+
+// randomLines draws words from what commands are made of, mostly in places where they belong.
+func randomLines(n int) []string {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	pick := func(words ...string) string { return words[rnd.IntN(len(words))] }
+	word := func() string {
+		return pick("0", "1", "2", "-1", "2147483648", "99999999999", "noreply", "a", "key", "q", "x\x01y", "+1", "\xff", "k\rk")
+	}
+	flag := func() string {
+		return pick("q", "k", "v", "b", "t", "f", "c", "s", "O1", "T30", "TX", "N0", "F1", "F", "C1", "MA", "MX", "J1", "D1", "I", "x", "qq", "u", "E9")
+	}
+	var lines []string
+	for range n {
+		cmd := Cmd(1 + rnd.IntN(int(CmdEndStorage)-1))
+		parts := []string{cmd.String()}
+		if cmd == CmdGat || cmd == CmdGats {
+			parts = append(parts, pick("0", "10", word()))
+		}
+		parts = append(parts, pick("a", "b", "c", word()))
+		value := ""
+		switch {
+		case cmd == CmdMS:
+			parts = append(parts, "2")
+			value = "hi\r\n"
+		case cmd.HasValue():
+			parts = append(parts, pick("0", "1", word()), pick("0", "9", word()), "2")
+			value = "hi\r\n"
+		}
+		for range rnd.IntN(4) {
+			if cmd.IsMeta() {
+				parts = append(parts, flag())
+			} else {
+				parts = append(parts, word())
+			}
+		}
+		lines = append(lines, strings.Join(parts, pick(" ", " ", " ", "  "))+pick("\r\n", "\r\n", "\n", " \r\n")+value)
+	}
+	return lines
+}
+
+// answers cuts a connection's stream with ParseResponse.
+type answers struct {
+	t    *testing.T
+	from io.Reader
+	buf  []byte
+}
+
+func (a *answers) next() Response {
+	a.t.Helper()
+	for {
+		var r Response
+		n, _, err := ParseResponse(a.buf, &r)
+		if err == nil {
+			r.Rebase(bytes.Clone(r.Raw))
+			a.buf = a.buf[n:]
+			return r
+		}
+		if err != ErrMore {
+			a.t.Fatalf("cannot read an answer from %.200q: %v", a.buf, err)
+		}
+		more := make([]byte, 64<<10)
+		n, err = a.from.Read(more)
+		if err != nil {
+			a.t.Fatalf("cannot read an answer: %v, got %.200q", err, a.buf)
+		}
+		a.buf = append(a.buf, more[:n]...)
+	}
+}
+
+// dialMemcached starts a memcached on a socket of its own and connects.
+func dialMemcached(t *testing.T) net.Conn {
+	t.Helper()
+	bin, err := exec.LookPath("memcached")
+	if err != nil {
+		if os.Getenv("TIDEPOOL_PEERS") == "required" {
+			t.Fatalf("memcached is required: %v", err)
+		}
+		t.Skip("SKIPPED: memcached is not installed, nothing was compared with it")
+	}
+	path := filepath.Join(t.TempDir(), "mc.sock")
+	cmd := exec.Command(bin, "-s", path, "-u", "root", "-m", "64", "-vv")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("cannot start memcached: %v", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	// It says so once it listens, and then a line for every command.
+	for lines := bufio.NewScanner(stderr); ; {
+		if !lines.Scan() {
+			t.Fatalf("memcached ended before it listened: %v", lines.Err())
+		}
+		if strings.Contains(lines.Text(), "server listening") {
+			break
+		}
+	}
+	go io.Copy(io.Discard, stderr)
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("cannot reach memcached: %v", err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
