@@ -1,0 +1,15 @@
+-- What luacheck accepts in the Lua that we ship: Lua 5.1, which also runs on 5.4, and no globals but those that a user's file is meant to see.
+std = "lua51"
+max_line_length = 150
+read_globals = { "mcp" }
+
+-- A configuration file defines the two stages for the proxy to call.
+globals = { "mcp_config_pools", "mcp_config_routes" }
+
+-- scripts/simple.lua defines the words of the declarative format; examples use them.
+local words = { "pool", "router", "my_zone", "verbose", "settings" }
+files["scripts/simple.lua"] = { globals = words }
+files["examples"] = { read_globals = words }
+
+-- The LuaLS definitions are generated and run nowhere.
+exclude_files = { "scripts/meta" }

@@ -1,0 +1,102 @@
+# Everything that is done to Tidepool from a shell. `make help` lists the targets.
+
+SHELL      := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS  += --no-print-directory
+.DEFAULT_GOAL := help
+
+GO       ?= go
+CONFIG   ?= examples/simple.lua
+PREFIX   ?= /usr/local
+FUZZTIME ?= 1m
+BENCH    ?=
+PKGS     ?= ./...
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# The race detector is written in C, so a machine without a C compiler tests without it, and is told so.
+RACE := $(shell command -v "$${CC:-gcc}" >/dev/null 2>&1 && echo -race)
+
+# Programs that tests run Tidepool against, and the Debian packages that hold them. None is needed to build or to run.
+PEERS         := memcached nutcracker memccat luacheck lua5.4
+DEBIAN_PEERS  := memcached nutcracker libmemcached-tools lua-check lua5.4
+DEBIAN_TOOLS  := gcc libc6-dev curl
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## build bin/tidepool, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tidepool ./cmd/tidepool
+
+.PHONY: run
+run: build ## build, and run a proxy over three leaves in one process (CONFIG=examples/simple.lua)
+	exec bin/tidepool dev $(CONFIG)
+
+.PHONY: test
+test: peers ## run every test, with the race detector (PKGS=./...)
+	$(GO) test $(RACE) -timeout 15m $(PKGS)
+
+.PHONY: lint
+lint: ## form, vet, staticcheck, luacheck and the house rules
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@if command -v luacheck >/dev/null; then \
+		echo luacheck scripts routes examples; luacheck --quiet scripts routes examples; \
+	elif [ "$${TIDEPOOL_PEERS:-}" = required ]; then \
+		echo 'luacheck is not installed (make ci-deps installs it)' >&2; exit 1; \
+	else \
+		echo 'SKIPPED: luacheck is not installed (make ci-deps installs it)' >&2; \
+	fi
+	$(GO) test -count=1 ./tests/house
+
+.PHONY: check
+check: lint build test ## all that CI checks: lint, build, test
+
+.PHONY: fmt
+fmt: ## put Go files into form
+	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
+	@targets=$$($(GO) test -list '^Fuzz' $(PKGS) | awk '/^Fuzz/ { f[++n] = $$1 } $$1 == "ok" { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }'); \
+	while read -r pkg target; do \
+		echo "== $$pkg $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+	done <<<"$$targets"
+
+.PHONY: bench
+bench: build ## compare proxies over leaves and over memcached, side by side (BENCH=-help for its flags)
+	$(GO) run ./tests/benchpeers -tidepool bin/tidepool $(BENCH)
+
+.PHONY: peers
+peers: ## say which peers of the tests are missing here
+	@for p in $(PEERS); do \
+		PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v $$p >/dev/null || echo "PEER MISSING: $$p: tests that want it are SKIPPED (make ci-deps installs it)"; \
+	done
+	@if [ -z '$(RACE)' ]; then \
+		echo 'NO C COMPILER: tests run without the race detector'; \
+		[ "$${TIDEPOOL_PEERS:-}" != required ]; \
+	fi
+
+.PHONY: ci-deps
+ci-deps: ## install what the tests want on Debian (as root or with sudo)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEBIAN_PEERS) $(DEBIAN_TOOLS) 2>/dev/null | awk '/ installed$$/ { have[$$1] = 1 } \
+		END { n = split("$(DEBIAN_PEERS) $(DEBIAN_TOOLS)", want, " "); for (i = 1; i <= n; i++) if (!(want[i] in have)) printf "%s ", want[i] }'); \
+	[ -n "$$missing" ] || { echo 'every package is installed'; exit 0; }; \
+	for try in 1 2 3 4 5; do \
+		if $$sudo apt-get -o Acquire::Retries=3 update -q && \
+			$$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o Acquire::Retries=3 install -q -y --no-install-recommends $$missing; then exit 0; fi; \
+		echo "cannot install $$missing: try $$try of 5" >&2; sleep $$((try * 5)); \
+	done; exit 1
+
+.PHONY: install
+install: build ## install the binary below PREFIX (/usr/local)
+	install -D -m 755 bin/tidepool $(DESTDIR)$(PREFIX)/bin/tidepool
+
+.PHONY: clean
+clean: ## remove what build made
+	rm -rf bin
