@@ -42,7 +42,9 @@ func TestGofmt(t *testing.T) {
 
 // TestFilesOpenWithALine: whoever opens a file reads first what it is about. A test's name says that already.
 func TestFilesOpenWithALine(t *testing.T) {
-	for _, f := range files(t, func(f file) bool { return (f.isGo() || f.isLua()) && !f.isTest() && !inTestdata(f.path) && !f.generated() }) {
+	for _, f := range files(t, func(f file) bool {
+		return (f.isGo() || f.isLua()) && !f.isTest() && !inTestdata(f.path) && !f.generated()
+	}) {
 		if why := badOpening(f); why != "" {
 			t.Errorf("%s: %s", f.path, why)
 		}
