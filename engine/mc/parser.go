@@ -37,7 +37,8 @@ type Parser struct {
 
 // Next parses the request at the start of buf into r. n is how many bytes of buf are done with, also with an error;
 // the next call's buf begins after them. ErrMore: there is no whole request yet; need, when not 0, is how many bytes
-// buf[n:] must hold in all. A malformed request has r.Bad set and err nil: answer AnswerBad at its place in the
+// buf[n:] must hold in all, and r's line is parsed already (a server that refuses to wait for the value knows whom it
+// refuses). A malformed request has r.Bad set and err nil: answer AnswerBad at its place in the
 // order and go on unless r.Bad.Closes().
 func (p *Parser) Next(buf []byte, rules *Rules, r *Request) (n, need int, err error) {
 	if p.Swallow > 0 {

@@ -289,11 +289,14 @@ func TestSwallow(t *testing.T) {
 func TestNeed(t *testing.T) {
 	var p Parser
 	var r Request
-	in := "set a 0 0 10\r\n"
+	in := "set a 0 0 10 noreply\r\n"
 	for end := len(in); end < len(in)+12; end++ {
 		n, need, err := p.Next([]byte(in + "0123456789\r\n")[:end], core, &r)
 		if n != 0 || need != len(in)+12 || err != ErrMore {
 			t.Fatalf("with %d bytes: %d %d %v", end, n, need, err)
+		}
+		if r.Cmd != CmdSet || string(r.Key) != "a" || !r.NoReply || r.Value != nil {
+			t.Fatalf("with %d bytes: %+v", end, r)
 		}
 	}
 }
