@@ -1,0 +1,76 @@
+// What is counted for every request, and how it is named.
+
+package engine
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/stat"
+)
+
+// result is how a request went, as the label of tidepool_requests_total.
+type result uint8
+
+const (
+	resultOK      result = iota // stored, deleted, touched ... and everything that is neither of the others
+	resultHit                   // a read found a value
+	resultMiss                  // a read found none
+	resultError                 // an error line
+	resultTimeout               // a backend did not answer in time
+	numResults
+)
+
+var resultNames = [numResults]string{"ok", "hit", "miss", "error", "timeout"}
+
+// counters are the proxy's own. All methods may be called concurrently.
+type counters struct {
+	requests *stat.Counters // by command and result
+	hooks    *stat.Counters // by command: routes entered (`stats proxy` cmd_x)
+
+	reloads, reloadFails atomic.Uint64
+	scriptErrors         atomic.Uint64
+	refused              atomic.Uint64 // for the limit on requests under way
+}
+
+func newCounters() *counters {
+	return &counters{
+		requests: stat.NewCounters(int(mc.NumCmds) * int(numResults)),
+		hooks:    stat.NewCounters(int(mc.NumCmds)),
+	}
+}
+
+// request counts an answered request.
+func (c *counters) request(stripe uint32, cmd mc.Cmd, r result) {
+	c.requests.Add(stripe, int(cmd)*int(numResults)+int(r), 1)
+}
+
+// requestsOf reads what request counted.
+func (c *counters) requestsOf(cmd mc.Cmd, r result) uint64 {
+	return c.requests.Value(int(cmd)*int(numResults) + int(r))
+}
+
+// hook counts a route that is entered.
+func (c *counters) hook(stripe uint32, cmd mc.Cmd) { c.hooks.Add(stripe, int(cmd), 1) }
+
+// responseResult says how a request went, by a backend's answer.
+func responseResult(r *mc.Response) result {
+	switch {
+	case !r.OK():
+		return resultError
+	case !r.Hit():
+		return resultMiss
+	case r.Value() != nil:
+		return resultHit
+	}
+	return resultOK
+}
+
+// textResult says how a request went, by the line that a script or the proxy made up.
+func textResult(line string) result {
+	if strings.HasPrefix(line, "SERVER_ERROR") || strings.HasPrefix(line, "CLIENT_ERROR") || strings.HasPrefix(line, "ERROR") {
+		return resultError
+	}
+	return resultOK
+}

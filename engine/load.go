@@ -1,0 +1,333 @@
+// Loading: configuration files into a generation.
+
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/engine/vm/source"
+	"github.com/tidepool-proxy/tidepool/luaapi"
+	"github.com/tidepool-proxy/tidepool/pools"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/scripts"
+)
+
+// The globals that a configuration in memcached's form defines.
+const (
+	poolsStage  = "mcp_config_pools"
+	routesStage = "mcp_config_routes"
+)
+
+// loader makes generations. It owns the configuration state, which lives as long as the process: scripts written for
+// memcached's proxy count on its globals surviving a reload. Its user serialises calls.
+type loader struct {
+	p        *Proxy
+	state    *vm.State
+	api      *luaapi.API
+	settings luaapi.Settings // as the last good load left them
+	staged   luaapi.Settings // as the present load sees and sets them
+	staging  *staging
+	prelude  *lua.FunctionProto            // the declarative words
+	library  map[string]*lua.FunctionProto // the route library
+}
+
+// chunk is a compiled configuration file.
+type chunk struct {
+	info  fileInfo
+	proto *lua.FunctionProto
+}
+
+// fileInfo tells what a generation was loaded from.
+type fileInfo struct {
+	Path   string    `json:"path"`
+	SHA256 string    `json:"sha256"`
+	Read   time.Time `json:"read"`
+}
+
+func newLoader(p *Proxy) (*loader, error) {
+	l := &loader{p: p, settings: luaapi.DefaultSettings()}
+	var err error
+	if l.prelude, err = source.Compile(scripts.Simple, scripts.SimpleName); err != nil {
+		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)
+	}
+	if l.library, err = library(); err != nil {
+		return nil, err
+	}
+	if l.state, err = l.newState(); err != nil {
+		return nil, err
+	}
+	l.state.Lock()
+	defer l.state.Unlock()
+	l.api = luaapi.Open(l.state, luaapi.Options{
+		Stage:    luaapi.StagePools,
+		Config:   l,
+		Logger:   p,
+		StartArg: p.opts.StartArg,
+		Settings: &l.staged,
+	})
+	return l, nil
+}
+
+// newState makes a Lua state whose require finds modules beside the first configuration file and in the route library.
+func (l *loader) newState() (*vm.State, error) {
+	path := "./?.lua"
+	if len(l.p.opts.Files) > 0 {
+		path = filepath.Join(filepath.Dir(l.p.opts.Files[0]), "?.lua") + ";" + path
+	}
+	return vm.New(vm.Options{
+		Unsafe:  l.p.opts.LuaUnsafe,
+		Print:   l.p.Log,
+		Path:    path,
+		Modules: l.library,
+	})
+}
+
+func (l *loader) close() {
+	l.state.Lock()
+	l.state.Close()
+	l.state.Unlock()
+}
+
+// load makes a generation of the files. Nothing of it shows before the caller swaps it in: setters, user counters and pools are
+// staged and given up if the load fails. Plain Lua globals of the configuration state are not rolled back.
+func (l *loader) load(number uint64) (g *generation, err error) {
+	chunks, err := l.read()
+	if err != nil {
+		return nil, err
+	}
+	l.state.Lock()
+	defer l.state.Unlock()
+	l.staged = l.settings
+	l.staging = &staging{registry: l.p.registry, stats: map[int]string{}, names: map[string]int{}}
+	defer func() {
+		if err != nil {
+			l.staging.giveBack()
+			if g != nil {
+				g.closeWorkers()
+			}
+		}
+		l.staging = nil
+	}()
+	words, err := l.run(l.state, chunks)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := l.state.Call(words.pools, lua.LNil)
+	if err != nil {
+		return nil, located(err)
+	}
+	g = &generation{number: number, pools: l.staging.pools}
+	for _, c := range chunks {
+		g.files = append(g.files, c.info)
+	}
+	for range l.p.opts.Workers {
+		w, err := l.worker(chunks, conf)
+		if err != nil {
+			return g, err
+		}
+		g.workers = append(g.workers, w)
+	}
+	l.settings = l.staged
+	g.limits = l.settings
+	l.p.user.name(l.staging.stats, l.settings.StatLimit)
+	stage := l.staging
+	g.onGone = func() {
+		g.closeWorkers()
+		stage.giveBack()
+	}
+	g.refs.Store(1)
+	return g, nil
+}
+
+// read compiles every file.
+func (l *loader) read() ([]chunk, error) {
+	if len(l.p.opts.Files) == 0 {
+		return nil, fmt.Errorf("cannot load a configuration: no file is named")
+	}
+	var chunks []chunk
+	for _, path := range l.p.opts.Files {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read configuration: %w", err)
+		}
+		proto, err := source.Compile(src, path)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(src)
+		chunks = append(chunks, chunk{fileInfo{path, hex.EncodeToString(sum[:]), time.Now()}, proto})
+	}
+	return chunks, nil
+}
+
+// stages are the two functions that a configuration consists of.
+type stages struct{ pools, routes lua.LValue }
+
+// run runs the prelude and the files in st and finds the two stages: those that the files define or, if they define
+// neither, the declarative ones.
+func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
+	st.L.SetGlobal(poolsStage, lua.LNil)
+	st.L.SetGlobal(routesStage, lua.LNil)
+	v, err := st.CallProto(l.prelude)
+	if err != nil {
+		return stages{}, fmt.Errorf("cannot load the declarative words: %w", err)
+	}
+	words := v.(*lua.LTable)
+	for _, c := range chunks {
+		if err := st.RunProto(c.proto); err != nil {
+			return stages{}, located(err)
+		}
+	}
+	s := stages{st.L.GetGlobal(poolsStage), st.L.GetGlobal(routesStage)}
+	name := chunks[len(chunks)-1].info.Path
+	switch {
+	case s.pools == lua.LNil && s.routes == lua.LNil:
+		return stages{words.RawGetString("pools"), words.RawGetString("routes")}, nil
+	case s.pools == lua.LNil:
+		return s, fmt.Errorf("%s: %s is defined, but not %s", name, routesStage, poolsStage)
+	case s.routes == lua.LNil:
+		return s, fmt.Errorf("%s: %s is defined, but not %s", name, poolsStage, routesStage)
+	}
+	if used := words.RawGetString("used"); used != lua.LNil {
+		if where, err := st.Call(used); err == nil && where != lua.LNil {
+			return s, fmt.Errorf("%s: a file that defines %s cannot use the declarative words pool, router and my_zone", where, poolsStage)
+		}
+	}
+	return s, nil
+}
+
+// worker makes one worker: its state, the files run in it, and its routes attached.
+func (l *loader) worker(chunks []chunk, conf lua.LValue) (*worker, error) {
+	st, err := l.newState()
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{p: l.p, state: st, own: map[string]*hooks{}}
+	st.Lock()
+	defer st.Unlock()
+	fail := func(err error) (*worker, error) {
+		st.Close()
+		return nil, located(err)
+	}
+	w.api = luaapi.Open(st, luaapi.Options{
+		Stage:    luaapi.StageRoutes,
+		Worker:   w,
+		Logger:   l.p,
+		StartArg: l.p.opts.StartArg,
+	})
+	words, err := l.run(st, chunks)
+	if err != nil {
+		return fail(err)
+	}
+	mine, err := w.api.Copy(conf)
+	if err != nil {
+		return fail(fmt.Errorf("cannot copy what %s returned: %w", poolsStage, err))
+	}
+	if _, err := st.Call(words.routes, mine); err != nil {
+		return fail(err)
+	}
+	w.merge()
+	return w, nil
+}
+
+func (g *generation) closeWorkers() {
+	for _, w := range g.workers {
+		w.state.Lock()
+		w.state.Close()
+		w.state.Unlock()
+	}
+}
+
+// staging is what a load has made so far.
+type staging struct {
+	registry *pools.Registry
+	pools    []*pools.Pool
+	held     []pools.Member
+	stats    map[int]string
+	names    map[string]int // pools by name, to tell namesakes apart
+}
+
+func (s *staging) giveBack() {
+	for _, m := range s.held {
+		s.registry.Release(m.Backend)
+	}
+	s.held = nil
+}
+
+// AddStat implements luaapi.Config.
+func (l *loader) AddStat(i int, name string) error {
+	l.staging.stats[i] = name
+	return nil
+}
+
+// NewPool implements luaapi.Config.
+func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
+	s := l.staging
+	if spec.Name == "" {
+		spec.Name = fmt.Sprintf("pool-%d", len(s.pools)+1)
+	}
+	if s.names[spec.Name]++; s.names[spec.Name] > 1 {
+		spec.Name = fmt.Sprintf("%s#%d", spec.Name, s.names[spec.Name])
+	}
+	var members []pools.Member
+	for _, be := range spec.Backends {
+		m, err := l.member(be, spec.Prefix)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	p, err := pools.New(pools.Options{
+		Name:       spec.Name,
+		Dist:       pools.Dist(spec.Dist),
+		Hash:       pools.Hash(spec.Hash),
+		Seed:       spec.Seed,
+		Filter:     spec.Filter,
+		FilterConf: spec.FilterConf,
+		OMode:      spec.OMode,
+		OBuckets:   spec.OBuckets,
+		Latency:    l.p.backendLatency,
+	}, members)
+	if err != nil {
+		return nil, err
+	}
+	s.pools = append(s.pools, p)
+	return p, nil
+}
+
+// member acquires a backend.
+func (l *loader) member(be luaapi.BackendSpec, prefix string) (pools.Member, error) {
+	addr, err := pools.ParseAddr(be.Addr)
+	if err != nil {
+		return pools.Member{}, err
+	}
+	o := be.Options
+	spec := pools.Spec{
+		Addr: addr, Label: be.Label, Prefix: prefix,
+		Connections: o.Connections, ConnectTimeout: o.ConnectTimeout, ReadTimeout: o.ReadTimeout,
+		RetryWait: o.RetryWait, FailureLimit: o.FailureLimit, DepthLimit: o.DepthLimit,
+		FlapTime: o.FlapTime, FlapRamp: o.FlapRamp, FlapMax: o.FlapMax,
+		KeepAlive: o.KeepAlive, Down: o.Down,
+	}
+	if spec.FailureLimit == 0 {
+		spec.FailureLimit = backend.NoTolerance
+	}
+	if be.Label == be.Addr {
+		spec.Label = "" // the address itself, or the leaf's name, is the better name
+	}
+	b, err := l.p.registry.Acquire(spec)
+	if err != nil {
+		return pools.Member{}, err
+	}
+	m := pools.Member{Backend: b, Host: addr.Host, Port: addr.Port}
+	l.staging.held = append(l.staging.held, m)
+	return m, nil
+}

@@ -1,0 +1,134 @@
+// Requests without a route: the proxy's own store, and the commands that the proxy answers itself.
+
+package engine
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// LocalStore is the proxy's own store: it serves commands without a route, and mcp.internal. Exec runs one request and
+// appends its answer; it is called concurrently.
+type LocalStore interface {
+	Exec(r *mc.Request, dst []byte) []byte
+}
+
+// unrouted answers a request that no route is attached for.
+func (s *session) unrouted(sl *slot) {
+	r := sl.req
+	from := len(s.local)
+	switch r.Cmd {
+	case mc.CmdStats:
+		var mine bool
+		if s.local, mine = s.p.appendStats(s.local, r); mine {
+			s.answerLocal(sl, from)
+			return
+		}
+	case mc.CmdFlushAll:
+		if s.hooks != nil && !s.p.opts.AllowFlush {
+			s.answer(sl, lineNotAllowed)
+			return
+		}
+		if s.hooks != nil {
+			s.flushAll(sl)
+			return
+		}
+	case mc.CmdVerbosity, mc.CmdShutdown:
+		if s.hooks != nil || r.Cmd == mc.CmdShutdown {
+			s.answer(sl, lineNotAllowed)
+			return
+		}
+	}
+	s.local = s.p.opts.Local.Exec(r, s.local)
+	s.answerLocal(sl, from)
+}
+
+// flushAll flushes every backend of every pool, and the local store. It waits for all of them.
+func (s *session) flushAll(sl *slot) {
+	from := len(s.local)
+	var failed error
+	for _, err := range s.g.broadcast(sl.req, s.stripe) {
+		if err != nil {
+			failed = err
+		}
+	}
+	s.local = s.p.opts.Local.Exec(sl.req, s.local)
+	if failed != nil {
+		s.p.log.Warn("flush_all did not reach every backend", "err", failed)
+		s.local = append(s.local[:from], lineBackendFailure...)
+	}
+	s.answerLocal(sl, from)
+}
+
+// broadcast sends r to every backend of the generation and waits for their answers: nil for each that took it.
+func (g *generation) broadcast(r *mc.Request, lane uint32) []error {
+	seen := map[backend.Backend]bool{}
+	var gather gathering
+	for _, p := range g.pools {
+		for _, m := range p.Members() {
+			if seen[m.Backend] {
+				continue
+			}
+			seen[m.Backend] = true
+			gather.open.Add(1)
+			pe := backend.NewPending()
+			pe.Waiter, pe.Lane, pe.Start = &gather, lane, backend.Now()
+			m.Backend.Send(r, pe)
+		}
+	}
+	gather.open.Wait()
+	return gather.errs
+}
+
+// gathering is a Waiter that collects the outcome of several requests.
+type gathering struct {
+	open sync.WaitGroup
+	mu   sync.Mutex
+	errs []error
+}
+
+func (w *gathering) Done(p *backend.Pending) bool {
+	err := p.Err
+	if err == nil && !p.Resp.OK() {
+		err = backend.ErrRefused
+	}
+	w.mu.Lock()
+	w.errs = append(w.errs, err)
+	w.mu.Unlock()
+	p.Release()
+	w.open.Done()
+	return false
+}
+
+func (w *gathering) Wake() {}
+
+// Internal implements luaapi.Worker: r on the local store. The store always answers, whatever r says of being quiet.
+func (w *worker) Internal(r *mc.Request, dst []byte) []byte {
+	if r.Cmd >= mc.CmdEndStorage || r.Cmd == mc.CmdMN || r.Cmd == mc.CmdME {
+		return append(dst, "SERVER_ERROR bad request\r\n"...)
+	}
+	if !r.Quiet && !r.NoReply {
+		return w.p.opts.Local.Exec(r, dst)
+	}
+	var loud mc.Request
+	var parser mc.Parser
+	wire := mc.AppendWire(nil, r)
+	if _, _, err := parser.Next(wire, &mc.Rules{MaxValue: len(r.Value)}, &loud); err != nil || loud.Bad != mc.BadNone {
+		return append(dst, "SERVER_ERROR bad request\r\n"...)
+	}
+	return w.p.opts.Local.Exec(&loud, dst)
+}
+
+// localResult says how a request went on the local store, by its answer.
+func localResult(answer []byte) result {
+	switch {
+	case bytes.HasPrefix(answer, []byte("EN\r\n")), bytes.HasPrefix(answer, []byte("END\r\n")):
+		return resultMiss
+	case bytes.HasPrefix(answer, []byte("VA ")), bytes.HasPrefix(answer, []byte("VALUE ")):
+		return resultHit
+	}
+	return textResult(string(answer[:min(len(answer), 32)]))
+}

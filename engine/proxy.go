@@ -1,0 +1,299 @@
+// Package engine is one running proxy: it loads configurations into generations, takes client connections from
+// engine/server, sends their requests through routes, and swaps the configuration without losing a request.
+//
+// The way of a request is session.go: a batch comes from the connection, every request is started, answers are taken as they
+// come, and answer.go writes them in order. load.go makes a generation of configuration files, generation.go is what
+// a batch holds on to while it is under way, proxy.go wires and swaps.
+//
+// A Proxy's methods may be called concurrently. Two proxies live side by side in one process.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/pools"
+)
+
+// Options configure a Proxy. Files and Local must be set.
+type Options struct {
+	Files   []string // configuration files, loaded in order
+	Listen  []string // LISTEN addresses; none: 127.0.0.1:11211
+	Workers int      // Lua states; 0: as many as CPUs
+
+	MaxItem       int           // largest value in bytes; 0: 1 MiB
+	MaxConns      int           // client connections; 0: no limit
+	MaxInFlight   int           // requests under way in all; 0: 65536
+	MaxBuffered   int64         // bytes buffered for clients in all; 0: server's default
+	MaxConnBuffer int           // bytes buffered for one client; 0: as the item limit asks
+	IdleTimeout   time.Duration // 0: none
+	Drain         time.Duration // how long an old generation and Shutdown wait for requests under way; 0: 30 s
+
+	AllowFlush bool   // flush_all flushes every backend
+	LuaUnsafe  bool   // scripts get the whole standard library
+	StartArg   string // mcp.start_arg
+
+	Local   LocalStore    // serves what no route is attached for
+	NewLeaf pools.Factory // makes the backend of a nats:// address
+	Log     *slog.Logger  // nil: slog.Default
+}
+
+func (o *Options) setDefaults() {
+	if len(o.Listen) == 0 {
+		o.Listen = []string{"127.0.0.1:11211"}
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxItem <= 0 {
+		o.MaxItem = 1 << 20
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 65536
+	}
+	if o.Drain <= 0 {
+		o.Drain = 30 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+}
+
+// Proxy is a running proxy.
+type Proxy struct {
+	opts     Options
+	log      *slog.Logger
+	server   *server.Server
+	registry *pools.Registry
+	loader   *loader
+	user     userStats
+	stats    *counters
+	routes   histograms // latency by route
+	backends histograms // latency by pool and backend
+	sessions sessionSet
+	errs     limiter // of logged script errors
+	started  time.Time
+
+	current  atomic.Pointer[generation]
+	inFlight atomic.Int64
+
+	reloading sync.Mutex // one load at a time
+	retiring  sync.WaitGroup
+	serving   chan error
+	stopped   atomic.Bool
+}
+
+// Check loads the files, both stages, without opening a connection or a listener. Errors read "file:line: message".
+func Check(o Options) error {
+	p, err := newProxy(o, true)
+	if err != nil {
+		return err
+	}
+	defer p.loader.close()
+	defer p.registry.Close()
+	g, err := p.loader.load(1)
+	if err != nil {
+		return err
+	}
+	p.discard(g)
+	return nil
+}
+
+// Start loads the files, listens and serves.
+func Start(o Options) (*Proxy, error) {
+	p, err := newProxy(o, false)
+	if err != nil {
+		return nil, err
+	}
+	undo := func() {
+		p.server.Close()
+		if g := p.current.Load(); g != nil {
+			p.retire(g)
+		}
+		p.retiring.Wait()
+		p.loader.close()
+		p.registry.Close()
+	}
+	for _, addr := range p.opts.Listen {
+		if err := p.server.Listen(addr); err != nil {
+			undo()
+			return nil, err
+		}
+	}
+	if _, err := p.Reload(); err != nil {
+		undo()
+		return nil, err
+	}
+	go func() { p.serving <- p.server.Serve() }()
+	return p, nil
+}
+
+func newProxy(o Options, dry bool) (*Proxy, error) {
+	if o.Local == nil {
+		return nil, errors.New("cannot start a proxy without a local store")
+	}
+	o.setDefaults()
+	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), started: time.Now(), serving: make(chan error, 1)}
+	p.registry = pools.NewRegistry(pools.RegistryOptions{
+		Dry:     dry,
+		NewLeaf: o.NewLeaf,
+		OnEvent: p.backendEvent,
+		Log:     o.Log,
+		Linger:  time.Second,
+	})
+	p.server = server.New(server.Options{
+		Handler:       p,
+		MaxConns:      o.MaxConns,
+		MaxBuffered:   o.MaxBuffered,
+		MaxConnBuffer: o.MaxConnBuffer,
+		IdleTimeout:   o.IdleTimeout,
+		Log:           o.Log,
+	})
+	var err error
+	if p.loader, err = newLoader(p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Reload loads the files into a new generation and swaps it in. Requests under way end on the one that they began on. An
+// error leaves the old generation serving and says why.
+func (p *Proxy) Reload() (generation uint64, err error) {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	old := p.current.Load()
+	number := uint64(1)
+	if old != nil {
+		number = old.number + 1
+	}
+	if p.stopped.Load() {
+		return number - 1, errors.New("cannot reload: the proxy is stopping")
+	}
+	begin := time.Now()
+	g, err := p.loader.load(number)
+	if err != nil {
+		p.stats.reloadFails.Add(1)
+		p.log.Error("cannot load configuration", "err", err, "generation", number-1)
+		return number - 1, err
+	}
+	p.warnListeners(g)
+	p.current.Store(g)
+	p.stats.reloads.Add(1)
+	p.log.Info("configuration loaded", "generation", number, "pools", len(g.pools), "took", time.Since(begin).Round(time.Microsecond))
+	if old != nil {
+		p.retire(old)
+	}
+	return number, nil
+}
+
+// retire lets an old generation go when its last request has ended, or cuts it.
+func (p *Proxy) retire(g *generation) {
+	gone := make(chan struct{})
+	give := g.onGone
+	g.onGone = func() { close(gone); give() }
+	p.retiring.Add(1)
+	go func() {
+		defer p.retiring.Done()
+		t := time.NewTimer(p.opts.Drain)
+		defer t.Stop()
+		select {
+		case <-gone:
+		case <-t.C:
+			p.log.Warn("requests of an old generation are cut", "generation", g.number, "batches", g.refs.Load())
+			g.cut.Store(true)
+			p.sessions.wake()
+			<-gone
+		}
+	}()
+	g.release()
+}
+
+// discard gives back a generation that never served.
+func (p *Proxy) discard(g *generation) { g.release() }
+
+// acquire holds the current generation for a batch.
+func (p *Proxy) acquire() *generation {
+	for {
+		if g := p.current.Load(); g.hold() {
+			return g
+		}
+	}
+}
+
+// enter counts n requests in, and says how many of them may be routed.
+func (p *Proxy) enter(n int) (room int) {
+	limit := int64(p.opts.MaxInFlight)
+	if l := int64(p.current.Load().limits.ActiveReqLimit); l > 0 {
+		limit = min(limit, l)
+	}
+	over := p.inFlight.Add(int64(n)) - limit
+	if over <= 0 {
+		return n
+	}
+	room = max(0, n-int(over))
+	p.stats.refused.Add(uint64(n - room))
+	return room
+}
+
+func (p *Proxy) leave(n int) { p.inFlight.Add(int64(-n)) }
+
+// Generation is the number of the one that serves; the first load is 1.
+func (p *Proxy) Generation() uint64 { return p.current.Load().number }
+
+// Addrs are the bound addresses in the order of Options.Listen, with the ports that the kernel chose.
+func (p *Proxy) Addrs() []string {
+	var out []string
+	for _, a := range p.server.Addrs() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// Ready says why the proxy should be sent no traffic, or nil. With pools, every pool must have a backend that is up.
+func (p *Proxy) Ready(pools bool) error {
+	if p.stopped.Load() {
+		return errors.New("the proxy is stopping")
+	}
+	if !pools {
+		return nil
+	}
+	var errs []error
+	for _, pool := range p.current.Load().pools {
+		up := 0
+		for _, m := range pool.Members() {
+			if m.Backend.Status().Up {
+				up++
+			}
+		}
+		if up == 0 {
+			errs = append(errs, fmt.Errorf("pool %q has no backend that is up", pool.Name()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Shutdown stops accepting, finishes what is under way, closes idle connections, and closes the backends. When ctx ends first, the
+// remaining connections are cut.
+func (p *Proxy) Shutdown(ctx context.Context) error {
+	p.stopped.Store(true)
+	err := p.server.Shutdown(ctx)
+	if serveErr := <-p.serving; err == nil {
+		err = serveErr
+	}
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	p.retire(p.current.Load())
+	p.retiring.Wait()
+	p.loader.close()
+	if closeErr := p.registry.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

@@ -1,0 +1,239 @@
+// What the proxy tells of itself: log lines, `stats`, metrics, the loaded configuration.
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/stat"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/luaapi"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// Log implements luaapi.Logger and takes what scripts print.
+func (p *Proxy) Log(msg string) {
+	if ok, dropped := p.errs.allow(time.Now()); ok {
+		p.log.Info("script", "msg", msg, "dropped", dropped)
+	}
+}
+
+// LogRequest implements luaapi.Logger.
+func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string) {
+	ok, dropped := p.errs.allow(time.Now())
+	if !ok {
+		return
+	}
+	args := []any{"cmd", r.Cmd.String(), "key", string(r.Key), "detail", detail, "dropped", dropped}
+	if res != nil {
+		args = append(args, "elapsed", time.Duration(res.End-res.Start), "code", int(res.Resp.Code), "err", res.Err)
+		if res.Backend != nil {
+			args = append(args, "backend", res.Backend.Name())
+		}
+	}
+	p.log.Info("request", args...)
+}
+
+// scriptError counts a route that failed and logs it, some a second.
+func (p *Proxy) scriptError(route string, r *mc.Request, err error) {
+	p.stats.scriptErrors.Add(1)
+	ok, dropped := p.errs.allow(time.Now())
+	if !ok {
+		return
+	}
+	args := []any{"err", err, "route", route, "cmd", r.Cmd.String(), "key", string(r.Key), "dropped", dropped}
+	var script *vm.ScriptError
+	if errors.As(err, &script) && script.Traceback != "" {
+		args = append(args, "traceback", script.Traceback)
+	}
+	p.log.Error("route failed", args...)
+}
+
+// backendEvent logs what happens to connections to backends.
+func (p *Proxy) backendEvent(e backend.Event) {
+	if e.Kind == backend.EventConnected {
+		p.log.Debug("backend connected", "backend", e.Label, "name", e.Name, "port", e.Port)
+		return
+	}
+	p.log.Warn("backend trouble", "event", string(e.Kind), "backend", e.Label, "name", e.Name, "port", e.Port,
+		"depth", e.Depth, "retry", e.Retry, "err", e.Err)
+}
+
+// warnListeners says which listeners serve the local store although others of their commands are routed.
+func (p *Proxy) warnListeners(g *generation) {
+	for _, a := range p.server.Addrs() {
+		h := g.workers[0].hooksFor(a.Tag)
+		if h == nil {
+			p.log.Warn("no route is attached for a listener: it serves the proxy's own store", "listener", a.String())
+			continue
+		}
+		var without []string
+		for c := mc.CmdNone + 1; c < mc.CmdEndStorage; c++ {
+			if h[c] == nil && c != mc.CmdMN && c != mc.CmdME {
+				without = append(without, c.String())
+			}
+		}
+		if len(without) > 0 {
+			p.log.Warn("commands without a route go to the proxy's own store", "listener", a.String(), "commands", without)
+		}
+	}
+}
+
+// histograms are latencies by name. They outlive generations. The zero value is ready.
+type histograms struct {
+	mu  sync.Mutex
+	all map[[2]string]*stat.Histogram
+}
+
+// get gives the histogram of a name, new or known.
+func (h *histograms) get(a, b string) *stat.Histogram {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		h.all = map[[2]string]*stat.Histogram{}
+	}
+	k := [2]string{a, b}
+	if h.all[k] == nil {
+		h.all[k] = stat.NewHistogram()
+	}
+	return h.all[k]
+}
+
+func (h *histograms) each(f func(a, b string, s *stat.Snapshot)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, v := range h.all {
+		var s stat.Snapshot
+		v.Snapshot(&s)
+		f(k[0], k[1], &s)
+	}
+}
+
+// measure gives a route, or every route of a router, its histogram.
+func (p *Proxy) measure(r *luaapi.Route) {
+	if r.Router != nil {
+		r.Router.Routes(func(inner *luaapi.Route) { p.measure(inner) })
+		return
+	}
+	if r.Latency == nil {
+		r.Latency = p.routes.get(r.Name, "")
+	}
+}
+
+func (p *Proxy) backendLatency(pool, backend string) *stat.Histogram {
+	return p.backends.get(pool, backend)
+}
+
+// Collectors are the proxy's metrics.
+func (p *Proxy) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{stat.Collector(p.collect), stat.Collector(p.collectServer)}
+}
+
+func (p *Proxy) collect(emit func(prometheus.Metric)) {
+	for c := mc.CmdNone + 1; c < mc.NumCmds; c++ {
+		for r := range numResults {
+			if n := p.stats.requestsOf(c, r); n > 0 {
+				emit(stat.CounterMetric(stat.RequestsTotal, n, c.String(), resultNames[r]))
+			}
+		}
+	}
+	p.routes.each(func(route, _ string, s *stat.Snapshot) { emit(s.Metric(stat.RouteSeconds, route)) })
+	p.backends.each(func(pool, be string, s *stat.Snapshot) { emit(s.Metric(stat.BackendSeconds, pool, be)) })
+	emit(stat.CounterMetric(stat.ReloadsTotal, p.stats.reloads.Load(), "ok"))
+	emit(stat.CounterMetric(stat.ReloadsTotal, p.stats.reloadFails.Load(), "error"))
+	emit(stat.CounterMetric(stat.ScriptErrorsTotal, p.stats.scriptErrors.Load()))
+	emit(stat.CounterMetric(stat.RefusedTotal, p.stats.refused.Load()))
+	emit(stat.GaugeMetric(stat.InFlight, float64(p.inFlight.Load())))
+	g := p.current.Load()
+	emit(stat.GaugeMetric(stat.Generation, float64(g.number)))
+	for _, pool := range g.pools {
+		seen := map[string]int{}
+		for _, m := range pool.Members() {
+			s := m.Backend.Status()
+			name := s.Name
+			if seen[name]++; seen[name] > 1 {
+				name += "#" + strconv.Itoa(seen[name])
+			}
+			up := 0.0
+			if s.Up {
+				up = 1
+			}
+			emit(stat.GaugeMetric(stat.BackendUp, up, pool.Name(), name))
+			emit(stat.CounterMetric(stat.BackendOpened, s.Opened, pool.Name(), name))
+		}
+	}
+	p.user.each(func(name string, v uint64) { emit(stat.CounterMetric(stat.UserTotal, v, name)) })
+}
+
+func (p *Proxy) collectServer(emit func(prometheus.Metric)) {
+	s := p.server.Stats()
+	for _, l := range s.Listeners {
+		name := l.Addr.String()
+		emit(stat.CounterMetric(stat.ConnectionsTotal, l.Total, name))
+		emit(stat.GaugeMetric(stat.ConnectionsOpen, float64(l.Conns), name))
+		emit(stat.CounterMetric(stat.ConnectionsRejected, l.Rejected, name))
+		emit(stat.CounterMetric(stat.ReadBytesTotal, l.BytesRead, name))
+		emit(stat.CounterMetric(stat.WrittenBytesTotal, l.BytesWritten, name))
+	}
+	emit(stat.GaugeMetric(stat.BufferedBytes, float64(s.Buffered)))
+}
+
+// ConfigView is what is loaded, for people: no credentials.
+type ConfigView struct {
+	Generation uint64              `json:"generation"`
+	Files      []fileInfo          `json:"files"`
+	Listeners  []string            `json:"listeners"`
+	Workers    int                 `json:"workers"`
+	Pools      []PoolView          `json:"pools"`
+	Routes     map[string][]string `json:"routes"` // by listener tag: "get: simple.lua:10"
+}
+
+// PoolView is a pool and its backends.
+type PoolView struct {
+	Name     string        `json:"name"`
+	Epoch    uint64        `json:"epoch"`
+	Backends []BackendView `json:"backends"`
+}
+
+// BackendView is one backend's state.
+type BackendView struct {
+	Name      string `json:"name"`
+	Addr      string `json:"addr"`
+	Up        bool   `json:"up"`
+	Failures  int    `json:"failures"`
+	Queued    int    `json:"queued"`
+	Opened    uint64 `json:"opened"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Config tells what is loaded.
+func (p *Proxy) Config() ConfigView {
+	g := p.current.Load()
+	v := ConfigView{Generation: g.number, Files: g.files, Listeners: p.Addrs(), Workers: len(g.workers), Routes: map[string][]string{}}
+	for _, pool := range g.pools {
+		pv := PoolView{Name: pool.Name(), Epoch: pool.Epoch()}
+		for _, m := range pool.Members() {
+			s := m.Backend.Status()
+			pv.Backends = append(pv.Backends, BackendView{s.Name, s.Addr, s.Up, s.Failures, s.Queued, s.Opened, s.LastError})
+		}
+		v.Pools = append(v.Pools, pv)
+	}
+	w := g.workers[0]
+	w.state.Lock()
+	defer w.state.Unlock()
+	for tag, h := range w.merged {
+		for c, r := range h {
+			if r != nil {
+				v.Routes[tag] = append(v.Routes[tag], fmt.Sprintf("%s: %s", mc.Cmd(c), r.Name))
+			}
+		}
+	}
+	return v
+}

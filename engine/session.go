@@ -1,0 +1,512 @@
+// A session: the requests of one client connection, through routes, to pools, and their answers back in order.
+
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/luaapi"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// session serves one client connection. Only the connection's goroutine uses it, except Done and Wake, which backends'
+// readers call.
+//
+// It works a batch at a time: every request is started before any is completed, then answers are taken as they come,
+// and when all are in they are written in request order. While a batch is under way its requests' bytes lie in the
+// connection's read buffer, so nothing is copied but into backends' queues.
+type session struct {
+	p      *Proxy
+	info   server.ConnInfo
+	stripe uint32
+
+	// One batch.
+	number   int // of the batch, in the Tag of its Pendings: an answer to an earlier one is stale
+	g        *generation
+	w        *worker
+	hooks    *hooks
+	now      int64
+	locked   bool // the worker's lock is held
+	slots    []slot
+	open     int // slots that are not done
+	head     int // slots before it have been written
+	subs     []mc.Request
+	lines    []byte     // the lines of subs
+	trimReq  mc.Request // the request being sent, if its key was cut
+	trimLine []byte     // its line
+	local    []byte     // answers of the local store
+	later    []*backend.Pending
+	timer    *time.Timer
+
+	inbox  atomic.Pointer[backend.Pending] // answered Pendings, last first
+	told   atomic.Bool                     // somebody has promised to call Wake
+	wakeup chan struct{}
+}
+
+// slot is one request on its way: a client's request, or one key of a multiget.
+type slot struct {
+	req     *mc.Request
+	route   *luaapi.Route
+	call    *luaapi.Call     // while Lua has it
+	pending *backend.Pending // the answer, if a backend gave it
+	text    string           // else the answer, as a string of a script or of ours
+	from    int              // else the answer is local[from:to]
+	to      int
+	end     int64 // when it was answered
+	done    bool
+	restore bool // put the client's key back into the answer
+	part    part
+}
+
+// part is a slot's place in a multiget.
+type part uint8
+
+const (
+	whole part = iota // a request of its own
+	piece             // a key of a multiget
+	last              // its last key: END follows
+)
+
+// The lines that the proxy itself answers, in the words of memcached's proxy.
+const (
+	lineBackendFailure = "SERVER_ERROR backend failure\r\n"
+	lineBadResponse    = "SERVER_ERROR bad response\r\n"
+	lineLuaFailure     = "SERVER_ERROR lua failure\r\n"
+	lineNoMatch        = "SERVER_ERROR lua start failure\r\n"
+	lineActiveLimit    = "SERVER_ERROR active request limit reached\r\n"
+	lineNoKey          = "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
+	lineNotAllowed     = "SERVER_ERROR not allowed\r\n"
+)
+
+// flushEarly is how long answers that are ready wait for slower ones of their batch before they are written.
+const flushEarly = time.Millisecond
+
+// flushSize is how many bytes of answers are gathered before they are written.
+const flushSize = 64 << 10
+
+// Open makes the session of a new connection; it implements server.Handler.
+func (p *Proxy) Open(info server.ConnInfo) server.Session {
+	s := &session{p: p, info: info, stripe: uint32(info.ID), wakeup: make(chan struct{}, 1)}
+	p.sessions.add(s)
+	return s
+}
+
+// Close implements server.Session.
+func (s *session) Close() { s.p.sessions.remove(s) }
+
+// Rules implements server.Session.
+func (s *session) Rules() mc.Rules {
+	return mc.Rules{Routed: s.p.current.Load().hooked(s.info.Tag), MaxValue: s.p.opts.MaxItem}
+}
+
+// Done implements backend.Waiter.
+func (s *session) Done(p *backend.Pending) bool {
+	for {
+		old := s.inbox.Load()
+		p.Next = old
+		if s.inbox.CompareAndSwap(old, p) {
+			return s.told.CompareAndSwap(false, true)
+		}
+	}
+}
+
+// Wake implements backend.Waiter.
+func (s *session) Wake() {
+	select {
+	case s.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// Lane implements luaapi.Caller.
+func (s *session) Lane() uint32 { return s.stripe }
+
+// Now implements luaapi.Caller.
+func (s *session) Now() int64 { return s.now }
+
+// Serve implements server.Session.
+func (s *session) Serve(b *server.Batch) error {
+	s.g = s.p.acquire()
+	s.w = s.g.worker(s.info.ID)
+	s.hooks = s.w.hooksFor(s.info.Tag)
+	s.now = backend.Now()
+	s.number++
+	closing := s.start(b)
+	s.unlock()
+	var err error
+	for s.open > 0 && err == nil {
+		if err = s.wait(b); err == nil {
+			s.take()
+		}
+	}
+	if err == nil {
+		err = s.write(b, len(s.slots))
+	}
+	s.finish()
+	if err == nil && closing {
+		return server.ErrClose
+	}
+	return err
+}
+
+// start starts every request of the batch, in order. It reports whether the connection closes after the answers.
+func (s *session) start(b *server.Batch) (closing bool) {
+	s.layOut(b)
+	room := s.p.enter(len(s.slots))
+	for i := range s.slots {
+		sl := &s.slots[i]
+		switch {
+		case sl.req.Bad != mc.BadNone:
+			from := len(s.local)
+			s.local = mc.AnswerBad(s.local, sl.req, &b.Rules)
+			s.answerLocal(sl, from)
+			closing = closing || sl.req.Bad.Closes()
+		case sl.req.Cmd == mc.CmdQuit:
+			sl.done = true
+			closing = true
+		case i >= room:
+			s.answer(sl, lineActiveLimit)
+		default:
+			s.route(i, sl)
+		}
+		if closing {
+			s.forget(i + 1)
+			break
+		}
+	}
+	return closing
+}
+
+// forget drops the slots from i on: what follows a request that closes the connection is not looked at.
+func (s *session) forget(i int) {
+	s.open = 0
+	s.slots = s.slots[:i]
+	for j := range s.slots {
+		if !s.slots[j].done {
+			s.open++
+		}
+	}
+}
+
+// layOut makes a slot for every request, and one for every key of a routed multiget.
+func (s *session) layOut(b *server.Batch) {
+	s.slots, s.subs = s.slots[:0], s.subs[:0]
+	s.lines, s.local = s.lines[:0], s.local[:0]
+	s.head = 0
+	keys, bytes := 0, 0
+	for i := range b.Reqs {
+		if r := &b.Reqs[i]; s.splits(r) {
+			keys += r.NKeys()
+			bytes += r.NKeys()*len("gats 4294967295 ") + len(r.Line)
+		}
+	}
+	// Both are sized at once, because the slots point into them.
+	s.subs = sized(s.subs, keys)
+	s.lines = sized(s.lines, bytes)
+	for i := range b.Reqs {
+		r := &b.Reqs[i]
+		if !s.splits(r) {
+			s.slots = append(s.slots, slot{req: r})
+			continue
+		}
+		for key, pos, ok := r.NextKey(0); ok; key, pos, ok = r.NextKey(pos) {
+			s.subs = s.subs[:len(s.subs)+1]
+			sub := &s.subs[len(s.subs)-1]
+			s.lines = mc.SubGet(s.lines, r, key, sub)
+			s.slots = append(s.slots, slot{req: sub, part: piece})
+		}
+		s.slots[len(s.slots)-1].part = last
+	}
+	s.open = len(s.slots)
+}
+
+func (s *session) splits(r *mc.Request) bool {
+	return r.Bad == mc.BadNone && s.hooks != nil && r.NKeys() > 1 && s.hooks[r.Cmd] != nil
+}
+
+func sized[T any](buf []T, n int) []T {
+	if cap(buf) < n {
+		return make([]T, 0, n+n/2)
+	}
+	return buf[:0]
+}
+
+// route sends one request on its way.
+func (s *session) route(i int, sl *slot) {
+	r := sl.req
+	var route *luaapi.Route
+	if s.hooks != nil {
+		route = s.hooks[r.Cmd]
+	}
+	if route == nil {
+		s.unrouted(sl)
+		return
+	}
+	s.p.stats.hook(s.stripe, r.Cmd)
+	trim := 0
+	if route.Router != nil {
+		if route, trim = route.Router.Find(r.Cmd, r.Key); route == nil {
+			s.answer(sl, lineNoMatch)
+			return
+		}
+	}
+	sl.route = route
+	if route.Pool != nil && trim == 0 {
+		s.send(i, route.Pool, r)
+		return
+	}
+	if trim >= len(r.Key) {
+		s.answer(sl, lineNoKey)
+		return
+	}
+	if route.Pool != nil {
+		sl.restore = true
+		s.send(i, route.Pool, s.trimmed(r, trim))
+		return
+	}
+	s.lock()
+	call, status := s.w.api.Begin(s, i, route.Fn, r, trim)
+	s.slots[i].call = call
+	s.ran(call, status)
+}
+
+// trimmed is r with the first n bytes of its key blanked. It is valid until the next call: a pool copies what it sends.
+func (s *session) trimmed(r *mc.Request, n int) *mc.Request {
+	var err error
+	s.trimReq = *r
+	if s.trimLine, err = s.trimReq.TrimKeyLeft(s.trimLine[:0], n); err != nil {
+		return nil
+	}
+	return &s.trimReq
+}
+
+// send sends r straight to a pool.
+func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
+	if bad := mc.CheckWire(r); bad != mc.BadNone {
+		s.refuse(&s.slots[i], bad)
+		return
+	}
+	p := backend.NewPending()
+	p.Waiter, p.Lane, p.Start = s, s.stripe, s.now
+	p.Tag = s.number<<32 | i
+	pool.Send(r, p)
+}
+
+// refuse answers a request that no backend may be sent.
+func (s *session) refuse(sl *slot, bad mc.Bad) {
+	sl.req.Bad = bad
+	from := len(s.local)
+	s.local = mc.AnswerBad(s.local, sl.req, &mc.Rules{Routed: true})
+	s.answerLocal(sl, from)
+}
+
+// ran notes what a call did: it waits, or has an answer.
+func (s *session) ran(c *luaapi.Call, status vm.Status) {
+	if status == vm.Waiting {
+		return
+	}
+	sl := &s.slots[c.Slot]
+	ans := c.End()
+	sl.call = nil
+	sl.restore = ans.Restore
+	switch ans.Kind {
+	case luaapi.AnswerResponse:
+		s.answered(sl, ans.Pending)
+	case luaapi.AnswerText:
+		s.answer(sl, ans.Text)
+	case luaapi.AnswerFailed:
+		s.p.scriptError(sl.route.Name, sl.req, ans.Err)
+		s.answer(sl, lineLuaFailure)
+	default:
+		s.answer(sl, lineBadResponse)
+	}
+}
+
+// answer answers a slot with a fixed line.
+func (s *session) answer(sl *slot, text string) {
+	sl.text = text
+	s.close(sl, s.now)
+}
+
+// answerLocal answers a slot with what was appended to s.local.
+func (s *session) answerLocal(sl *slot, from int) {
+	sl.from, sl.to = from, len(s.local)
+	s.close(sl, s.now)
+}
+
+// answered answers a slot with a backend's answer.
+func (s *session) answered(sl *slot, p *backend.Pending) {
+	sl.pending = p
+	s.close(sl, p.End)
+}
+
+func (s *session) close(sl *slot, end int64) {
+	sl.done, sl.end = true, end
+	s.open--
+}
+
+// wait waits until a backend's reader wakes the session. If the first answers are ready and the rest is slow, they are
+// written meanwhile.
+func (s *session) wait(b *server.Batch) error {
+	ready := s.head
+	for ready < len(s.slots) && s.slots[ready].done {
+		ready++
+	}
+	if ready == s.head {
+		<-s.wakeup
+		return nil
+	}
+	if s.timer == nil {
+		s.timer = time.NewTimer(flushEarly)
+	} else {
+		s.timer.Reset(flushEarly)
+	}
+	select {
+	case <-s.wakeup:
+		s.timer.Stop()
+		return nil
+	case <-s.timer.C:
+	}
+	if err := s.write(b, ready); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// drain empties the inbox, oldest first.
+func (s *session) drain() *backend.Pending {
+	s.told.Store(false)
+	var list *backend.Pending
+	for p := s.inbox.Swap(nil); p != nil; {
+		next := p.Next
+		p.Next = list
+		list, p = p, next
+	}
+	return list
+}
+
+// take takes the answers that have come and lets the requests that waited for them go on.
+func (s *session) take() {
+	for i := 0; i < len(s.later); i++ {
+		s.deliver(s.later[i])
+	}
+	s.later = s.later[:0]
+	for p := s.drain(); p != nil; {
+		next := p.Next
+		p.Next = nil
+		s.deliver(p)
+		p = next
+	}
+	if s.g.cut.Load() {
+		s.abandon()
+	}
+	s.unlock()
+}
+
+// deliver hands one answer to its request.
+func (s *session) deliver(p *backend.Pending) {
+	if p.Latency != nil && p.Err == nil {
+		p.Latency.Observe(s.stripe, p.End-p.Start)
+	}
+	c, ok := p.Data.(*luaapi.Call)
+	if !ok {
+		if i := p.Tag & (1<<32 - 1); p.Tag>>32 == s.number && !s.slots[i].done {
+			s.answered(&s.slots[i], p)
+		} else {
+			p.Release()
+		}
+		return
+	}
+	if c.State() != s.w.state {
+		p.Release() // a leftover of an earlier batch, on a generation that has gone
+		return
+	}
+	s.lock()
+	if c.Deliver(p) {
+		s.ran(c, c.Resume())
+	}
+}
+
+// Block implements luaapi.Caller: the running call waits in a place that cannot be suspended. The answers of other
+// calls are kept for later.
+func (s *session) Block(c *luaapi.Call) {
+	s.locked = false
+	for ready := false; !ready; {
+		<-s.wakeup
+		list := s.drain()
+		s.w.state.Lock()
+		for p := list; p != nil; {
+			next := p.Next
+			p.Next = nil
+			if p.Data == any(c) {
+				c.Deliver(p)
+			} else {
+				s.later = append(s.later, p)
+			}
+			p = next
+		}
+		ready = c.Ready()
+		s.w.state.Unlock()
+	}
+	if len(s.later) > 0 {
+		s.Wake() // so that wait does not sleep on what has been drained already
+	}
+	s.locked = true // State.Wait takes the lock again
+}
+
+// abandon gives up the requests that still wait, because their generation has been cut.
+func (s *session) abandon() {
+	for i := range s.slots {
+		sl := &s.slots[i]
+		if sl.done {
+			continue
+		}
+		if sl.call != nil {
+			s.lock()
+			sl.call.Drop()
+			sl.call = nil
+		}
+		s.answer(sl, lineBackendFailure)
+	}
+}
+
+func (s *session) lock() {
+	if !s.locked {
+		s.w.state.Lock()
+		s.locked = true
+	}
+}
+
+func (s *session) unlock() {
+	if s.locked {
+		s.locked = false
+		s.w.state.Unlock()
+	}
+}
+
+// finish gives everything of the batch back.
+func (s *session) finish() {
+	s.p.leave(len(s.slots))
+	for i := range s.slots {
+		sl := &s.slots[i]
+		if sl.call != nil { // the client has gone while its request was under way
+			s.lock()
+			sl.call.Drop()
+		}
+		if sl.pending != nil {
+			sl.pending.Release()
+		}
+		*sl = slot{}
+	}
+	s.unlock()
+	if cap(s.local) > flushSize {
+		s.local = nil
+	}
+	g := s.g
+	s.g, s.w, s.hooks = nil, nil, nil
+	g.release()
+}

@@ -1,0 +1,91 @@
+// The `stats` command as the proxy answers it, in the words of memcached's proxy.
+
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"runtime/metrics"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+)
+
+// appendStats answers `stats` where the proxy has something to say: nothing behind it, settings, proxy, proxybe, proxyfuncs. False:
+// the local store answers alone.
+func (p *Proxy) appendStats(dst []byte, r *mc.Request) ([]byte, bool) {
+	sub := ""
+	if r.NToken() > 1 {
+		sub = string(r.Token(1))
+	}
+	var lines func(func(name string, value any))
+	switch sub {
+	case "":
+		dst, lines = p.localStats(dst, r), p.generalStats
+	case "settings":
+		dst, lines = p.localStats(dst, r), func(stat func(string, any)) {
+			stat("proxy_enabled", "yes")
+			stat("proxy_uring_enabled", "no")
+			stat("proxy_workers", p.opts.Workers)
+		}
+	case "proxy":
+		lines = p.proxyStats
+	case "proxybe":
+		lines = p.badBackends
+	case "proxyfuncs":
+		lines = func(func(string, any)) {} // function generators, which there are none of yet
+	default:
+		return dst, false
+	}
+	lines(func(name string, value any) { dst = fmt.Appendf(dst, "STAT %s %v\r\n", name, value) })
+	return append(dst, endLine...), true
+}
+
+// localStats is the local store's answer without its END.
+func (p *Proxy) localStats(dst []byte, r *mc.Request) []byte {
+	return bytes.TrimSuffix(p.opts.Local.Exec(r, dst), []byte(endLine))
+}
+
+func (p *Proxy) generalStats(stat func(string, any)) {
+	c := p.server.Stats()
+	stat("curr_connections", c.Conns)
+	stat("total_connections", c.Total)
+	stat("rejected_connections", c.Rejected)
+	stat("bytes_read", c.BytesRead)
+	stat("bytes_written", c.BytesWritten)
+	stat("proxy_req_active", p.inFlight.Load())
+	stat("proxy_config_reloads", p.stats.reloads.Load())
+	stat("proxy_config_reload_fails", p.stats.reloadFails.Load())
+	total, bad := 0, 0
+	for _, h := range p.registry.All() {
+		total++
+		if s := h.Backend.Status(); !s.Up && !s.Down {
+			bad++
+		}
+	}
+	stat("proxy_backend_total", total)
+	stat("proxy_backend_marked_bad", bad)
+}
+
+func (p *Proxy) proxyStats(stat func(string, any)) {
+	p.user.each(func(name string, v uint64) { stat("user_"+name, v) })
+	limits := p.current.Load().limits
+	stat("active_req_limit", limits.ActiveReqLimit)
+	stat("buffer_memory_limit", limits.BufferLimit)
+	stat("buffer_memory_used", p.server.Stats().Buffered)
+	gc := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(gc)
+	stat("vm_gc_runs", gc[0].Value.Uint64())
+	stat("vm_memory_kb", gc[1].Value.Uint64()/1024)
+	for c := mc.CmdNone + 1; c < mc.CmdEndStorage; c++ {
+		stat("cmd_"+c.String(), p.stats.hooks.Value(int(c)))
+	}
+}
+
+// badBackends names each backend that is marked bad; one that is down on purpose is not.
+func (p *Proxy) badBackends(stat func(string, any)) {
+	for _, h := range p.registry.All() {
+		if s := h.Backend.Status(); !s.Up && !s.Down {
+			stat("bad_"+s.Name, 1)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+// A request's coroutine: started, suspended while it waits, resumed, reused.
+
+package vm
+
+import (
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Status is what a task is doing after it has run.
+type Status uint8
+
+// The statuses.
+const (
+	Finished Status = iota // Task.Result holds the route's first result
+	Waiting                // it called Wait; Resume it with what it waits for
+	Failed                 // Task.Err says why; the thread is thrown away
+)
+
+// Task is one coroutine of a state. It is used with the state's lock held.
+type Task struct {
+	Result lua.LValue // after Finished
+	Err    error      // after Failed: a *ScriptError
+	Data   any        // the API's own data; kept while the task is pooled
+
+	st      *State
+	th      *lua.LState
+	left    int64 // steps left of the budget
+	waiting bool  // Wait has been called and the yield is on its way out
+	args    [2]lua.LValue
+	next    *Task
+}
+
+// NewTask gives a task, new or reused.
+func (s *State) NewTask() *Task {
+	t := s.free
+	if t == nil {
+		t = &Task{st: s}
+	} else {
+		s.free = t.next
+		t.next = nil
+	}
+	if t.th == nil {
+		t.th, _ = s.L.NewThread()
+	}
+	t.left = s.opts.Steps
+	return t
+}
+
+// FreeTask gives t back after it has Finished or Failed. A task that is still Waiting must be given to DropTask.
+func (s *State) FreeTask(t *Task) {
+	t.Result, t.Err = nil, nil
+	t.next = s.free
+	s.free = t
+}
+
+// DropTask gives up a task that waits: its thread, with the script's frames on it, goes to the garbage collector.
+func (s *State) DropTask(t *Task) {
+	t.th = nil
+	s.FreeTask(t)
+}
+
+// Start calls fn(arg) in the task's coroutine.
+func (t *Task) Start(fn *lua.LFunction, arg lua.LValue) Status {
+	t.th.Dead = false
+	t.args[0], t.args[1] = fn, arg
+	return t.run(t.st.entry, t.args[:])
+}
+
+// Resume goes on after a wait: v is what the waiting call returns.
+func (t *Task) Resume(v lua.LValue) Status {
+	t.args[0] = v
+	return t.run(nil, t.args[:1])
+}
+
+func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
+	s := t.st
+	prev, top := s.cur, s.L.GetTop()
+	s.cur = t
+	s.Host.Reset(t.left)
+	s.Host.Nest = 0
+	t.waiting = false
+	defer func() {
+		t.left = s.Host.Left()
+		s.cur = prev
+		if r := recover(); r != nil {
+			s.L.SetTop(top)
+			s.L.G.CurrentThread = s.L
+			status = t.fail(recovered(r))
+		}
+	}()
+	rs, err, vals := s.Host.Resume(s.L, t.th, entry, args...)
+	switch {
+	case rs == lua.ResumeYield && t.waiting:
+		return Waiting
+	case rs == lua.ResumeYield:
+		return t.fail(errYieldOutside)
+	case rs == lua.ResumeError:
+		return t.fail(t.trace(scriptError(err)))
+	case t.waiting: // ended although a wait had begun: gopher-lua lost the yield
+		return t.fail(errWaitInside)
+	}
+	t.Result = vals[0]
+	return Finished
+}
+
+func (t *Task) fail(err error) Status {
+	if t.waiting {
+		err = errWaitInside
+	}
+	t.th = nil // a thread that ended in an error is not used again
+	t.Err = err
+	return Failed
+}
+
+// trace adds the failed thread's stack to err.
+func (t *Task) trace(err error) error {
+	if e, ok := err.(*ScriptError); ok && e.Traceback == "" {
+		e.Traceback = traceback(t.th)
+	}
+	return err
+}
+
+// Wait makes the running task wait. A Go function called by a script, having arranged that somebody will Resume the task,
+// returns Wait's result; block is used where the coroutine cannot be yielded: it is called with the lock released
+// and must return when what is waited for is there; then result gives, with the lock held, the value that the waiting call returns.
+func (s *State) Wait(L *lua.LState, block func(), result func() lua.LValue) int {
+	t := s.cur
+	if s.Host.CanYield(L, t.th) {
+		t.waiting = true
+		return L.Yield()
+	}
+	nest, left := s.Host.Nest, s.Host.Left()
+	s.mu.Unlock()
+	block()
+	s.mu.Lock()
+	s.cur = t
+	s.Host.Nest = nest
+	s.Host.Reset(left)
+	L.G.CurrentThread = L
+	L.Push(result())
+	return 1
+}

@@ -1,0 +1,202 @@
+// Package luaapi is what scripts may call: the mcp table and the objects that it hands out.
+//
+// The surface is declared as data (Functions, and the method tables of each object): name, stage, parameters, results, one
+// line of documentation and the Go function. Registration is derived from it, and so are the reference page and the editor
+// definitions. The package converts and checks arguments and holds no policy: where a request goes is decided by scripts,
+// how it gets there by package pools, when it is answered by the session that runs the Call.
+//
+// There are two stages, as in memcached's proxy. mcp_config_pools runs in the one configuration state and makes backends and
+// pools; mcp_config_routes runs in every worker and attaches routes. A function of the other stage is absent; naming
+// it is an error that says which stage has it.
+//
+// Everything here runs with the state's lock held. A response object belongs to its request: it is blanked when the request
+// ends, so scripts must not keep one.
+package luaapi
+
+import (
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// Stage says where a function may be called.
+type Stage uint8
+
+// The stages; a function may belong to both.
+const (
+	StagePools  Stage = 1 << iota // mcp_config_pools, in the configuration state
+	StageRoutes                   // mcp_config_routes and requests, in the workers
+	StageBoth   = StagePools | StageRoutes
+)
+
+func (s Stage) String() string {
+	switch s {
+	case StagePools:
+		return "mcp_config_pools"
+	case StageRoutes:
+		return "mcp_config_routes and routes"
+	}
+	return "every stage"
+}
+
+// Target is what a request can be sent to: a pool.
+type Target interface {
+	// Send queues r, as backend.Backend's does.
+	Send(r *mc.Request, p *backend.Pending)
+	Name() string
+}
+
+// Config is what the configuration stage does outside Lua. The engine implements it.
+type Config interface {
+	// NewPool makes a pool of backends. Its errors are shown to the script as they are.
+	NewPool(PoolSpec) (Target, error)
+	// AddStat names the user counter i.
+	AddStat(i int, name string) error
+}
+
+// Worker is what routes do outside Lua. The engine implements it; it is called with the worker's lock held.
+type Worker interface {
+	// Attach sets the route of a command for listeners with tag ("" = those without a route of their own).
+	Attach(cmd mc.Cmd, tag string, r *Route) error
+	// Stat adds change to the user counter i.
+	Stat(i int, change int64) error
+	// Internal runs r on the proxy's own store and appends the answer.
+	Internal(r *mc.Request, dst []byte) []byte
+}
+
+// Logger takes what scripts log.
+type Logger interface {
+	// Log is mcp.log.
+	Log(msg string)
+	// LogRequest is mcp.log_req and, when it fires, mcp.log_reqsample. res is nil without a response.
+	LogRequest(req *mc.Request, res *backend.Pending, detail string)
+}
+
+// Options make an API.
+type Options struct {
+	Stage    Stage
+	Config   Config // StagePools
+	Worker   Worker // StageRoutes
+	Logger   Logger
+	StartArg string    // mcp.start_arg
+	Settings *Settings // StagePools: the defaults that the setters change
+}
+
+// API is the mcp table of one state.
+type API struct {
+	o   Options
+	st  *vm.State
+	mcp *lua.LTable
+
+	poolMT, backendMT, requestMT, responseMT, routerMT *lua.LTable
+
+	free *Call // calls that are not in use
+}
+
+// Func declares one function of the mcp table.
+type Func struct {
+	Name    string
+	Stage   Stage
+	Args    string // as in a signature: "backends, opts?"
+	Returns string // "" when it returns nothing
+	Doc     string
+	fn      func(a *API, L *lua.LState) int
+}
+
+// Method declares one method of an object.
+type Method struct {
+	Name    string
+	Args    string
+	Returns string
+	Doc     string
+	fn      func(a *API, L *lua.LState) int
+}
+
+// Functions is the mcp table, sorted by theme.
+func Functions() []Func {
+	var all []Func
+	for _, part := range [][]Func{configFuncs, routeFuncs, callFuncs, logFuncs, timeFuncs} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// Objects is every object that scripts get, with its methods.
+func Objects() map[string][]Method {
+	return map[string][]Method{"request": requestMethods, "response": responseMethods}
+}
+
+// Open puts the mcp table into st. st's lock must be held.
+func Open(st *vm.State, o Options) *API {
+	a := &API{o: o, st: st}
+	if a.o.Settings == nil {
+		s := DefaultSettings()
+		a.o.Settings = &s
+	}
+	L := st.L
+	a.mcp = L.NewTable()
+	elsewhere := map[string]Stage{}
+	for _, f := range Functions() {
+		if f.Stage&o.Stage == 0 {
+			elsewhere[f.Name] = f.Stage
+			continue
+		}
+		a.mcp.RawSetString(f.Name, L.NewFunction(a.bind(f.fn)))
+	}
+	a.mcp.Metatable = a.absent(elsewhere)
+	a.constants()
+	a.mcp.RawSetString("start_arg", startArg(L, o.StartArg))
+	a.requestMT = a.object("mcp.request", requestMethods)
+	a.responseMT = a.object("mcp.response", responseMethods)
+	a.poolMT = a.object("mcp.pool", nil)
+	a.poolMT.RawSetString("__call", L.NewFunction(a.bind(callPool)))
+	a.backendMT = a.object("mcp.backend", nil)
+	a.routerMT = a.object("mcp.router", nil)
+	L.SetGlobal("mcp", a.mcp)
+	st.Data = a
+	return a
+}
+
+func (a *API) bind(f func(*API, *lua.LState) int) lua.LGFunction {
+	return func(L *lua.LState) int { return f(a, L) }
+}
+
+// object makes the metatable of a kind of userdata. Scripts cannot get at it.
+func (a *API) object(name string, methods []Method) *lua.LTable {
+	L := a.st.L
+	mt := L.NewTable()
+	index := L.NewTable()
+	for _, m := range methods {
+		index.RawSetString(m.Name, L.NewFunction(a.bind(m.fn)))
+	}
+	mt.RawSetString("__index", index)
+	mt.RawSetString("__metatable", lua.LString(name))
+	mt.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
+		L.Push(lua.LString(name))
+		return 1
+	}))
+	return mt
+}
+
+// absent is the metatable that says where a function of the other stage is.
+func (a *API) absent(elsewhere map[string]Stage) *lua.LTable {
+	mt := a.st.L.NewTable()
+	mt.RawSetString("__index", a.st.L.NewFunction(func(L *lua.LState) int {
+		name, _ := L.Get(2).(lua.LString)
+		if stage, ok := elsewhere[string(name)]; ok {
+			L.RaiseError("mcp.%s is only there in %s", string(name), stage)
+		}
+		L.Push(lua.LNil)
+		return 1
+	}))
+	mt.RawSetString("__metatable", lua.LString("mcp"))
+	return mt
+}
+
+// raise stops the script with a plain message: like memcached's proxy, without a place before it.
+func raise(L *lua.LState, msg string) int {
+	L.Error(lua.LString(msg), 0)
+	return 0
+}

@@ -1,0 +1,262 @@
+-- The declarative words: pool{}, router{} and my_zone(), and the two stages that make routes of them.
+--
+-- This file runs before every configuration. If the configuration defines mcp_config_pools and mcp_config_routes
+-- itself, the words are only names that it need not use; else the stages returned at the end serve.
+--
+--   pool{ name = "foo", backends = { "nats://127.0.0.1:4301", "127.0.0.1:11212" } }
+--   pool{ name = "bar", zones = { z1 = { ... }, z2 = { ... } } }
+--   my_zone("z1")
+--   router{ router_type = "keyprefix", match_prefix = "/(%a+)/", default_pool = nil }
+
+local declared = { pools = {}, order = {}, router = nil, zone = nil, first = nil }
+
+local NO_ROUTE = "SERVER_ERROR no route\r\n"
+local STAT_FAILOVERS = 1
+
+-- Fields of each word: their type, for checking.
+local POOL_FIELDS = { name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table" }
+local ROUTER_FIELDS = { router_type = "string", match_prefix = "string", prefix_trim = "boolean", default_pool = "string", log = "boolean" }
+
+local function sorted_keys(t)
+    local keys = {}
+    for k in pairs(t) do
+        keys[#keys + 1] = tostring(k)
+    end
+    table.sort(keys)
+    return keys
+end
+
+-- fail stops the load; where is the file:line of the declaration.
+local function fail(where, ...)
+    error(where .. ": " .. table.concat({ ... }), 0)
+end
+
+-- check_fields refuses unknown fields and fields of the wrong type.
+local function check_fields(where, what, t, fields)
+    if type(t) ~= "table" then
+        fail(where, what, ": want a table of fields, got ", type(t))
+    end
+    for k, v in pairs(t) do
+        local want = fields[k]
+        if want == nil then
+            fail(where, what, ": unknown field '", tostring(k), "'; there are ", table.concat(sorted_keys(fields), ", "))
+        end
+        if type(v) ~= want then
+            fail(where, what, ": ", k, ": want a ", want, ", got ", type(v))
+        end
+    end
+end
+
+-- check_backends refuses a list that is none, or is empty.
+local function check_backends(where, what, list)
+    if type(list) ~= "table" then
+        fail(where, what, ": want a list of addresses, got ", type(list))
+    end
+    local n = 0
+    for k, v in pairs(list) do
+        if type(k) ~= "number" then
+            fail(where, what, ": want a list of addresses, got a field '", tostring(k), "'")
+        end
+        if type(v) ~= "string" then
+            fail(where, what, "[", tostring(k), "]: want an address such as '127.0.0.1:11211', got ", type(v))
+        end
+        n = n + 1
+    end
+    if n == 0 or n ~= #list then
+        fail(where, what, n == 0 and ": the list is empty" or ": the list has holes")
+    end
+end
+
+-- The words. Each notes where it stands in the file, for errors that show only later.
+
+function pool(t)
+    local where = mcp.where(2)
+    declared.first = declared.first or where
+    check_fields(where, "pool", t, POOL_FIELDS)
+    if t.name == nil then
+        fail(where, "pool: name is missing")
+    end
+    local what = "pool '" .. t.name .. "': "
+    if declared.pools[t.name] then
+        fail(where, what, "name: there is another pool of this name")
+    end
+    if t.backends == nil and t.zones == nil then
+        fail(where, what, "backends is missing")
+    end
+    if t.backends ~= nil then
+        check_backends(where, what .. "backends", t.backends)
+    end
+    for zone, list in pairs(t.zones or {}) do
+        check_backends(where, what .. "zones." .. tostring(zone), list)
+    end
+    declared.pools[t.name] = { conf = t, where = where }
+    declared.order[#declared.order + 1] = t.name
+end
+
+function router(t)
+    local where = mcp.where(2)
+    declared.first = declared.first or where
+    check_fields(where, "router", t, ROUTER_FIELDS)
+    if declared.router then
+        fail(where, "router: there is another router")
+    end
+    local kind = t.router_type
+    if kind ~= nil and kind ~= "keyprefix" and kind ~= "flat" then
+        fail(where, "router: router_type: want 'keyprefix' or 'flat', got '", kind, "'")
+    end
+    if t.match_prefix ~= nil and not pcall(string.find, "", t.match_prefix) then
+        fail(where, "router: match_prefix: '", t.match_prefix, "' is no Lua pattern")
+    end
+    declared.router = { conf = t, where = where }
+end
+
+function my_zone(name)
+    local where = mcp.where(2)
+    declared.first = declared.first or where
+    if type(name) ~= "string" or name == "" then
+        fail(where, "my_zone: want the name of a zone, got ", type(name))
+    end
+    declared.zone = name
+end
+
+-- The pools stage.
+
+-- make_pool makes one mcp.pool; an address is "host:port", "host:port label", "unix:/path" or "nats://host:port[/leaf]".
+local function make_pool(where, what, name, list, opts)
+    local backends = {}
+    for i, text in ipairs(list) do
+        local address, label = string.match(text, "^%s*(%S+)%s+(%S+)%s*$")
+        backends[i] = mcp.backend{ address = address or text, label = label }
+    end
+    local o = { name = name }
+    for k, v in pairs(opts or {}) do
+        o[k] = v
+    end
+    local ok, made = pcall(mcp.pool, backends, o)
+    if not ok then
+        fail(where, what, ": ", tostring(made))
+    end
+    return made
+end
+
+-- make_zones makes a pool for each zone of a declaration.
+local function make_zones(d, my)
+    local what = "pool '" .. d.conf.name .. "': zones"
+    if d.conf.zones[my] == nil then
+        fail(d.where, what, ": there is no zone '", my, "', which my_zone() names; there are ", table.concat(sorted_keys(d.conf.zones), ", "))
+    end
+    local zones = {}
+    for zone, list in pairs(d.conf.zones) do
+        local dist = (d.conf.zone_distributors or {})[zone] or d.conf.distributor
+        zones[zone] = make_pool(d.where, what .. "." .. zone, d.conf.name .. "." .. zone, list, dist)
+    end
+    return zones
+end
+
+local function config_pools()
+    mcp.add_stat(STAT_FAILOVERS, "simple_failovers")
+    if #declared.order == 0 then
+        error("the configuration declares no pool{} and defines no mcp_config_pools", 0)
+    end
+    local r = declared.router and declared.router.conf or {}
+    local where = declared.router and declared.router.where or ""
+    local conf = {
+        flat = r.router_type == "flat",
+        match_prefix = r.match_prefix or "/(%a+)/",
+        trim = r.prefix_trim ~= false,
+        log = r.log,
+        zone = declared.zone,
+        default = r.default_pool,
+        pools = {},
+    }
+    if conf.flat then
+        conf.default = conf.default or "default"
+    end
+    if conf.default and not declared.pools[conf.default] then
+        if r.default_pool then
+            fail(where, "router: default_pool: there is no pool '", conf.default, "'; there are ", table.concat(sorted_keys(declared.pools), ", "))
+        end
+        fail(where, "router: router_type 'flat' wants a pool named 'default', or default_pool")
+    end
+    for _, name in ipairs(declared.order) do
+        local d = declared.pools[name]
+        if declared.zone and d.conf.zones then
+            conf.pools[name] = make_zones(d, declared.zone)
+        elseif d.conf.backends then
+            conf.pools[name] = make_pool(d.where, "pool '" .. name .. "': backends", name, d.conf.backends, d.conf.distributor)
+        else
+            fail(d.where, "pool '", name, "': backends is missing: zones are used only with my_zone()")
+        end
+    end
+    return conf
+end
+
+-- The routes stage.
+
+local function no_route()
+    return NO_ROUTE
+end
+
+-- logged wraps a route so that every request is logged.
+local function logged(route)
+    return function(r)
+        local res = route(r)
+        mcp.log_req(r, type(res) == "userdata" and res or nil)
+        return res
+    end
+end
+
+-- The classes that the native router knows, between literal text: "/(%a+)/".
+local function native(pattern)
+    local start, class, stop = string.match(pattern, "^([^%%%^%$%(%)%.%[%]%*%+%-%?]*)%((%%[adluwx])%+%)([^%%%^%$%(%)%.%[%]%*%+%-%?]+)$")
+    if not start or string.find(string.sub(stop, 1, 1), class) then
+        return nil -- where the prefix ends would depend on backtracking
+    end
+    return start, class, stop
+end
+
+-- by_pattern routes by what a Lua pattern captures from the start of the key.
+local function by_pattern(pattern, routes, default, trim)
+    local find, anchored = string.find, string.sub(pattern, 1, 1) == "^" and pattern or "^" .. pattern
+    return function(r)
+        local _, last, name = find(r:key(), anchored)
+        if not name then
+            return default(r)
+        end
+        if trim then
+            if last >= #r:key() then
+                return "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
+            end
+            r:strip_prefix(last)
+        end
+        return (routes[name] or default)(r)
+    end
+end
+
+local function config_routes(conf)
+    local zoned = require "routes.zoned"
+    local routes = {}
+    for name, p in pairs(conf.pools) do
+        if type(p) == "table" then
+            p = zoned{ zones = p, near = conf.zone, stat = STAT_FAILOVERS }
+        end
+        routes[name] = conf.log and logged(p) or p
+    end
+    local default = routes[conf.default] or no_route
+    if conf.flat then
+        mcp.attach(mcp.CMD_ANY_STORAGE, default)
+        return
+    end
+    local start, class, stop = native(conf.match_prefix)
+    if not start then
+        mcp.attach(mcp.CMD_ANY_STORAGE, by_pattern(conf.match_prefix, routes, default, conf.trim))
+        return
+    end
+    local opts = { map = routes, default = default, trim = conf.trim, class = class, stop = stop }
+    if start ~= "" then
+        opts.mode, opts.start = "anchor", start
+    end
+    mcp.attach(mcp.CMD_ANY_STORAGE, mcp.router_new(opts))
+end
+
+return { pools = config_pools, routes = config_routes, used = function() return declared.first end }
