@@ -1,0 +1,155 @@
+// tidepool leaf.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidepool-proxy/tidepool/leaf"
+)
+
+// leafFlags are the flags of tidepool leaf.
+type leafFlags struct {
+	admin adminFlags
+	log   logFlags
+
+	name, listen, nats string
+	memory, maxItem    int64
+	drain              time.Duration
+	insecure           bool
+}
+
+func newLeafCommand() *cobra.Command {
+	var f leafFlags
+	c := &cobra.Command{
+		Use:   "leaf --name NAME --listen ADDR",
+		Short: "Run a leaf: one cache process with an embedded nats-server",
+		Long: `Run a leaf: a cache in memory that proxies reach over NATS, by its own embedded nats-server at --listen, or through
+a NATS system that runs already (--nats). Its name says which keys it holds, so it keeps it when it moves; a name that
+another leaf answers to is refused. What it holds is gone when it ends.
+
+SIGTERM and SIGINT tell proxies to stay away, answer what they have sent within --drain, and end the process; a second
+one ends it at once.`,
+		Example: `  tidepool leaf --name leaf-1 --listen 127.0.0.1:4301
+  tidepool leaf --name leaf-2 --listen 127.0.0.1:4302 --memory 4GiB --admin 127.0.0.1:9412`,
+		Args: noArgs,
+	}
+	fs := c.Flags()
+	fs.StringVar(&f.name, "name", "", "the leaf's `name`: [a-z0-9-], up to 63")
+	fs.StringVar(&f.listen, "listen", "", "`address` of the embedded nats-server: host:port")
+	fs.StringVar(&f.nats, "nats", "", "`URL` of a NATS system to join in place of --listen")
+	sizeVar(fs, &f.memory, "memory", defaultMemory, "memory for items: keys, values and what is kept about them")
+	sizeVar(fs, &f.maxItem, "max-item", 1<<20, "largest value")
+	fs.DurationVar(&f.drain, "drain", 5*time.Second, "how long a stop may take to answer what proxies have sent")
+	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
+	f.admin.add(fs, noAdmin)
+	f.log.add(fs)
+	c.RunE = func(c *cobra.Command, _ []string) error { return runLeaf(c, &f) }
+	return c
+}
+
+// check refuses what the flag types let through. It runs before anything is opened.
+func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
+	bad := func(problem string) error { return usageError{c.CommandPath(), problem} }
+	switch {
+	case f.name == "":
+		return nil, bad("want --name NAME")
+	case !leaf.ValidName(f.name):
+		return nil, bad(fmt.Sprintf("invalid argument %q for \"--name\" flag: want [a-z0-9-], 1 to 63 of them", f.name))
+	case f.listen == "" && f.nats == "":
+		return nil, bad("want --listen ADDR (or --nats URL)")
+	case f.listen != "" && f.nats != "":
+		return nil, bad("want --listen or --nats, not both")
+	case f.maxItem < 1 || f.maxItem > maxItemLimit:
+		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
+	case f.memory < minMemory:
+		return nil, bad(fmt.Sprintf("invalid argument %q for \"--memory\" flag: want at least %s", formatSize(f.memory), formatSize(minMemory)))
+	case f.drain < 0:
+		return nil, bad(fmt.Sprintf("invalid argument %q for \"--drain\" flag: want none below 0", f.drain))
+	}
+	log, err := f.log.logger(c.ErrOrStderr())
+	if err != nil {
+		return nil, bad(err.Error())
+	}
+	return log, nil
+}
+
+// minMemory is less than anyone would want and enough for the store to work.
+const minMemory = 1 << 20
+
+func runLeaf(c *cobra.Command, f *leafFlags) error {
+	log, err := f.check(c)
+	if err != nil {
+		return err
+	}
+	sig := catchSignals()
+	defer sig.release()
+	limitHeap(f.memory, log)
+	l, err := startLeaf(c.Context(), leaf.Options{
+		Name:     f.name,
+		Listen:   f.listen,
+		NATS:     f.nats,
+		Memory:   f.memory,
+		MaxItem:  int(f.maxItem),
+		Log:      log,
+		Insecure: f.insecure,
+	})
+	if err != nil {
+		return err
+	}
+	a, err := f.admin.start("tidepool leaf "+f.name, leafView{l}, f.insecure, leafCollectors(l), log)
+	if err != nil {
+		return errors.Join(err, l.Close(cancelled()))
+	}
+	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
+	return sig.serve(life{
+		log:   log,
+		drain: f.drain,
+		stop: func(ctx context.Context) error {
+			return errors.Join(l.Close(ctx), stopAdmin(ctx, a))
+		},
+	})
+}
+
+// startTimeout is how long a leaf may take to serve: longer than its server, its connection and the question whether another
+// leaf has its name take together.
+const startTimeout = 15 * time.Second
+
+func startLeaf(ctx context.Context, o leaf.Options) (*leaf.Leaf, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return leaf.Start(ctx, o)
+}
+
+// limitHeap tells the garbage collector what the process may use: the items, a fifth on top for what is under way between
+// two collections, and what a process needs that holds nothing. Without it a heap of long-lived items would be let grow
+// to twice its size. Whoever sets GOMEMLIMIT knows better.
+func limitHeap(items int64, log *slog.Logger) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	limit := items + items/5 + 96<<20
+	debug.SetMemoryLimit(limit)
+	log.Debug("heap limited", "bytes", limit)
+}
+
+// leafView is what admin sees of a leaf.
+type leafView struct{ *leaf.Leaf }
+
+func (v leafView) Ready(bool) error { return nil } // Start returned, so it serves
+
+func (v leafView) Config() any {
+	return struct {
+		Name     string `json:"name"`
+		URL      string `json:"url"`
+		Instance string `json:"instance"` // as text: it may be more than JSON's numbers hold
+	}{v.Name(), v.URL(), fmt.Sprint(v.Instance())}
+}

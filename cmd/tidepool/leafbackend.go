@@ -1,0 +1,45 @@
+// The way from a proxy's pools to leaves: engine knows nothing of NATS, so it is told here.
+
+package main
+
+import (
+	"log/slog"
+
+	"github.com/tidepool-proxy/tidepool/pools"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/pools/backend/leafnats"
+)
+
+// leafFactory makes the backends of one proxy's nats:// addresses. They share NATS connections where they can.
+func leafFactory(log *slog.Logger) pools.Factory {
+	conns := leafnats.NewConns()
+	return func(s pools.Spec) (backend.Backend, error) {
+		addr := s.Addr
+		addr.Name = "" // told apart from the address
+		return leafnats.New(leafnats.Options{
+			URL:            addr.URL(),
+			LeafName:       s.Addr.Name,
+			Label:          s.Label,
+			Timeout:        s.ReadTimeout,
+			ConnectTimeout: s.ConnectTimeout,
+			QueueLimit:     s.DepthLimit,
+			Down:           s.Down,
+			Conns:          conns,
+			Log:            log,
+			Health: backend.HealthOptions{
+				FailureLimit: s.FailureLimit,
+				RetryMin:     s.RetryWait,
+				FlapTime:     s.FlapTime,
+				FlapRamp:     s.FlapRamp,
+				FlapMax:      s.FlapMax,
+			},
+			OnEvent: func(e backend.Event) {
+				if e.Kind == backend.EventConnected {
+					log.Info("leaf connected", "backend", e.Label, "name", e.Name)
+					return
+				}
+				log.Warn("leaf trouble", "event", string(e.Kind), "backend", e.Label, "name", e.Name, "depth", e.Depth, "retry", e.Retry, "err", e.Err)
+			},
+		})
+	}
+}

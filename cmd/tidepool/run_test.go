@@ -1,0 +1,259 @@
+// dev, proxy and leaf as processes: how they start, reload, stop, and refuse to start.
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tidepool-proxy/tidepool/tests/peer"
+)
+
+// TestDev does what the banner says.
+func TestDev(t *testing.T) {
+	peer.Need(t, "curl")
+	p := start(t, "dev", "--leaf-port", "0", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--memory", "8MiB")
+	p.stdout.await(t, 0, "Ctrl-C stops.")
+	banner := p.stdout.text()
+
+	for _, want := range []string{"clients  127.0.0.1:", "leaves   leaf-1 nats://127.0.0.1:", "leaf-3 nats://127.0.0.1:", "admin    http://127.0.0.1:", ", 8MiB"} {
+		if !strings.Contains(banner, want) {
+			t.Errorf("the banner lacks %q:\n%s", want, banner)
+		}
+	}
+	// The three commands, in order; curl stands in for nc where the banner says that it may.
+	nc := regexp.MustCompile(`nc (\S+) (\d+)$`)
+	var tries []string
+	_, list, _ := strings.Cut(banner, "Three things to try:")
+	for _, line := range strings.Split(list, "\n") {
+		if strings.HasPrefix(line, "     ") {
+			tries = append(tries, nc.ReplaceAllString(strings.TrimSpace(line), "curl -s telnet://$1:$2"))
+		}
+	}
+	if len(tries) != 3 {
+		t.Fatalf("%d things to try, want 3:\n%s", len(tries), banner)
+	}
+	if got := bash(t, tries[0]); got != "STORED\r\nVALUE /foo/hello 0 5\r\nworld\r\nEND\r\n" {
+		t.Errorf("%s: %q", tries[0], got)
+	}
+	if got := bash(t, tries[1]); got != "{\"generation\":2}\n" {
+		t.Errorf("%s: %q", tries[1], got)
+	}
+	from := p.stderr.count()
+	bash(t, regexp.MustCompile(`kill -HUP \d+`).FindString(banner))
+	p.logged(from, "configuration loaded", `"generation":3`)
+	config := bash(t, tries[2])
+	for _, want := range []string{`"generation": 3`, `"up": true`, "simple.lua"} {
+		if !strings.Contains(config, want) {
+			t.Errorf("%s lacks %s:\n%s", tries[2], want, config)
+		}
+	}
+	admin := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(banner)
+	metrics := get(t, admin+"/metrics")
+	for _, want := range []string{`tidepool_leaf_items{leaf="leaf-1"}`, `tidepool_leaf_frames_total{leaf="leaf-2"}`, `tidepool_leaf_bytes{leaf="local"}`, "tidepool_generation 3"} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	if got := get(t, admin+"/readyz?pools=1"); got != "ok\n" {
+		t.Errorf("/readyz?pools=1: %q", got)
+	}
+	file := regexp.MustCompile(`config   (\S+)`).FindStringSubmatch(banner)[1]
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	p.signal(syscall.SIGTERM)
+	p.exit(0)
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", file, err)
+	}
+}
+
+func TestLeaf(t *testing.T) {
+	p := start(t, "leaf", "--name", "leaf-7", "--listen", "127.0.0.1:0", "--memory", "8MiB", "--admin", "127.0.0.1:0")
+	f := p.logged(0, "leaf ready")
+	url, admin := f["url"].(string), "http://"+f["admin"].(string)
+	_, addr, _ := startProxy(t, fmt.Sprintf(`pool{ name = "default", backends = { %q } } router{ router_type = "flat" }`, url))
+	if got := talk(t, addr, "set k 0 0 1\r\nv\r\n", 1); got != "STORED\r\n" {
+		t.Errorf("set: %q", got)
+	}
+	metrics := get(t, admin+"/metrics")
+	for _, want := range []string{`tidepool_leaf_items{leaf="leaf-7"} 1`, `tidepool_leaf_limit_bytes{leaf="leaf-7"} 8.388608e+06`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	if got := get(t, admin+"/config"); !strings.Contains(got, `"name": "leaf-7"`) {
+		t.Errorf("/config: %q", got)
+	}
+	p.signal(syscall.SIGHUP)
+	p.logged(0, "nothing to reload here")
+	p.signal(syscall.SIGINT)
+	p.exit(0)
+}
+
+// talk sends to a client address and gives n lines of what comes back.
+func talk(t *testing.T, addr, send string, n int) (got string) {
+	t.Helper()
+	c := dial(t, addr)
+	defer c.Close()
+	if _, err := c.Write([]byte(send)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	for range n {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("after %q: %v", got, err)
+		}
+		got += line
+	}
+	return got
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestRefusesToStart: one line on standard error after the log, and exit code 1.
+func TestRefusesToStart(t *testing.T) {
+	busy := listen(t)
+	good := write(t, "good.lua", `pool{ name = "default", backends = { "127.0.0.1:1" } } router{ router_type = "flat" }`)
+	bad := write(t, "bad.lua", "local x = 1\nlocal = 2\n")
+	f := func(want string, args ...string) {
+		t.Helper()
+		p := start(t, args...)
+		p.exit(1)
+		all := strings.Split(p.stderr.text(), "\n")
+		last := all[len(all)-1]
+		if !strings.HasPrefix(last, "tidepool: cannot ") || !strings.Contains(last, want) {
+			t.Errorf("%q: ended with %q, want %q", args, last, want)
+		}
+		if p.stdout.text() != "" {
+			t.Errorf("%q: printed %q", args, p.stdout.text())
+		}
+	}
+	f("bad.lua:2: ", "proxy", bad, "--listen", "127.0.0.1:0", "--admin", "none")
+	f("bad.lua:2: ", "dev", bad, "--listen", "127.0.0.1:0", "--admin", "none", "--leaf-port", "0")
+	f("no-such.lua", "proxy", "no-such.lua", "--listen", "127.0.0.1:0", "--admin", "none")
+	f("address already in use", "proxy", good, "--listen", busy.Addr().String(), "--admin", "none")
+	f("address already in use", "proxy", good, "--listen", "127.0.0.1:0", "--admin", busy.Addr().String())
+	f("address already in use", "dev", good, "--listen", busy.Addr().String(), "--admin", "none", "--leaf-port", "0")
+	f("address already in use", "leaf", "--name", "leaf-1", "--listen", busy.Addr().String())
+	f("address already in use", "leaf", "--name", "leaf-1", "--listen", "127.0.0.1:0", "--admin", busy.Addr().String())
+	f("no-such-token", "leaf", "--name", "leaf-1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-token", "@no-such-token")
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln
+}
+
+// held is a proxy with a request under way: its backend has it and answers when told to.
+type held struct {
+	*process
+	client net.Conn
+	answer chan string
+}
+
+// hold starts one. What the backend is told to answer goes to the client.
+func hold(t *testing.T, args ...string) *held {
+	t.Helper()
+	backend := listen(t)
+	h := &held{answer: make(chan string, 1)}
+	asked := make(chan struct{})
+	go func() {
+		for {
+			c, err := backend.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for {
+					line, err := r.ReadString('\n')
+					switch {
+					case err != nil:
+						return
+					case strings.HasPrefix(line, "get "):
+						close(asked)
+						fmt.Fprint(c, <-h.answer)
+					case strings.HasPrefix(line, "version"): // a greeting
+						fmt.Fprint(c, "VERSION 1.6.18\r\n")
+					case strings.HasPrefix(line, "mn"):
+						fmt.Fprint(c, "MN\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	config := fmt.Sprintf(`pool{ name = "default", backends = { %q } } router{ router_type = "flat" }`, backend.Addr())
+	var addr string
+	h.process, addr, _ = startProxy(t, config, args...)
+	h.client = dial(t, addr)
+	t.Cleanup(func() { _ = h.client.Close() })
+	if _, err := fmt.Fprint(h.client, "get k\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	return h
+}
+
+func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+	h := hold(t)
+	h.signal(syscall.SIGTERM)
+	h.logged(0, "stopping")
+	const answer = "VALUE k 0 1\r\nv\r\nEND\r\n"
+	h.answer <- answer
+	got := make([]byte, len(answer))
+	if n, err := readFull(h.client, got); err != nil || string(got) != answer {
+		t.Errorf("the request under way got %q, %v", got[:n], err)
+	}
+	h.exit(0)
+}
+
+func readFull(c net.Conn, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = c.Read(b[n:])
+		n += m
+	}
+	return n, err
+}
+
+func TestSecondSignalCuts(t *testing.T) {
+	h := hold(t)
+	h.signal(syscall.SIGTERM)
+	h.logged(0, "stopping")
+	h.signal(syscall.SIGTERM)
+	h.exit(1)
+	if got := h.stderr.text(); !strings.HasSuffix(got, "tidepool: "+errCut.Error()) {
+		t.Errorf("ended with %q", got)
+	}
+}
+
+func TestDrainEnds(t *testing.T) {
+	h := hold(t, "--drain", "50ms")
+	h.signal(syscall.SIGTERM)
+	h.exit(1)
+	if got := h.stderr.text(); !strings.Contains(got, "\ntidepool: cannot finish ") {
+		t.Errorf("ended with %q", got)
+	}
+}

@@ -1,0 +1,86 @@
+// Signals: SIGHUP reloads, SIGTERM and SIGINT stop, a second one cuts.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// signals are caught from the moment it is made, so that one that comes while a command starts is not its sudden end.
+type signals struct {
+	hup  chan os.Signal
+	term chan os.Signal
+}
+
+func catchSignals() *signals {
+	s := &signals{
+		hup:  make(chan os.Signal, 1), // one is enough: a reload that begins after a signal obeys it
+		term: make(chan os.Signal, 2),
+	}
+	signal.Notify(s.hup, syscall.SIGHUP)
+	signal.Notify(s.term, syscall.SIGTERM, syscall.SIGINT)
+	return s
+}
+
+func (s *signals) release() {
+	signal.Stop(s.hup)
+	signal.Stop(s.term)
+}
+
+// errCut is how a command ends that was told twice to stop.
+var errCut = errors.New("cannot finish what was under way: a second signal cut it")
+
+// life is what a running command does between its start and its end.
+type life struct {
+	log    *slog.Logger
+	drain  time.Duration                   // how long stop may take
+	reload func()                          // nil: there is nothing to reload
+	stop   func(ctx context.Context) error // finishes what is under way until ctx ends, then cuts; called once
+}
+
+// serve waits for the signal to stop and stops. It returns when nothing runs any more.
+func (s *signals) serve(l life) error {
+	done := make(chan struct{})
+	var reloads sync.WaitGroup
+	reloads.Go(func() { s.reload(l, done) })
+	sig := <-s.term
+	close(done)
+	l.log.Info("stopping", "signal", sig.String(), "drain", l.drain.String())
+
+	ctx, cancel := context.WithTimeout(context.Background(), l.drain)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() {
+		reloads.Wait()
+		stopped <- l.stop(ctx)
+	}()
+	select {
+	case err := <-stopped:
+		return err
+	case <-s.term:
+		return errCut // the process ends with main; nothing more is waited for
+	}
+}
+
+// reload obeys SIGHUP, one at a time, until done. A reload that fails has said so in the log.
+func (s *signals) reload(l life, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-s.hup:
+			if l.reload == nil {
+				l.log.Info("nothing to reload here", "signal", syscall.SIGHUP.String())
+				continue
+			}
+			l.reload()
+		}
+	}
+}
