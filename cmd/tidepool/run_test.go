@@ -5,7 +5,9 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -256,4 +258,53 @@ func TestDrainEnds(t *testing.T) {
 	if got := h.stderr.text(); !strings.Contains(got, "\ntidepool: cannot finish ") {
 		t.Errorf("ended with %q", got)
 	}
+}
+
+// TestReload: by signal and by HTTP; a file with a mistake changes nothing and is told by its place.
+func TestReload(t *testing.T) {
+	const words = `pool{ name = %q, backends = { "127.0.0.1:1" } } router{ router_type = "flat", default_pool = %[1]q }`
+	p, _, admin := startProxy(t, fmt.Sprintf(words, "one"))
+	file := p.cmd.Args[2]
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(fmt.Sprintf(words, "two"))
+	from := p.stderr.count()
+	p.signal(syscall.SIGHUP)
+	p.logged(from, "configuration loaded", `"generation":2`)
+	if got := get(t, "http://"+admin+"/config"); !strings.Contains(got, `"name": "two"`) {
+		t.Errorf("/config: %s", got)
+	}
+	put("pool{ name =\n}")
+	from = p.stderr.count()
+	p.signal(syscall.SIGHUP)
+	p.logged(from, "cannot load configuration", "routes.lua:2: ")
+	status, body := post(t, "http://"+admin+"/reload")
+	if status != 422 || !strings.Contains(body, "routes.lua:2: ") {
+		t.Errorf("POST /reload: %d %q", status, body)
+	}
+	if got := get(t, "http://"+admin+"/config"); !strings.Contains(got, `"generation": 2`) || !strings.Contains(got, `"name": "two"`) {
+		t.Errorf("/config after the mistake: %s", got)
+	}
+	put(fmt.Sprintf(words, "three"))
+	if status, body := post(t, "http://"+admin+"/reload"); status != 200 || body != "{\"generation\":3}\n" {
+		t.Errorf("POST /reload: %d %q", status, body)
+	}
+}
+
+func post(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Post(url, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
 }
