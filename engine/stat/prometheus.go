@@ -12,8 +12,13 @@ var (
 	BackendSeconds = desc("tidepool_backend_seconds", "Time from queueing a request for a backend to its answer.", "pool", "backend")
 	BackendUp      = desc("tidepool_backend_up", "1 while requests are sent to the backend, 0 while it is marked bad.", "pool", "backend")
 
-	ReloadsTotal = desc("tidepool_reloads_total", "Loads of the configuration, by result (ok, error).", "result")
-	Generation   = desc("tidepool_generation", "Number of the generation that serves new requests.")
+	ReloadsTotal      = desc("tidepool_reloads_total", "Loads of the configuration, by result (ok, error).", "result")
+	ScriptErrorsTotal = desc("tidepool_script_errors_total", "Requests whose route raised an error.")
+	RefusedTotal      = desc("tidepool_requests_refused_total", "Requests refused because too many were under way.")
+	InFlight          = desc("tidepool_requests_in_flight", "Requests under way.")
+	UserTotal         = desc("tidepool_user_total", "Counters that scripts name with mcp.add_stat.", "name")
+	BackendOpened     = desc("tidepool_backend_connections_opened_total", "Connections opened to the backend.", "pool", "backend")
+	Generation        = desc("tidepool_generation", "Number of the generation that serves new requests.")
 
 	ConnectionsTotal    = desc("tidepool_connections_total", "Client connections accepted.", "listener")
 	ConnectionsOpen     = desc("tidepool_connections_open", "Client connections open now.", "listener")
