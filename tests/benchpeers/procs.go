@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -57,9 +58,8 @@ func (ps *procs) start(ctx context.Context, name, addr string, path string, args
 }
 
 // stop ends what was started last first: proxies before what they talk to.
-func (ps procs) stop() {
-	for i := len(ps) - 1; i >= 0; i-- {
-		p := ps[i]
+func (ps *procs) stop() {
+	for _, p := range slices.Backward(*ps) {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-p.done:
