@@ -121,7 +121,7 @@ func (c *client) ends() {
 }
 
 // writeConfig writes a configuration in which every "$n" stands for args[n-1].
-func writeConfig(t *testing.T, text string, args ...string) string {
+func writeConfig(t testing.TB, text string, args ...string) string {
 	t.Helper()
 	for i, a := range args {
 		text = strings.ReplaceAll(text, fmt.Sprintf("$%d", i+1), a)
@@ -134,7 +134,7 @@ func writeConfig(t *testing.T, text string, args ...string) string {
 }
 
 // startProxy starts a proxy on a port of its own; change may alter its options.
-func startProxy(t *testing.T, config string, change ...func(*Options)) *Proxy {
+func startProxy(t testing.TB, config string, change ...func(*Options)) *Proxy {
 	t.Helper()
 	local, err := leaf.NewLocal(leaf.Options{Memory: 16 << 20})
 	if err != nil {
@@ -178,7 +178,7 @@ func dialAddr(t *testing.T, addr string) *client {
 }
 
 // testWriter sends log lines to the test's log.
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Helper()

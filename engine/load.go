@@ -10,10 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	lua "github.com/yuin/gopher-lua"
-
 	"github.com/tidepool-proxy/tidepool/engine/vm"
-	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -35,14 +32,14 @@ type loader struct {
 	settings luaapi.Settings // as the last good load left them
 	staged   luaapi.Settings // as the present load sees and sets them
 	staging  *staging
-	prelude  *lua.FunctionProto            // the declarative words
-	library  map[string]*lua.FunctionProto // the route library
+	prelude  *vm.Proto            // the declarative words
+	library  map[string]*vm.Proto // the route library
 }
 
 // chunk is a compiled configuration file.
 type chunk struct {
 	info  fileInfo
-	proto *lua.FunctionProto
+	proto *vm.Proto
 }
 
 // fileInfo tells what a generation was loaded from.
@@ -55,7 +52,7 @@ type fileInfo struct {
 func newLoader(p *Proxy) (*loader, error) {
 	l := &loader{p: p, settings: luaapi.DefaultSettings()}
 	var err error
-	if l.prelude, err = source.Compile(scripts.Simple, scripts.SimpleName); err != nil {
+	if l.prelude, err = vm.Compile(scripts.Simple, scripts.SimpleName); err != nil {
 		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)
 	}
 	if l.library, err = library(); err != nil {
@@ -120,7 +117,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := l.state.Call(words.pools, lua.LNil)
+	conf, err := l.state.Call(words.pools, vm.Nil)
 	if err != nil {
 		return nil, located(err)
 	}
@@ -158,7 +155,7 @@ func (l *loader) read() ([]chunk, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read configuration: %w", err)
 		}
-		proto, err := source.Compile(src, path)
+		proto, err := vm.Compile(src, path)
 		if err != nil {
 			return nil, err
 		}
@@ -169,35 +166,34 @@ func (l *loader) read() ([]chunk, error) {
 }
 
 // stages are the two functions that a configuration consists of.
-type stages struct{ pools, routes lua.LValue }
+type stages struct{ pools, routes vm.Value }
 
 // run runs the prelude and the files in st and finds the two stages: those that the files define or, if they define
 // neither, the declarative ones.
 func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
-	st.L.SetGlobal(poolsStage, lua.LNil)
-	st.L.SetGlobal(routesStage, lua.LNil)
-	v, err := st.CallProto(l.prelude)
+	st.SetGlobal(poolsStage, vm.Nil)
+	st.SetGlobal(routesStage, vm.Nil)
+	words, err := st.CallProto(l.prelude)
 	if err != nil {
 		return stages{}, fmt.Errorf("cannot load the declarative words: %w", err)
 	}
-	words := v.(*lua.LTable)
 	for _, c := range chunks {
 		if err := st.RunProto(c.proto); err != nil {
 			return stages{}, located(err)
 		}
 	}
-	s := stages{st.L.GetGlobal(poolsStage), st.L.GetGlobal(routesStage)}
+	s := stages{st.Global(poolsStage), st.Global(routesStage)}
 	name := chunks[len(chunks)-1].info.Path
 	switch {
-	case s.pools == lua.LNil && s.routes == lua.LNil:
-		return stages{words.RawGetString("pools"), words.RawGetString("routes")}, nil
-	case s.pools == lua.LNil:
+	case s.pools == vm.Nil && s.routes == vm.Nil:
+		return stages{vm.Field(words, "pools"), vm.Field(words, "routes")}, nil
+	case s.pools == vm.Nil:
 		return s, fmt.Errorf("%s: %s is defined, but not %s", name, routesStage, poolsStage)
-	case s.routes == lua.LNil:
+	case s.routes == vm.Nil:
 		return s, fmt.Errorf("%s: %s is defined, but not %s", name, poolsStage, routesStage)
 	}
-	if used := words.RawGetString("used"); used != lua.LNil {
-		if where, err := st.Call(used); err == nil && where != lua.LNil {
+	if used := vm.Field(words, "used"); used != vm.Nil {
+		if where, err := st.Call(used); err == nil && where != vm.Nil {
 			return s, fmt.Errorf("%s: a file that defines %s cannot use the declarative words pool, router and my_zone", where, poolsStage)
 		}
 	}
@@ -205,7 +201,7 @@ func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
 }
 
 // worker makes one worker: its state, the files run in it, and its routes attached.
-func (l *loader) worker(chunks []chunk, conf lua.LValue) (*worker, error) {
+func (l *loader) worker(chunks []chunk, conf vm.Value) (*worker, error) {
 	st, err := l.newState()
 	if err != nil {
 		return nil, err

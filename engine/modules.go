@@ -7,25 +7,23 @@ import (
 	"io/fs"
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
-
-	"github.com/tidepool-proxy/tidepool/engine/vm/source"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/routes"
 )
 
 // library compiles every module of the route library, by the name that require takes ("routes.zoned").
-func library() (map[string]*lua.FunctionProto, error) {
+func library() (map[string]*vm.Proto, error) {
 	files, err := fs.Glob(routes.Files, "*.lua")
 	if err != nil {
 		return nil, err
 	}
-	protos := make(map[string]*lua.FunctionProto, len(files))
+	protos := make(map[string]*vm.Proto, len(files))
 	for _, name := range files {
 		src, err := fs.ReadFile(routes.Files, name)
 		if err != nil {
 			return nil, err
 		}
-		proto, err := source.Compile(src, "[routes/"+name+"]")
+		proto, err := vm.Compile(src, "[routes/"+name+"]")
 		if err != nil {
 			return nil, fmt.Errorf("cannot compile the route library: %w", err)
 		}

@@ -1,0 +1,99 @@
+// What a request costs in allocations, and in time without its system calls.
+
+package engine
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/pools"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// instant is a backend that answers within Send.
+type instant struct{}
+
+func (instant) Send(r *mc.Request, p *backend.Pending) {
+	p.Buf = append(p.Buf[:0], "VALUE key 0 5\r\nhello\r\nEND\r\n"...)
+	if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
+		panic(err)
+	}
+	p.End = backend.Now()
+	if p.Waiter.Done(p) {
+		p.Waiter.Wake()
+	}
+}
+func (instant) Name() string           { return "instant" }
+func (instant) Status() backend.Status { return backend.Status{Up: true} }
+func (instant) Close() error           { return nil }
+
+const instantConfig = `
+function mcp_config_pools() return mcp.pool({ mcp.backend("nats://127.0.0.1:1") }, { name = "p" }) end
+function mcp_config_routes(p) mcp.attach(mcp.CMD_ANY_STORAGE, ROUTE) end
+`
+
+// serving gives a function that serves one batch of n gets through route.
+func serving(t testing.TB, route string, n int) func() {
+	p := startProxy(t, writeConfig(t, strings.Replace(instantConfig, "ROUTE", route, 1)), func(o *Options) {
+		o.NewLeaf = func(pools.Spec) (backend.Backend, error) { return instant{}, nil }
+	})
+	s := p.Open(server.ConnInfo{ID: 1})
+	t.Cleanup(s.Close)
+	b := server.NewBatch(io.Discard)
+	b.Rules = s.Rules()
+	b.Reqs = make([]mc.Request, n)
+	var parser mc.Parser
+	for i := range b.Reqs {
+		if _, _, err := parser.Next([]byte("get key\r\n"), &b.Rules, &b.Reqs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		b.Out = b.Out[:0]
+		if err := s.Serve(b); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Out) != n*len("VALUE key 0 5\r\nhello\r\nEND\r\n") {
+			t.Fatalf("%d bytes of answers", len(b.Out))
+		}
+	}
+}
+
+const (
+	poolRoute = "p"
+	luaClosed = "function(r) return p(r) end"
+)
+
+func TestAllocationsPerRequest(t *testing.T) {
+	for _, d := range []struct {
+		route string
+		most  float64 // for each request
+	}{
+		{poolRoute, 0},
+		{"mcp.router_new{ map = { x = p }, default = p }", 0},
+		{luaClosed, 2}, // gopher-lua's Resume, once to start and once to go on
+	} {
+		const n = 16
+		serve := serving(t, d.route, n)
+		serve()
+		if got := testing.AllocsPerRun(200, serve) / n; got > d.most {
+			t.Errorf("%s: %.2f allocations a request, want at most %v", d.route, got, d.most)
+		}
+	}
+}
+
+func BenchmarkServe(b *testing.B) {
+	for name, route := range map[string]string{"pool": poolRoute, "lua": luaClosed} {
+		b.Run(name, func(b *testing.B) {
+			const n = 16
+			serve := serving(b, route, n)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += n {
+				serve()
+			}
+		})
+	}
+}

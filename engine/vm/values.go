@@ -1,0 +1,35 @@
+// Lua's values as callers see them that need not know which Lua this is.
+
+package vm
+
+import (
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/source"
+)
+
+// Value is a Lua value of one state.
+type Value = lua.LValue
+
+// Proto is a compiled chunk. It is immutable and may be run in several states.
+type Proto = lua.FunctionProto
+
+// Nil is Lua's nil.
+var Nil Value = lua.LNil
+
+// Compile compiles a script's text; errors read "name:line: message".
+func Compile(src []byte, name string) (*Proto, error) { return source.Compile(src, name) }
+
+// Global gives a global variable.
+func (s *State) Global(name string) Value { return s.L.GetGlobal(name) }
+
+// SetGlobal sets one.
+func (s *State) SetGlobal(name string, v Value) { s.L.SetGlobal(name, v) }
+
+// Field gives a field of a table, Nil of anything else.
+func Field(v Value, name string) Value {
+	if t, ok := v.(*lua.LTable); ok {
+		return t.RawGetString(name)
+	}
+	return Nil
+}

@@ -1,0 +1,192 @@
+package vm
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// bench is a state with one Go function: wait(x) waits and gives what it is resumed with.
+type bench struct {
+	*State
+	blocked []lua.LValue // what blocking waits give, in turn
+	waits   int
+}
+
+func newBench(t *testing.T, o Options) *bench {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{State: s}
+	s.Lock()
+	t.Cleanup(func() { s.Close(); s.Unlock() })
+	s.L.SetGlobal("wait", s.L.NewFunction(func(L *lua.LState) int {
+		return s.Wait(L, func() { b.waits++ }, func() lua.LValue { v := b.blocked[0]; b.blocked = b.blocked[1:]; return v })
+	}))
+	return b
+}
+
+// route compiles the body of function(r).
+func (b *bench) route(t *testing.T, body string) *lua.LFunction {
+	t.Helper()
+	if err := b.Run([]byte("function route(r) "+body+"\nend"), "r.lua"); err != nil {
+		t.Fatal(err)
+	}
+	return b.L.GetGlobal("route").(*lua.LFunction)
+}
+
+func TestTaskIsResumedWithWhatItWaitsFor(t *testing.T) {
+	for _, body := range []string{
+		"local a = wait(r) local b = wait(r) return a .. b",
+		"return wait(r) .. wait(r)",
+		"local function f() return wait(r) end return f() .. f()",
+		"local ok, a = pcall(wait, r) local _, b = pcall(function() return wait(r) end) return a .. b",
+		"local s = '' for x in function() if #s < 2 then return wait(r) end end do s = s .. x end return s",
+		"local a, nothing = wait(r) assert(nothing == nil) return a .. wait(r)",
+		"local _, a = xpcall(function() return wait(r) end, print) return a .. wait(r)",
+	} {
+		b := newBench(t, Options{})
+		fn := b.route(t, body)
+		for range 3 { // reused
+			task := b.NewTask()
+			if got := task.Start(fn, lua.LString("r")); got != Waiting {
+				t.Fatalf("%s: started: %v %v", body, got, task.Err)
+			}
+			if got := task.Resume(lua.LString("x")); got != Waiting {
+				t.Fatalf("%s: resumed: %v %v", body, got, task.Err)
+			}
+			if got := task.Resume(lua.LString("y")); got != Finished || task.Result.String() != "xy" {
+				t.Fatalf("%s: ended: %v %v %v", body, got, task.Result, task.Err)
+			}
+			b.FreeTask(task)
+		}
+	}
+}
+
+func TestWaitBlocksWhereLuaCannotYield(t *testing.T) {
+	for _, body := range []string{
+		"local x string.gsub('a', 'a', function() x = wait(r) end) return x",
+		"return coroutine.wrap(function() return wait(r) end)()",
+		"return setmetatable({}, { __index = function() return wait(r) end }).k",
+	} {
+		b := newBench(t, Options{})
+		b.blocked = []lua.LValue{lua.LString("x")}
+		task := b.NewTask()
+		if got := task.Start(b.route(t, body), lua.LNil); got != Finished || task.Result.String() != "x" || b.waits != 1 {
+			t.Errorf("%s: %v %v %v, %d blocking waits", body, got, task.Result, task.Err, b.waits)
+		}
+	}
+}
+
+func TestTasksInterleave(t *testing.T) {
+	b := newBench(t, Options{})
+	fn := b.route(t, "n = (n or 0) + 1 local me = n wait(r) return me * 10 + n")
+	var tasks []*Task
+	for range 3 {
+		task := b.NewTask()
+		if task.Start(fn, lua.LNil) != Waiting {
+			t.Fatal(task.Err)
+		}
+		tasks = append(tasks, task)
+	}
+	for i, task := range tasks {
+		if task.Resume(lua.LNil) != Finished || task.Result != lua.LNumber((i+1)*10+3) {
+			t.Errorf("task %d gives %v %v", i, task.Result, task.Err)
+		}
+	}
+}
+
+func TestFailures(t *testing.T) {
+	for _, d := range []struct{ body, want, trace string }{
+		{"\n\nerror('oh')", "r.lua:3: oh", "r.lua:3: in"},
+		{"local function deep()\nerror('oh') end\nlocal x = deep() return x", "r.lua:2: oh", "r.lua:3: in"},
+		{"error({ message = 'mine' })", "mine", ""},
+		{"error()", "error without a message", ""},
+		{"return r.x.y", "r.lua:1: ", ""},
+		{"while true do end", "step budget", ""},
+		{"coroutine.yield()", "outside", ""},
+	} {
+		b := newBench(t, Options{Steps: 10_000})
+		fn := b.route(t, d.body)
+		task := b.NewTask()
+		if got := task.Start(fn, b.L.NewTable()); got != Failed {
+			t.Errorf("%s: %v", d.body, got)
+			continue
+		}
+		var script *ScriptError
+		if !errors.As(task.Err, &script) || !strings.Contains(script.Message, d.want) || !strings.Contains(script.Traceback, d.trace) {
+			t.Errorf("%s: error %q, traceback %q; want %q and %q", d.body, task.Err, script.Traceback, d.want, d.trace)
+		}
+		b.FreeTask(task)
+		again := b.NewTask() // the state is none the worse
+		if got := again.Start(b.route(t, "return 5"), lua.LNil); got != Finished {
+			t.Errorf("after %s: %v %v", d.body, got, again.Err)
+		}
+	}
+}
+
+func TestBudgetIsPerTask(t *testing.T) {
+	b := newBench(t, Options{Steps: 20_000})
+	fn := b.route(t, "for i = 1, 15000 do end wait(r) for i = 1, 15000 do end return 1")
+	greedy, modest := b.NewTask(), b.NewTask()
+	if greedy.Start(fn, lua.LNil) != Waiting || modest.Start(b.route(t, "for i = 1, 15000 do end return 1"), lua.LNil) != Finished {
+		t.Fatal(greedy.Err, modest.Err)
+	}
+	if got := greedy.Resume(lua.LNil); got != Failed {
+		t.Errorf("30,000 steps of 20,000: %v", got)
+	}
+}
+
+func TestDroppedTaskIsNotResumed(t *testing.T) {
+	b := newBench(t, Options{})
+	task := b.NewTask()
+	if task.Start(b.route(t, "wait(r) return 1"), lua.LNil) != Waiting {
+		t.Fatal(task.Err)
+	}
+	b.DropTask(task)
+	again := b.NewTask()
+	if got := again.Start(b.route(t, "return 2"), lua.LNil); got != Finished || again.Result != lua.LNumber(2) {
+		t.Errorf("%v %v", got, again.Result)
+	}
+}
+
+// gopher-lua's Resume allocates its result; nothing else on the way does.
+func TestAllocations(t *testing.T) {
+	b := newBench(t, Options{})
+	fn := b.route(t, "return wait(r)")
+	arg := b.L.NewUserData()
+	allocs := testing.AllocsPerRun(1000, func() {
+		task := b.NewTask()
+		task.Start(fn, arg)
+		task.Resume(arg)
+		b.FreeTask(task)
+	})
+	if allocs > 2 {
+		t.Errorf("%v allocations for a route that waits once, want 2", allocs)
+	}
+}
+
+func BenchmarkRouteThatWaits(b *testing.B) {
+	s, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Lock()
+	s.L.SetGlobal("wait", s.L.NewFunction(func(L *lua.LState) int { return s.Wait(L, nil, nil) }))
+	if err := s.Run([]byte("function route(r) return wait(r) end"), "r.lua"); err != nil {
+		b.Fatal(err)
+	}
+	fn := s.L.GetGlobal("route").(*lua.LFunction)
+	arg := s.L.NewUserData()
+	b.ReportAllocs()
+	for b.Loop() {
+		task := s.NewTask()
+		task.Start(fn, arg)
+		task.Resume(arg)
+		s.FreeTask(task)
+	}
+}
