@@ -1,0 +1,126 @@
+// Compile: the stages in order, their errors in Lua's form, and the limits that gopher-lua does not check.
+
+package source
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// The upvalues that compiled code uses. A prototype's DbgUpvalues says which, in which order.
+const (
+	Count  = "(count)"  // a number, the steps left of the quantum: every step takes one, and below zero calls Tick
+	Tick   = "(tick)"   // function(): sets Count anew, or raises when the budget is spent
+	Concat = "(concat)" // function(a, b, ...): a .. b .. ..., charged by bytes
+)
+
+func init() {
+	// Lua 5.1's implicit table `arg` of vararg functions: Lua 5.4 has none, and it costs a table per call. gopher-lua has
+	// this only as a variable of the package.
+	lua.CompatVarArg = false
+}
+
+// maxUpvalues is what fits gopher-lua's uint8; it does not look.
+const maxUpvalues = 255
+
+// Compile turns a script's text into a prototype. name is what error messages and tracebacks show, as it is. The prototype must
+// be given its upvalues (lualib's Host.Bind); it may be shared by any number of states. Errors are *Error.
+func Compile(src []byte, name string) (*lua.FunctionProto, error) {
+	toks, err := scan(string(src), name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := emit(toks, name)
+	if err != nil {
+		return nil, err
+	}
+	chunk, err := parse.Parse(strings.NewReader(text), name)
+	if err != nil {
+		return nil, syntaxError(err, toks, name)
+	}
+	p := &pass{name: name}
+	chunk = p.chunk(chunk)
+	if p.err != nil {
+		return nil, p.err
+	}
+	return compile(chunk, name, toks[len(toks)-1].line)
+}
+
+// compile wraps the chunk in a function, so that the hidden names are upvalues of it, and gives that function.
+func compile(chunk []ast.Stmt, name string, last int) (proto *lua.FunctionProto, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			proto, err = nil, &Error{Name: name, Line: last, Msg: fmt.Sprintf("cannot compile: %v", r)}
+		}
+	}()
+	main := &ast.FunctionExpr{ParList: &ast.ParList{HasVargs: true}, Stmts: chunk}
+	main.SetLastLine(last)
+	outer := []ast.Stmt{
+		at(&ast.LocalAssignStmt{Names: []string{Count, Tick, Concat}}, 1),
+		at(&ast.ReturnStmt{Exprs: []ast.Expr{main}}, 1),
+	}
+	p, err := lua.Compile(outer, name)
+	if err != nil {
+		return nil, compileError(err, name)
+	}
+	proto = p.FunctionPrototypes[0]
+	return proto, checkLimits(proto)
+}
+
+func checkLimits(p *lua.FunctionProto) error {
+	if len(p.DbgUpvalues) > maxUpvalues {
+		return &Error{Name: p.SourceName, Line: p.LineDefined, Msg: fmt.Sprintf("too many upvalues (limit is %d) in function at line %d",
+			maxUpvalues, p.LineDefined)}
+	}
+	for _, child := range p.FunctionPrototypes {
+		if err := checkLimits(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syntaxError says what the parser found, or better, what a look at the brackets and blocks finds.
+func syntaxError(err error, toks []token, name string) error {
+	last := toks[len(toks)-1]
+	e := &Error{Name: name, Line: last.line, Msg: err.Error()}
+	var pe *parse.Error
+	if errors.As(err, &pe) {
+		near := "'" + pe.Token + "'"
+		if pe.Pos.Line > 0 {
+			e.Line = pe.Pos.Line
+		} else {
+			near = last.near()
+		}
+		e.Msg = "syntax error near " + near
+	}
+	if better := diagnose(toks, e.Line); better != nil {
+		better.Name = name
+		return better
+	}
+	return e
+}
+
+var gotoLine = regexp.MustCompile(`for <goto> at line (\d+)$`)
+
+func compileError(err error, name string) error {
+	var ce *lua.CompileError
+	if !errors.As(err, &ce) {
+		return &Error{Name: name, Msg: err.Error()}
+	}
+	e := &Error{Name: name, Line: ce.Line, Msg: ce.Message}
+	if m := gotoLine.FindStringSubmatch(ce.Message); m != nil {
+		e.Line, _ = strconv.Atoi(m[1])
+	}
+	if ce.Message == "no loop to break" {
+		e.Msg = "break outside a loop"
+	}
+	return e
+}

@@ -1,0 +1,254 @@
+// Tokens of Lua 5.4, with Lua's own lexical errors.
+
+package source
+
+import (
+	"fmt"
+	"strings"
+)
+
+type kind uint8
+
+const (
+	kEOF     kind = iota
+	kName         // an identifier
+	kKeyword      // a reserved word
+	kNumber       // text is what to emit
+	kString       // text is the string's bytes
+	kOp           // punctuation
+)
+
+// token is one token; line is where it starts, counted from 1.
+type token struct {
+	kind kind
+	line int
+	text string
+}
+
+func (t token) is(text string) bool { return t.text == text && (t.kind == kOp || t.kind == kKeyword) }
+
+// near is the token as Lua shows it in "near 'x'".
+func (t token) near() string {
+	switch t.kind {
+	case kEOF:
+		return "<eof>"
+	case kString:
+		return "'" + quote(t.text) + "'"
+	}
+	return "'" + t.text + "'"
+}
+
+// maxNesting bounds brackets and blocks inside each other, as Lua does; the parser and compiler recurse over them.
+const maxNesting = 190
+
+// Error is a mistake in a script's text. Its message is Lua's: file:line: what near 'token'.
+type Error struct {
+	Name string
+	Line int
+	Msg  string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.Name, e.Line, e.Msg) }
+
+var keywords = map[string]bool{
+	"and": true, "break": true, "do": true, "else": true, "elseif": true, "end": true, "false": true, "for": true,
+	"function": true, "goto": true, "if": true, "in": true, "local": true, "nil": true, "not": true, "or": true,
+	"repeat": true, "return": true, "then": true, "true": true, "until": true, "while": true,
+}
+
+// missing are the operators of Lua 5.4 that gopher-lua has no instruction for.
+var missing = map[string]string{
+	"//": "integer division '//'", "&": "bitwise operator '&'", "|": "bitwise operator '|'", "~": "bitwise operator '~'",
+	"<<": "bitwise operator '<<'", ">>": "bitwise operator '>>'",
+}
+
+// ops are the operators of more than one byte, longest first.
+var ops = []string{"...", "..", "==", "~=", "<=", ">=", "::", "//", "<<", ">>"}
+
+type scanner struct {
+	name string
+	src  string
+	pos  int
+	line int
+}
+
+// scan cuts src into tokens; the last is kEOF.
+func scan(src, name string) ([]token, error) {
+	s := &scanner{name: name, src: src, line: 1}
+	if strings.HasPrefix(src, "#") { // a shebang, or anything else a shell would read
+		s.skipLine()
+	}
+	toks := make([]token, 0, len(src)/4+1)
+	for {
+		t, err := s.next()
+		if err != nil {
+			return nil, err
+		}
+		toks = append(toks, t)
+		if t.kind == kEOF {
+			return toks, nil
+		}
+	}
+}
+
+func (s *scanner) fail(line int, format string, args ...any) error {
+	return &Error{Name: s.name, Line: line, Msg: fmt.Sprintf(format, args...)}
+}
+
+func (s *scanner) peek(ahead int) byte {
+	if s.pos+ahead < len(s.src) {
+		return s.src[s.pos+ahead]
+	}
+	return 0
+}
+
+func (s *scanner) next() (token, error) {
+	if err := s.skipBlank(); err != nil {
+		return token{}, err
+	}
+	t := token{line: s.line}
+	if s.pos == len(s.src) {
+		return t, nil
+	}
+	c := s.src[s.pos]
+	switch {
+	case isLetter(c):
+		start := s.pos
+		for s.pos < len(s.src) && (isLetter(s.src[s.pos]) || isDigit(s.src[s.pos])) {
+			s.pos++
+		}
+		t.kind, t.text = kName, s.src[start:s.pos]
+		if keywords[t.text] {
+			t.kind = kKeyword
+		}
+		return t, nil
+	case isDigit(c) || c == '.' && isDigit(s.peek(1)):
+		return s.number(t)
+	case c == '"' || c == '\'':
+		return s.quoted(t, c)
+	case c == '[' && (s.peek(1) == '[' || s.peek(1) == '='):
+		if level := s.longLevel(); level >= 0 {
+			text, err := s.long(level, "string")
+			t.kind, t.text = kString, text
+			return t, err
+		}
+		if s.peek(1) == '=' {
+			return t, s.fail(s.line, "invalid long string delimiter near '[='")
+		}
+	}
+	return s.operator(t, c)
+}
+
+func (s *scanner) operator(t token, c byte) (token, error) {
+	t.kind = kOp
+	rest := s.src[s.pos:]
+	for _, op := range ops {
+		if strings.HasPrefix(rest, op) {
+			t.text = op
+			break
+		}
+	}
+	if t.text == "" {
+		if !strings.ContainsRune("+-*/%^#&~|<>=(){}[];:,.", rune(c)) {
+			return t, s.fail(s.line, "unexpected symbol near '%s'", printable(c))
+		}
+		t.text = s.src[s.pos : s.pos+1]
+	}
+	if what, ok := missing[t.text]; ok {
+		return t, s.fail(s.line, "%s is not supported", what)
+	}
+	s.pos += len(t.text)
+	return t, nil
+}
+
+// skipBlank passes white space and comments.
+func (s *scanner) skipBlank() error {
+	for s.pos < len(s.src) {
+		switch c := s.src[s.pos]; {
+		case c == '\n' || c == '\r':
+			s.newline()
+		case c == ' ' || c == '\t' || c == '\v' || c == '\f':
+			s.pos++
+		case c == '-' && s.peek(1) == '-':
+			s.pos += 2
+			if level := s.longLevel(); level >= 0 {
+				if _, err := s.long(level, "comment"); err != nil {
+					return err
+				}
+			} else {
+				s.skipLine()
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *scanner) skipLine() {
+	for s.pos < len(s.src) && s.src[s.pos] != '\n' && s.src[s.pos] != '\r' {
+		s.pos++
+	}
+}
+
+// newline passes one line end, of one byte or two.
+func (s *scanner) newline() {
+	c := s.src[s.pos]
+	s.pos++
+	if d := s.peek(0); (d == '\n' || d == '\r') && d != c {
+		s.pos++
+	}
+	s.line++
+}
+
+// longLevel is the number of = in the long bracket that starts here, -1 if none does.
+func (s *scanner) longLevel() int {
+	if s.peek(0) != '[' {
+		return -1
+	}
+	n := 1
+	for s.peek(n) == '=' {
+		n++
+	}
+	if s.peek(n) != '[' {
+		return -1
+	}
+	return n - 1
+}
+
+// long reads a long string or comment from its opening bracket to its closing one.
+func (s *scanner) long(level int, what string) (string, error) {
+	start := s.line
+	s.pos += level + 2
+	if c := s.peek(0); s.pos < len(s.src) && (c == '\n' || c == '\r') {
+		s.newline()
+	}
+	end := "]" + strings.Repeat("=", level) + "]"
+	var b strings.Builder
+	for s.pos < len(s.src) {
+		c := s.src[s.pos]
+		switch {
+		case c == ']' && strings.HasPrefix(s.src[s.pos:], end):
+			s.pos += len(end)
+			return b.String(), nil
+		case c == '\n' || c == '\r':
+			s.newline()
+			b.WriteByte('\n')
+		default:
+			b.WriteByte(c)
+			s.pos++
+		}
+	}
+	return "", s.fail(s.line, "unfinished long %s (starting at line %d) near '<eof>'", what, start)
+}
+
+func isLetter(c byte) bool { return c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+func isHex(c byte) bool    { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+func printable(c byte) string {
+	if c < ' ' || c > '~' {
+		return fmt.Sprintf("<\\%d>", c)
+	}
+	return string(rune(c))
+}
