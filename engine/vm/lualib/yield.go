@@ -1,0 +1,91 @@
+// Where a script may wait, and how a coroutine that waited goes on.
+
+package lualib
+
+import (
+	lua "github.com/yuin/gopher-lua"
+)
+
+// CanYield reports whether a Go function called on L may wait (return L.Yield) so that base, the request's coroutine,
+// is suspended: L is base or in pcalls under it, and only plain calls of Lua functions lie between.
+func (h *Host) CanYield(L, base *lua.LState) bool {
+	if h.Nest > 0 {
+		return false
+	}
+	for L != nil {
+		first, ok := suspendable(L)
+		if !ok {
+			return false
+		}
+		if L == base {
+			return true
+		}
+		if !h.isPcall(first) {
+			return false
+		}
+		L = L.Parent
+	}
+	return false
+}
+
+// suspendable reports whether L's frames would survive a yield: none was called by Go code or from inside an instruction (a
+// metamethod, a for loop's iterator). first is the function at the bottom.
+func suspendable(L *lua.LState) (first *lua.LFunction, ok bool) {
+	f := top(L)
+	if f.none() {
+		return nil, false
+	}
+	for {
+		c := f.caller()
+		if c.none() {
+			return f.fn(), true
+		}
+		code, isLua := c.instruction()
+		if !isLua {
+			return nil, false
+		}
+		switch opcode(code) {
+		case lua.OP_CALL:
+		case lua.OP_TAILCALL:
+			if c.caller().none() && f.fn().IsG {
+				return nil, false // gopher-lua would end the coroutine
+			}
+		default:
+			return nil, false
+		}
+		f = c
+	}
+}
+
+// fit gives as many of args as the suspended call in th takes; gopher-lua would leave missing ones as Go nils. args may
+// be changed.
+func fit(th *lua.LState, args []lua.LValue) []lua.LValue {
+	want := expects(th)
+	if want < 0 {
+		return args
+	}
+	for len(args) < want {
+		args = append(args, lua.LNil)
+	}
+	return args[:want]
+}
+
+// expects is how many values the suspended call in th takes, -1 for any number.
+func expects(th *lua.LState) int {
+	f := top(th)
+	if f.none() {
+		return -1
+	}
+	code, ok := f.instruction()
+	if !ok || opcode(code) != lua.OP_CALL {
+		return -1
+	}
+	return wants(code)
+}
+
+// Resume is L.Resume, and gives a suspended coroutine exactly as many values as the waiting call takes (gopher-lua leaves
+// missing ones as Go nils: `local a, b = wait()` resumed with one value). fn is used only by a coroutine that has not started.
+func (h *Host) Resume(L, th *lua.LState, fn *lua.LFunction, args ...lua.LValue) (lua.ResumeState, error, []lua.LValue) {
+	h.buf = fit(th, append(h.buf[:0], args...))
+	return L.Resume(th, fn, h.buf...)
+}
