@@ -177,3 +177,39 @@ func TestCharge(t *testing.T) {
 		t.Errorf("charging more than is left: %v, Cut %v", err, h.Cut())
 	}
 }
+
+// TestStepsAllocateNothing runs 10,000 steps; a boxed number each would show.
+func TestStepsAllocateNothing(t *testing.T) {
+	L, h, _ := newState(t, Options{})
+	fn, err := h.Load([]byte(`for i = 1, 100 do for j = 1, 100 do end end`), "steps.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocs := testing.AllocsPerRun(20, func() {
+		h.Reset(1 << 40)
+		if err := L.CallByParam(lua.P{Fn: fn, Protect: true}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocs > 5 {
+		t.Errorf("%v allocations in 10,000 steps", allocs)
+	}
+}
+
+// TestMatchAllocatesOnlyResults: string.match makes its captures and nothing else, string.find's positions are numbers.
+func TestMatchAllocatesOnlyResults(t *testing.T) {
+	L, h, _ := newState(t, Options{})
+	fn, err := h.Load([]byte(`local m = string.match for i = 1, 100 do m("/foo/user:1", "^/(%a+)/(.-):%d*$") end`), "match.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocs := testing.AllocsPerRun(20, func() {
+		h.Reset(1 << 40)
+		if err := L.CallByParam(lua.P{Fn: fn, Protect: true}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if perMatch := allocs / 100; perMatch > 2.1 {
+		t.Errorf("%v allocations a match with two captures", perMatch)
+	}
+}
