@@ -1,0 +1,206 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestValuesProveThemselves(t *testing.T) {
+	key := []byte("key:7")
+	good := appendValue(nil, key, 0x1f, 100)
+	if v, ok := checkValue(good, key, 100); !ok || v != 0x1f {
+		t.Fatalf("%q: %d %v", good, v, ok)
+	}
+	for name, bad := range map[string][]byte{
+		"foreign":  appendValue(nil, []byte("key:8"), 0x1f, 100),
+		"longer":   appendValue(nil, []byte("key:77"), 0x1f, 100),
+		"cut":      good[:99],
+		"changed":  append(bytes.Clone(good[:99]), '!'),
+		"mixed":    append(bytes.Clone(good[:50]), appendValue(nil, key, 0x2f, 100)[50:]...),
+		"empty":    nil,
+		"only key": key,
+	} {
+		if _, ok := checkValue(bad, key, 100); ok {
+			t.Errorf("%s is taken for right: %q", name, bad)
+		}
+	}
+}
+
+func TestZipfIsSkewedAsAsked(t *testing.T) {
+	const n, draws = 1000, 200_000
+	for _, s := range []float64{0.9, 1, 1.1} {
+		z, r := newZipf(n, s), rand.New(rand.NewPCG(1, 2))
+		counts := make([]int, n)
+		for range draws {
+			counts[z.draw(r)]++
+		}
+		var sum float64
+		for k := range n {
+			sum += z.weight(float64(k + 1))
+		}
+		for _, k := range []int{0, 1, 9, 99} {
+			want := draws * z.weight(float64(k+1)) / sum
+			if got := float64(counts[k]); got < want*0.8-30 || got > want*1.2+30 {
+				t.Errorf("s=%v: rank %d drawn %v times, want about %.0f", s, k, got, want)
+			}
+		}
+	}
+}
+
+// serve is a small memcached whose answers lie may change.
+func serve(t *testing.T, lie func(n int, key, value string) string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	items := map[string]string{}
+	gets := 0
+	answer := func(c net.Conn) {
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			f := strings.Fields(line)
+			mu.Lock()
+			switch f[0] {
+			case "set", "ms":
+				value, _ := r.ReadString('\n')
+				items[f[1]] = strings.TrimSpace(value)
+				fmt.Fprint(c, map[string]string{"set": "STORED\r\n", "ms": "HD\r\n"}[f[0]])
+			default:
+				for _, key := range f[1:] {
+					if key == "v" {
+						continue
+					}
+					gets++
+					v := lie(gets, key, items[key])
+					if f[0] == "mg" {
+						fmt.Fprintf(c, "VA %d\r\n%s\r\n", len(v), v)
+					} else if v != "" {
+						fmt.Fprintf(c, "VALUE %s 0 %d\r\n%s\r\n", key, len(v), v)
+					}
+				}
+				if f[0] == "get" {
+					fmt.Fprint(c, "END\r\n")
+				}
+			}
+			mu.Unlock()
+		}
+	}
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { answer(c) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	return ln.Addr().String()
+}
+
+func honest(_ int, _, value string) string { return value }
+
+func TestHonestServerIsRight(t *testing.T) {
+	for name, o := range map[string]Options{
+		"closed":    {Depth: 4},
+		"meta":      {Depth: 4, Meta: true},
+		"multiget":  {Depth: 2, Multiget: 5},
+		"zipf":      {Depth: 2, Zipf: 1.1},
+		"open loop": {Rate: 2000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Addr, o.Conns, o.Keys, o.Duration = serve(t, honest), 3, 100, 100*time.Millisecond
+			rep, err := Run(context.Background(), o)
+			if err != nil || rep.Wrong+rep.Errors+rep.Misses != 0 || rep.Requests < 10 || rep.Hits != rep.Requests {
+				t.Errorf("%v: %+v", err, rep)
+			}
+		})
+	}
+}
+
+// The 50th get is answered wrong, once: it must show.
+func TestOneWrongAnswerIsCaught(t *testing.T) {
+	old := map[string]string{}
+	for name, lie := range map[string]func(key, value string) string{
+		"foreign value": func(_, v string) string { return strings.Replace(v, "key:", "key:9", 1) },
+		"flipped byte":  func(_, v string) string { return v[:len(v)-1] + "!" },
+		"another size":  func(_, v string) string { return v + "a" },
+		"stale value":   func(k, _ string) string { return old[k] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			clear(old)
+			addr := serve(t, func(n int, key, value string) string {
+				if old[key] == "" {
+					old[key] = value
+				}
+				if n >= 50 && (name != "stale value" && n == 50 || name == "stale value" && value != old[key]) {
+					return lie(key, value)
+				}
+				return value
+			})
+			rep, err := Run(context.Background(), Options{Addr: addr, Conns: 1, Keys: 5, Depth: 4, Sets: 0.5, Duration: 100 * time.Millisecond})
+			if err == nil && rep.Wrong == 0 {
+				t.Errorf("nothing is wrong: %+v", rep)
+			}
+		})
+	}
+}
+
+func TestMissesAndErrorsAreToldApart(t *testing.T) {
+	addr := serve(t, func(n int, _, value string) string {
+		if n%2 == 0 {
+			return ""
+		}
+		return value
+	})
+	rep, err := Run(context.Background(), Options{Addr: addr, Conns: 1, Keys: 5, Sets: -1, Duration: 50 * time.Millisecond})
+	if err != nil || rep.Misses == 0 || rep.Hits == 0 || rep.Wrong != 0 {
+		t.Errorf("%v: %+v", err, rep)
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for _, d := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Addr: "192.0.2.1:11211"}, "is not on this machine"},
+		{Options{Addr: "127.0.0.1:1", Size: 10}, "cannot be verified"},
+		{Options{Addr: "127.0.0.1:1", Conns: 10, Keys: 5}, "a key for each connection"},
+		{Options{Addr: "127.0.0.1:1", Prefix: "a b"}, "prefix"},
+		{Options{Addr: "127.0.0.1:1", Meta: true, Multiget: 2}, "multiget"},
+		{Options{Addr: "127.0.0.1:1"}, "cannot connect"},
+	} {
+		if _, err := Run(context.Background(), d.o); err == nil || !strings.Contains(err.Error(), d.want) {
+			t.Errorf("%+v: %v, want %q", d.o, err, d.want)
+		}
+	}
+}
+
+func TestRunStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, Options{Addr: serve(t, honest), Conns: 2, Keys: 10, Duration: time.Hour}); err == nil {
+		t.Error("a run that was stopped is no error")
+	}
+}
