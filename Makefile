@@ -55,8 +55,12 @@ lint: ## form, vet, staticcheck, luacheck and the house rules
 	fi
 	$(GO) test -count=1 ./tests/house
 
+.PHONY: allocs
+allocs: ## run the tests of allocations, which the race detector would disturb
+	$(GO) test -count=1 -run Alloc ./engine/...
+
 .PHONY: check
-check: lint build test ## all that CI checks: lint, build, test
+check: lint build allocs test ## all that CI checks: lint, build, test
 
 .PHONY: fmt
 fmt: ## put Go files into form

@@ -140,18 +140,20 @@ func (s *State) Call(fn lua.LValue, args ...lua.LValue) (v lua.LValue, err error
 	s.loading = true
 	s.Host.Reset(s.opts.LoadSteps)
 	s.Host.Nest = 0
-	top := s.L.GetTop()
 	defer func() {
 		s.loading = false
 		if r := recover(); r != nil {
 			err = recovered(r)
 		}
-		s.L.SetTop(top)
 	}()
-	if err := s.L.CallByParam(lua.P{Fn: fn, NRet: 1, Protect: true}, args...); err != nil {
+	res, err := s.Host.Call(s.L, fn, args...)
+	if err != nil {
 		return lua.LNil, scriptError(err)
 	}
-	return s.L.Get(-1), nil
+	if len(res) == 0 {
+		return lua.LNil, nil
+	}
+	return res[0], nil
 }
 
 // Loading reports whether loading code is running.

@@ -20,11 +20,11 @@ var Nil Value = lua.LNil
 // Compile compiles a script's text; errors read "name:line: message".
 func Compile(src []byte, name string) (*Proto, error) { return source.Compile(src, name) }
 
-// Global gives a global variable.
-func (s *State) Global(name string) Value { return s.L.GetGlobal(name) }
+// Global gives a global variable, whatever metatable a script has given the globals.
+func (s *State) Global(name string) Value { return s.L.G.Global.RawGetString(name) }
 
 // SetGlobal sets one.
-func (s *State) SetGlobal(name string, v Value) { s.L.SetGlobal(name, v) }
+func (s *State) SetGlobal(name string, v Value) { s.L.G.Global.RawSetString(name, v) }
 
 // Field gives a field of a table, Nil of anything else.
 func Field(v Value, name string) Value {
