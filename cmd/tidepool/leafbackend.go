@@ -33,13 +33,6 @@ func leafFactory(log *slog.Logger) pools.Factory {
 				FlapRamp:     s.FlapRamp,
 				FlapMax:      s.FlapMax,
 			},
-			OnEvent: func(e backend.Event) {
-				if e.Kind == backend.EventConnected {
-					log.Info("leaf connected", "backend", e.Label, "name", e.Name)
-					return
-				}
-				log.Warn("leaf trouble", "event", string(e.Kind), "backend", e.Label, "name", e.Name, "depth", e.Depth, "retry", e.Retry, "err", e.Err)
-			},
 		})
 	}
 }
