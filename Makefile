@@ -18,9 +18,6 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector is written in C, so a machine without a C compiler tests without it, and is told so.
 RACE := $(shell command -v "$${CC:-gcc}" >/dev/null 2>&1 && echo -race)
 
-# What staticcheck looks at: its own choice, less the rule on how errors begin and end, since many are memcached's wording.
-CHECKS := inherit,-ST1005
-
 # Programs that tests run Tidepool against, and the Debian packages that hold them. None is needed to build or to run.
 PEERS         := memcached nutcracker memccat luacheck lua5.4
 DEBIAN_PEERS  := memcached nutcracker libmemcached-tools lua-check lua5.4
@@ -45,7 +42,7 @@ test: peers ## run every test, with the race detector (PKGS=./...)
 .PHONY: lint
 lint: ## form, vet, staticcheck, luacheck and the house rules
 	$(GO) vet ./...
-	$(GO) tool staticcheck -checks $(CHECKS) ./...
+	$(GO) tool staticcheck ./...
 	@if command -v luacheck >/dev/null; then \
 		echo luacheck scripts routes examples; luacheck --quiet scripts routes examples; \
 	elif [ "$${TIDEPOOL_PEERS:-}" = required ]; then \
