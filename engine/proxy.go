@@ -180,7 +180,9 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	g, err := p.loader.load(number)
 	if err != nil {
 		p.stats.reloadFails.Add(1)
-		p.log.Error("cannot load configuration", "err", err, "generation", number-1)
+		if old != nil { // at the start, whoever starts the proxy says it
+			p.log.Error("cannot load configuration: the old one serves on", "err", err, "generation", old.number)
+		}
 		return number - 1, err
 	}
 	p.warnListeners(g)

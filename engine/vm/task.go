@@ -3,6 +3,9 @@
 package vm
 
 import (
+	"regexp"
+	"strings"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -112,10 +115,15 @@ func (t *Task) fail(err error) Status {
 	return Failed
 }
 
+var place = regexp.MustCompile(`^[^\n]*?:\d+:`)
+
 // trace adds the failed thread's stack to err.
 func (t *Task) trace(err error) error {
 	if e, ok := err.(*ScriptError); ok && e.Traceback == "" {
 		e.Traceback = traceback(t.th)
+		if at := place.FindString(e.Message); at != "" && !strings.HasPrefix(e.Traceback, "\t"+at) {
+			e.Traceback = strings.TrimRight("\t"+at+" here\n"+e.Traceback, "\n") // gopher-lua has dropped the frame that failed
+		}
 	}
 	return err
 }
