@@ -3,7 +3,7 @@
 package mc
 
 // AppendWire appends what a backend is sent for r: the line with CRLF, then the value; q becomes a space and
-// noreply becomes noreplY, so that the backend always answers.
+// noreply becomes noreplY (delete: a 0), so that the backend always answers.
 func AppendWire(dst []byte, r *Request) []byte {
 	at := len(dst)
 	dst = append(dst, r.Line...)
@@ -17,8 +17,11 @@ func AppendWire(dst []byte, r *Request) []byte {
 			}
 		}
 	}
-	if r.NoReply {
-		dst[at+int(r.tok[r.ntok-1].to)-1] = 'Y'
+	if word := r.tok[r.ntok-1]; r.NoReply && r.Cmd == CmdDelete {
+		// memcached takes no other word there than noreply, or the 0 that once was a delay.
+		copy(dst[at+int(word.from):at+int(word.to)], "0      ")
+	} else if r.NoReply {
+		dst[at+int(word.to)-1] = 'Y'
 	} else if r.Cmd == CmdDelete && r.ntok == 2 && string(r.Key) == noreply {
 		// Newer servers look only at the last word and would say nothing. The 0 is the delay of old times, which
 		// all of them still take.

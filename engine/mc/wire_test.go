@@ -37,9 +37,9 @@ func TestAppendWire(t *testing.T) {
 	f("mg a q v q1 k\r\n", "mg a   v    k\r\n")
 	f("mg a s v\r\n", "mg a s v\r\n")
 	f("touch k noreply\r\n", "touch k noreplY\r\n")
-	f("delete a noreply\r\n", "delete a noreplY\r\n")
+	f("delete a noreply\r\n", "delete a 0      \r\n")
 	f("delete noreply\r\n", "delete noreply 0\r\n")
-	f("delete noreply noreply\r\n", "delete noreply noreplY\r\n")
+	f("delete noreply noreply\r\n", "delete noreply 0      \r\n")
 	f("get noreply\r\n", "get noreply\r\n")
 }
 
