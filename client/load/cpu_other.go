@@ -1,3 +1,5 @@
+// CPU time of other processes is known on Linux only.
+
 //go:build !linux
 
 package load
