@@ -1,0 +1,133 @@
+// Hello: telling proxies who is here, and finding out whether the name is taken.
+
+package leaf
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// A leaf's states, in the order in which it passes through them.
+const (
+	stateStarting int32 = iota
+	stateServing
+	stateDraining
+)
+
+var stateNames = [...]string{frame.StateStarting, frame.StateServing, frame.StateDraining}
+
+// ErrNameTaken: another leaf of this name answers. Two of them would both execute one incr.
+var ErrNameTaken = errors.New("the name is taken: another leaf answers to it")
+
+// hello is the subscription's callback. It answers in step with the answers to frames, so that a proxy can tell from the bytes
+// sent so far whether it has lost any.
+func (l *Leaf) hello(m *nats.Msg) {
+	if m.Reply == "" {
+		l.count.dropped.Add(1)
+		return
+	}
+	l.count.hellos.Add(1)
+	var q frame.HelloRequest
+	if err := json.Unmarshal(m.Data, &q); err != nil || q.Proxy == "" {
+		_ = l.nc.Publish(m.Reply, l.helloReply(nil)) // an operator, or a leaf that asks for its name
+		return
+	}
+	p := l.peers.get(m.Reply, l.o.Now())
+	if p == nil {
+		return // too many proxies: to this one we are not here
+	}
+	if q.Window > 0 {
+		p.window.Store(min(q.Window, int64(l.o.Window)))
+	}
+	l.greet(p)
+	l.acked(p, q.Acked)
+}
+
+// greet sends p a hello reply.
+func (l *Leaf) greet(p *peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = l.nc.Publish(p.reply, l.helloReply(p)) // if it fails, the proxy asks again
+}
+
+// announce tells every proxy what it would hear at its next hello.
+func (l *Leaf) announce() {
+	for _, p := range l.peers.all() {
+		l.greet(p)
+	}
+}
+
+func (l *Leaf) helloReply(p *peer) []byte {
+	r := frame.HelloReply{
+		Versions:   []int{frame.Version},
+		Name:       l.o.Name,
+		Instance:   l.instance,
+		Lanes:      l.o.Lanes,
+		MaxItem:    l.o.MaxItem,
+		MaxPayload: int(l.maxPayload.Load()),
+		Epoch:      l.epoch.Load(),
+		State:      stateNames[l.state.Load()],
+	}
+	if p != nil {
+		r.Sent = p.sent.Load()
+	}
+	b, err := json.Marshal(&r)
+	if err != nil {
+		panic(err) // numbers and names: cannot happen
+	}
+	return b
+}
+
+// checkName asks whether another leaf answers to our name. We answer already, so of two that start at the same time the later to
+// ask hears of the other, or both do: never will both start. An embedded server that was just started has no other clients yet.
+func (l *Leaf) checkName(ctx context.Context) error {
+	if l.srv != nil {
+		return nil
+	}
+	inbox := l.nc.NewInbox()
+	sub, err := l.nc.SubscribeSync(inbox)
+	if err != nil {
+		return fmt.Errorf("cannot ask for the name: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	const asks = 4 // across a cluster the first may come before our interest in the answer
+	for range asks {
+		if err := l.nc.PublishRequest(frame.HelloSubject(l.o.Name), inbox, []byte("{}")); err != nil {
+			return fmt.Errorf("cannot ask for the name: %w", err)
+		}
+		if err := l.awaitRival(ctx, sub, l.o.Settle/asks); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitRival gives ErrNameTaken if somebody else answers within that time.
+func (l *Leaf) awaitRival(ctx context.Context, sub *nats.Subscription, d time.Duration) error {
+	wait, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for {
+		m, err := sub.NextMsgWithContext(wait)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case wait.Err() != nil:
+			return nil
+		case errors.Is(err, nats.ErrNoResponders):
+			continue // others may be a route away
+		case err != nil:
+			return fmt.Errorf("cannot ask for the name: %w", err)
+		}
+		var r frame.HelloReply
+		if json.Unmarshal(m.Data, &r) == nil && r.Instance != l.instance {
+			return fmt.Errorf("%w (instance %d, %s)", ErrNameTaken, r.Instance, r.State)
+		}
+	}
+}

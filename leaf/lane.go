@@ -1,0 +1,218 @@
+// Lanes: each executes the frames of one subject in the order in which they came.
+
+package leaf
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// chunk is how many requests are cut before the first of them is executed: a frame of so many or fewer that turns out
+// malformed is refused whole.
+const chunk = 64
+
+// overhead is what a waiting frame costs besides its body, in bytes.
+const overhead = 256
+
+// lane is one subject's queue and the goroutine that works on it.
+//
+// The subscription's goroutine (arrive) only stamps, checks and queues, so that a frame's time counts from its arrival
+// and nothing piles up inside nats.go, where it would be dropped silently. The lane's goroutine (run) executes. A frame
+// whose proxy has a full window is parked with what is left of it, and its proxy's later frames behind it; other proxies'
+// frames go on.
+type lane struct {
+	l *Leaf
+	n int
+
+	partsMu sync.Mutex // guards parts: arrive adds, the janitor expires
+	parts   frame.Assembler
+
+	mu    sync.Mutex
+	queue []work
+
+	wake chan struct{} // holds one token when queue is not empty
+
+	// What follows belongs to run.
+	parked map[*peer][]work
+	spare  []work
+	reqs   [chunk]mc.Request
+	ends   [chunk]int // where each of reqs ends in the body
+	dst    []byte     // the answer under way: room for a header, then the body
+}
+
+// work is a frame, or what is left of it.
+type work struct {
+	peer    *peer
+	id      uint64
+	body    []byte // requests not executed yet
+	size    int    // bytes charged to the peer
+	expires time.Time
+	parts   uint16 // of the answer, sent so far
+	begun   bool   // something of it was executed
+	resume  bool   // not a frame: the peer may have room again
+}
+
+func newLane(l *Leaf, n int) *lane {
+	return &lane{
+		l: l, n: n,
+		parts:  frame.Assembler{Limits: frame.Limits{Bytes: int64(l.o.MaxPending)}},
+		wake:   make(chan struct{}, 1),
+		parked: map[*peer][]work{},
+		dst:    make([]byte, frame.Size, 64<<10),
+	}
+}
+
+// arrive is the subscription's callback.
+func (ln *lane) arrive(m *nats.Msg) {
+	l := ln.l
+	l.count.frames.Add(1)
+	l.count.bytesIn.Add(uint64(len(m.Data)))
+	if m.Reply == "" {
+		l.count.dropped.Add(1)
+		return
+	}
+	var h frame.Header
+	body, err := h.Parse(m.Data)
+	if why := l.check(&h, err); why != 0 {
+		l.refuse(m.Reply, h.ID, why)
+		return
+	}
+	now := l.o.Now()
+	p := l.peers.get(m.Reply, now)
+	if p == nil {
+		l.refuse(m.Reply, h.ID, frame.ReasonOverloaded)
+		return
+	}
+	l.acked(p, h.Acked)
+	if h.Flags == frame.FlagAck {
+		return
+	}
+	if why := ln.accept(p, h, body, now); why != 0 {
+		l.refuse(m.Reply, h.ID, why)
+	}
+}
+
+// check gives the reason to refuse a frame with this header; 0: none.
+func (l *Leaf) check(h *frame.Header, err error) frame.Reason {
+	switch {
+	case errors.Is(err, frame.ErrVersion):
+		return frame.ReasonVersion
+	case err != nil, h.Flags&frame.FlagAnswer != 0:
+		return frame.ReasonFormat
+	case h.Instance != l.instance:
+		return frame.ReasonInstance
+	case h.Epoch != 0 && h.Epoch < l.epoch.Load():
+		return frame.ReasonEpoch
+	}
+	return 0
+}
+
+// accept queues a frame, or puts a part of one to the others.
+func (ln *lane) accept(p *peer, h frame.Header, body []byte, now time.Time) frame.Reason {
+	// Every part says how much time is left, and the last one to come is the one that counts.
+	left := time.Duration(h.Millis) * time.Millisecond
+	if h.Parts > 1 {
+		ln.partsMu.Lock()
+		_, whole, done, err := ln.parts.Add(p.reply, h, body, now.Sub(ln.l.began).Nanoseconds())
+		ln.partsMu.Unlock()
+		switch {
+		case errors.Is(err, frame.ErrFull):
+			return frame.ReasonOverloaded
+		case errors.Is(err, frame.ErrTooLarge):
+			return frame.ReasonTooLarge
+		case err != nil:
+			return frame.ReasonFormat
+		case !done:
+			return 0
+		}
+		body = whole
+	}
+	w := work{peer: p, id: h.ID, body: body, size: len(body) + overhead, expires: now.Add(left)}
+	if !ln.l.charge(p, w.size) {
+		return frame.ReasonOverloaded
+	}
+	ln.push(w)
+	return 0
+}
+
+func (ln *lane) push(w work) {
+	ln.mu.Lock()
+	ln.queue = append(ln.queue, w)
+	ln.mu.Unlock()
+	select {
+	case ln.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run executes frames until quit is closed.
+func (ln *lane) run(quit <-chan struct{}) {
+	for {
+		select {
+		case <-ln.wake:
+		case <-quit:
+			return
+		}
+		for batch := ln.take(); len(batch) > 0; batch = ln.take() {
+			for i := range batch {
+				ln.handle(&batch[i])
+				batch[i] = work{}
+			}
+		}
+	}
+}
+
+// take gives everything queued. The slice is valid until the next call.
+func (ln *lane) take() []work {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	batch := ln.queue
+	ln.queue, ln.spare = ln.spare[:0], batch
+	return batch
+}
+
+func (ln *lane) handle(w *work) {
+	if w.resume {
+		ln.unpark(w.peer)
+		return
+	}
+	if _, waits := ln.parked[w.peer]; waits || !ln.execute(w) {
+		ln.park(*w)
+	}
+}
+
+// park keeps w until its proxy has taken more of what it was sent.
+func (ln *lane) park(w work) {
+	ln.l.count.parked.Add(1)
+	ln.parked[w.peer] = append(ln.parked[w.peer], w)
+	ln.await(w.peer)
+}
+
+// await asks to be told of room; if it came meanwhile, tells itself.
+func (ln *lane) await(p *peer) {
+	p.parked[ln.n].Store(true)
+	if p.room(0, ln.l.o.MaxItem) {
+		ln.l.resume(p)
+	}
+}
+
+// unpark goes on with a proxy's parked frames as far as there is room.
+func (ln *lane) unpark(p *peer) {
+	list := ln.parked[p]
+	for len(list) > 0 && ln.execute(&list[0]) {
+		list[0] = work{}
+		list = list[1:]
+	}
+	if len(list) == 0 {
+		delete(ln.parked, p)
+		return
+	}
+	ln.parked[p] = list
+	ln.await(p)
+}

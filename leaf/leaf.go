@@ -1,0 +1,301 @@
+// Package leaf is one cache process's inside: a nats-server, a store with memcached's commands over it, and the leaf's end of
+// the frame protocol between them. cmd starts leaves with Start; engine takes a Local, the same store and commands without
+// NATS, as the proxy's own.
+//
+// A frame's way: the subscription of its lane stamps, checks and queues it (lane.go); the lane's goroutine
+// executes its requests in order and sends the answers as one frame, or in parts as they grow (execute.go); peer.go keeps
+// what each proxy has not taken yet within its window; hello.go tells proxies who is here.
+//
+// Any number of leaves may live in one process. Methods may be called concurrently. A frame's bytes belong to the leaf from
+// arrival (nats.go made them for us) to the end of its execution; Exec sees them during its call only.
+package leaf
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// Leaf is a running leaf.
+type Leaf struct {
+	o        Options
+	exec     func(r *mc.Request, dst []byte) []byte
+	local    *Local // nil if Options.Exec was given
+	rules    mc.Rules
+	instance uint64
+	began    time.Time
+
+	srv   *server.Server // nil if it joined a NATS system
+	nc    *nats.Conn
+	subs  []*nats.Subscription
+	lanes []*lane
+	peers *peers
+
+	state      atomic.Int32
+	epoch      atomic.Uint64
+	maxPayload atomic.Int64 // of a NATS message, in bytes
+	count      counters
+
+	quit  chan struct{}
+	done  sync.WaitGroup
+	close sync.Once
+}
+
+// Start starts a leaf and returns when it serves. ctx bounds the starting only.
+func Start(ctx context.Context, o Options) (*Leaf, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l := &Leaf{
+		o: o, exec: o.Exec, rules: mc.Rules{MaxValue: o.MaxItem}, began: o.Now(),
+		peers: newPeers(o.MaxProxies, o.Lanes, o.Window),
+		quit:  make(chan struct{}),
+	}
+	for l.instance == 0 {
+		l.instance = o.Random()
+	}
+	if err := l.start(ctx); err != nil {
+		l.stop()
+		return nil, fmt.Errorf("cannot start leaf %q: %w", o.Name, err)
+	}
+	o.Log.Info("leaf serves", "leaf", o.Name, "addr", l.URL(), "instance", l.instance, "lanes", o.Lanes)
+	return l, nil
+}
+
+// startLimit bounds a start whose context has no end.
+const startLimit = 30 * time.Second
+
+func (l *Leaf) start(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if l.exec == nil {
+		if l.local, err = NewLocal(l.o); err != nil {
+			return err
+		}
+		l.exec = l.local.Exec
+	}
+	if l.o.NATS == "" {
+		if l.srv, err = embed(ctx, &l.o); err != nil {
+			return err
+		}
+	}
+	if l.nc, err = connect(&l.o, l.srv, l.connected); err != nil {
+		return err
+	}
+	l.connected(l.nc)
+	if most := l.nc.MaxPayload(); most < minPayload {
+		return fmt.Errorf("NATS allows messages of %d bytes: want at least %d", most, minPayload)
+	}
+	if err := l.subscribe(frame.HelloSubject(l.o.Name), l.hello); err != nil {
+		return err
+	}
+	if err := l.checkName(ctx); err != nil {
+		return err
+	}
+	for i := range l.o.Lanes {
+		ln := newLane(l, i)
+		l.lanes = append(l.lanes, ln)
+		l.done.Go(func() { ln.run(l.quit) })
+	}
+	l.done.Go(l.janitor)
+	for i, ln := range l.lanes {
+		if err := l.subscribe(frame.LaneSubject(l.o.Name, i), ln.arrive); err != nil {
+			return err
+		}
+	}
+	if err := l.nc.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	l.state.Store(stateServing)
+	return nil
+}
+
+// connected learns what the server at hand allows.
+func (l *Leaf) connected(nc *nats.Conn) {
+	l.maxPayload.Store(min(nc.MaxPayload(), int64(l.o.MaxPayload)))
+}
+
+// subscribe adds a subscription from which nats.go never drops. What waits is bounded by us: lanes queue and refuse at once.
+func (l *Leaf) subscribe(subject string, f nats.MsgHandler) error {
+	s, err := l.nc.Subscribe(subject, f)
+	if err == nil {
+		l.subs = append(l.subs, s)
+		err = s.SetPendingLimits(-1, -1)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot subscribe to %q: %w", subject, err)
+	}
+	return nil
+}
+
+// Name is the leaf's name.
+func (l *Leaf) Name() string { return l.o.Name }
+
+// Instance is this start's number; frames for another are refused.
+func (l *Leaf) Instance() uint64 { return l.instance }
+
+// Addr is host:port of the embedded server; "" for a leaf that joined a NATS system.
+func (l *Leaf) Addr() string { return l.addr() }
+
+// URL is where a proxy reaches the leaf, in the form that pools take.
+func (l *Leaf) URL() string {
+	if l.srv == nil {
+		return l.o.NATS + "/" + l.o.Name
+	}
+	return "nats://" + l.addr()
+}
+
+// Local is the leaf's store and commands; nil if Options.Exec replaced them.
+func (l *Leaf) Local() *Local { return l.local }
+
+// SetEpoch raises the membership epoch: frames that name an older one are refused. Frames without one (0) are not.
+func (l *Leaf) SetEpoch(e uint64) {
+	for old := l.epoch.Load(); e > old; old = l.epoch.Load() {
+		if l.epoch.CompareAndSwap(old, e) {
+			return
+		}
+	}
+}
+
+// charge notes bytes of requests that wait, or refuses them.
+func (l *Leaf) charge(p *peer, n int) bool {
+	all, own := l.count.pending.Add(int64(n)), p.pending.Add(int64(n))
+	if limit := int64(l.o.MaxPending); (all > limit && all > int64(n)) || (own > limit/2 && own > int64(n)) {
+		l.uncharge(p, n)
+		return false
+	}
+	return true
+}
+
+func (l *Leaf) uncharge(p *peer, n int) {
+	l.count.pending.Add(int64(-n))
+	p.pending.Add(int64(-n))
+}
+
+// refuse answers a frame of which nothing was, or will be, executed.
+func (l *Leaf) refuse(reply string, id uint64, why frame.Reason) {
+	l.count.refused[why].Add(1)
+	h := frame.Header{
+		Flags: frame.FlagAnswer | frame.FlagRefused, Reason: why,
+		Instance: l.instance, ID: id, Epoch: l.epoch.Load(),
+	}
+	var msg [frame.Size]byte
+	h.Put(msg[:])
+	if err := l.nc.Publish(reply, msg[:]); err != nil {
+		l.count.lost.Add(1)
+	}
+}
+
+// acked notes an acknowledgement and lets the proxy's parked frames go on.
+func (l *Leaf) acked(p *peer, n uint64) {
+	p.ack(n)
+	if p.room(0, l.o.MaxItem) {
+		l.resume(p)
+	}
+}
+
+// resume makes every lane that has frames of p parked look at them again.
+func (l *Leaf) resume(p *peer) {
+	for i := range p.parked {
+		if p.parked[i].CompareAndSwap(true, false) {
+			l.lanes[i].push(work{peer: p, resume: true})
+		}
+	}
+}
+
+// janitor lets what waits in vain expire.
+func (l *Leaf) janitor() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-l.quit:
+			return
+		}
+		now := l.o.Now()
+		for _, ln := range l.lanes {
+			ln.partsMu.Lock()
+			ln.parts.Expire(now.Sub(l.began).Nanoseconds())
+			ln.partsMu.Unlock()
+		}
+		for _, p := range l.peers.all() {
+			l.resume(p) // frames of a proxy that does not acknowledge expire where they are parked
+		}
+		l.peers.forget(now)
+	}
+}
+
+// drainLimit bounds a drain whose context has no end.
+const drainLimit = 5 * time.Second
+
+// Close stops the leaf. Proxies are told to stay away, what they have sent is answered, and then everything is closed; when
+// ctx ends, at once. The items are gone.
+func (l *Leaf) Close(ctx context.Context) error {
+	l.close.Do(func() {
+		l.drain(ctx)
+		l.stop()
+	})
+	return nil
+}
+
+// drain waits until proxies have stopped sending and everything is answered.
+func (l *Leaf) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	if ctx.Err() != nil {
+		return
+	}
+	l.state.Store(stateDraining)
+	l.announce()
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for quiet, last := 0, l.count.frames.Load(); quiet < 2; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		quiet++
+		if n := l.count.frames.Load(); n != last || l.count.pending.Load() > 0 {
+			quiet, last = 0, n
+		}
+	}
+	_ = l.nc.FlushWithContext(ctx) // best effort: what is lost now is a timeout at the proxy
+}
+
+// stop closes whatever was started.
+func (l *Leaf) stop() {
+	for _, s := range l.subs {
+		_ = s.Unsubscribe() // the connection is closed next
+	}
+	if l.nc != nil {
+		l.nc.Close()
+	}
+	close(l.quit)
+	l.done.Wait()
+	if l.srv != nil {
+		l.srv.Shutdown()
+		l.srv.WaitForShutdown()
+	}
+	if l.local != nil {
+		l.local.Close()
+	}
+}
+
+func randomInstance() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}

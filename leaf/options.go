@@ -1,0 +1,142 @@
+// Options of a leaf, and what is refused before anything is started.
+
+package leaf
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// Options configure a Leaf, and of them Memory, MaxItem, Exec and Now a Local. The zero value of each field but Name
+// is usable.
+type Options struct {
+	Name   string // [a-z0-9-]{1,63}; also the embedded server's name
+	Listen string // host:port of the embedded server. "": 127.0.0.1:0. Port 0: the kernel chooses.
+	NATS   string // URL of a NATS system to join instead of embedding a server. Listen, TLS and Insecure are then unused.
+
+	Memory  int64                                  // bytes for items; 0: the store's default
+	MaxItem int                                    // largest value in bytes; 0: 1 MiB
+	Exec    func(r *mc.Request, dst []byte) []byte // executes one request; nil: a Local of the leaf's own
+	Now     func() time.Time                       // clock; nil: time.Now
+	Log     *slog.Logger                           // nil: nothing is logged
+	Random  func() uint64                          // the instance number; nil: crypto/rand. 0 is drawn again.
+
+	Lanes      int // subscriptions, each executing its frames in order; 0: one per processor, 2 to 8
+	MaxPayload int // largest NATS message of the embedded server, in bytes; 0: 8 MiB
+	Window     int // bytes of answers that one proxy may leave unacknowledged; 0: 16 MiB
+	MaxPending int // bytes of requests that wait here, of all proxies (half of it: of one); 0: 64 MiB
+	MaxProxies int // proxies (reply subjects) known at one time; 0: 4096
+
+	TLS      *tls.Config   // for the embedded server's listener
+	User     string        // with Password: what clients of the embedded server must present, and what is
+	Password string        // presented to NATS
+	Token    string        // the same, as one token
+	Insecure bool          // allows a listener outside loopback with neither TLS nor User or Token
+	Settle   time.Duration // how long another leaf of this name has to answer, with NATS; 0: 500 ms
+}
+
+const (
+	defaultMaxItem    = 1 << 20
+	defaultMaxPayload = 8 << 20
+	defaultWindow     = 16 << 20
+	defaultMaxPending = 64 << 20
+	defaultMaxProxies = 4096
+	defaultSettle     = 500 * time.Millisecond
+
+	maxLanes   = 64
+	minPayload = 4 * frame.Slack // below, messages would be little but what is kept free in them
+)
+
+var nameRule = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// ValidName reports whether name may be a leaf's. Names are tokens of NATS subjects, so nothing else is let in.
+func ValidName(name string) bool { return nameRule.MatchString(name) }
+
+// withDefaults fills what is zero and refuses what cannot work.
+func (o Options) withDefaults() (Options, error) {
+	if !ValidName(o.Name) {
+		return o, fmt.Errorf("leaf name %q: want [a-z0-9-]{1,63}", o.Name)
+	}
+	if o.Lanes == 0 {
+		o.Lanes = min(max(runtime.GOMAXPROCS(0), 2), 8)
+	}
+	if o.Lanes < 1 || o.Lanes > maxLanes {
+		return o, fmt.Errorf("leaf lanes %d: want 1 to %d", o.Lanes, maxLanes)
+	}
+	def(&o.MaxItem, defaultMaxItem)
+	def(&o.MaxPayload, defaultMaxPayload)
+	def(&o.Window, defaultWindow)
+	def(&o.MaxPending, defaultMaxPending)
+	def(&o.MaxProxies, defaultMaxProxies)
+	def(&o.Settle, defaultSettle)
+	if o.MaxPayload < minPayload {
+		return o, fmt.Errorf("leaf max payload %d: want at least %d", o.MaxPayload, minPayload)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = randomInstance
+	}
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	return o, o.checkListen()
+}
+
+func def[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// ErrInsecure: the listener would be open to the network with neither TLS nor authentication.
+var ErrInsecure = errors.New("not on loopback, with neither TLS nor authentication (--insecure allows it)")
+
+// checkListen refuses an address that strangers reach, unless it is protected or Insecure.
+func (o *Options) checkListen() error {
+	if o.NATS != "" {
+		return nil
+	}
+	host, _, err := o.hostPort()
+	if err != nil {
+		return err
+	}
+	if o.Insecure || o.TLS != nil || o.User != "" || o.Token != "" || loopback(host) {
+		return nil
+	}
+	return fmt.Errorf("cannot listen on %q: %w", o.Listen, ErrInsecure)
+}
+
+func (o *Options) hostPort() (string, int, error) {
+	host, p, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return "", 0, fmt.Errorf("cannot listen on %q: %w", o.Listen, err)
+	}
+	port, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("cannot listen on %q: bad port", o.Listen)
+	}
+	return host, int(port), nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

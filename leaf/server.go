@@ -1,0 +1,138 @@
+// The embedded nats-server and the leaf's own connection to it (or to the NATS system it joins).
+
+package leaf
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// serverMaxPending is what the embedded server holds for one connection before it cuts it off, in bytes. The default (64 MiB)
+// is less than what a few proxies may send to a leaf at once; what proxies may have in flight is the real bound.
+const serverMaxPending = 256 << 20
+
+// embed starts a nats-server inside this process: no signal handlers, no JetStream, its log lines to ours.
+func embed(ctx context.Context, o *Options) (*server.Server, error) {
+	host, port, err := o.hostPort()
+	if err != nil {
+		return nil, err
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	lg := &serverLog{log: o.Log, fatal: make(chan string, 1)}
+	srv, err := server.NewServer(&server.Options{
+		ServerName:    o.Name,
+		Host:          host,
+		Port:          port,
+		NoSigs:        true,
+		NoLog:         true,
+		MaxPayload:    int32(o.MaxPayload),
+		MaxPending:    serverMaxPending,
+		Username:      o.User,
+		Password:      o.Password,
+		Authorization: o.Token,
+		TLS:           o.TLS != nil,
+		TLSConfig:     o.TLS,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a nats-server: %w", err)
+	}
+	srv.SetLoggerV2(lg, o.Log.Enabled(ctx, slog.LevelDebug), false, false)
+	srv.Start()
+	if err := lg.awaitReady(ctx, srv); err != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return nil, fmt.Errorf("cannot listen on %q: %w", o.Listen, err)
+	}
+	return srv, nil
+}
+
+// connect makes the leaf's connection. It never gives up: a leaf without its NATS system waits for it.
+func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name("tidepool leaf " + o.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1), // answers are worth nothing after a reconnect
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.PingInterval(5 * time.Second),
+		nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectHandler(connected),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			o.Log.Warn("leaf: NATS error", "leaf", o.Name, "err", err)
+		}),
+	}
+	url := o.NATS
+	if srv != nil {
+		url = "nats://" + srv.Addr().String() // never tls://: that would be asked for in-process too
+		opts = append(opts, nats.InProcessServer(srv))
+	} else if o.TLS != nil {
+		opts = append(opts, nats.Secure(o.TLS))
+	}
+	if o.User != "" {
+		opts = append(opts, nats.UserInfo(o.User, o.Password))
+	}
+	if o.Token != "" {
+		opts = append(opts, nats.Token(o.Token))
+	}
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to NATS at %q: %w", url, err)
+	}
+	return nc, nil
+}
+
+// serverLog passes nats-server's log on: what it calls a notice is detail to us.
+type serverLog struct {
+	log   *slog.Logger
+	fatal chan string // the first fatal message, such as a port that is taken
+}
+
+func (l *serverLog) Noticef(f string, v ...any) { l.log.Debug("nats-server: " + fmt.Sprintf(f, v...)) }
+func (l *serverLog) Debugf(f string, v ...any)  { l.log.Debug("nats-server: " + fmt.Sprintf(f, v...)) }
+func (l *serverLog) Tracef(string, ...any)      {}
+func (l *serverLog) Warnf(f string, v ...any)   { l.log.Warn("nats-server: " + fmt.Sprintf(f, v...)) }
+func (l *serverLog) Errorf(f string, v ...any)  { l.log.Warn("nats-server: " + fmt.Sprintf(f, v...)) }
+
+func (l *serverLog) Fatalf(f string, v ...any) {
+	msg := fmt.Sprintf(f, v...)
+	l.log.Error("nats-server: " + msg)
+	select {
+	case l.fatal <- msg:
+	default:
+	}
+}
+
+// awaitReady waits until the server listens, says why it cannot, or ctx ends.
+func (l *serverLog) awaitReady(ctx context.Context, srv *server.Server) error {
+	for {
+		select {
+		case msg := <-l.fatal:
+			return fmt.Errorf("%s", msg)
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+		}
+		if srv.ReadyForConnections(20 * time.Millisecond) {
+			return nil
+		}
+	}
+}
+
+// addr is where clients reach the embedded server; "" without one.
+func (l *Leaf) addr() string {
+	if l.srv == nil {
+		return ""
+	}
+	a, ok := l.srv.Addr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	return a.String()
+}

@@ -1,0 +1,56 @@
+// What a leaf counts of the frame protocol.
+
+package leaf
+
+import (
+	"sync/atomic"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// Stats is a snapshot of a leaf's counters since it started.
+type Stats struct {
+	Frames   uint64             // messages that arrived on the lanes, parts and acknowledgements included
+	Requests uint64             // requests executed
+	Hellos   uint64             // hello requests answered
+	BytesIn  uint64             // bytes of those frames
+	BytesOut uint64             // bytes of answers
+	Parked   uint64             // times a frame had to wait because its proxy had a full window
+	Dropped  uint64             // frames that nobody can be told about: without a reply subject, or parts that do not follow
+	Lost     uint64             // answers that could not be given to NATS
+	Refused  [numReasons]uint64 // frames refused, by frame.Reason
+	Pending  int64              // bytes of requests that wait now
+	Proxies  int                // proxies known now
+}
+
+// numReasons is the size of a table indexed by frame.Reason.
+const numReasons = int(frame.ReasonOverloaded) + 1
+
+// counters are what Stats is read from.
+type counters struct {
+	frames, requests, hellos, bytesIn, bytesOut atomic.Uint64
+	parked, dropped, lost                       atomic.Uint64
+	refused                                     [numReasons]atomic.Uint64
+	pending                                     atomic.Int64
+}
+
+// Stats reads the counters.
+func (l *Leaf) Stats() Stats {
+	c := &l.count
+	s := Stats{
+		Frames:   c.frames.Load(),
+		Requests: c.requests.Load(),
+		Hellos:   c.hellos.Load(),
+		BytesIn:  c.bytesIn.Load(),
+		BytesOut: c.bytesOut.Load(),
+		Parked:   c.parked.Load(),
+		Dropped:  c.dropped.Load(),
+		Lost:     c.lost.Load(),
+		Pending:  c.pending.Load(),
+		Proxies:  l.peers.len(),
+	}
+	for i := range s.Refused {
+		s.Refused[i] = c.refused[i].Load()
+	}
+	return s
+}
