@@ -1,0 +1,219 @@
+// Conns: NATS connections, shared by the backends whose leaves are reached through the same server.
+
+package leafnats
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Conns shares NATS connections by identity: address, credentials, options. A process, or an engine, has one. All methods
+// may be called concurrently.
+type Conns struct {
+	mu sync.Mutex
+	m  map[connKey]*conn
+}
+
+// NewConns gives an empty Conns.
+func NewConns() *Conns { return &Conns{m: map[connKey]*conn{}} }
+
+// connKey is what makes two connections one.
+type connKey struct {
+	url     string
+	pinned  bool // the server itself is meant, not the system that it is part of
+	connect time.Duration
+	write   time.Duration
+	tls     *tls.Config
+}
+
+// conn is one connection and the backends on it. It connects and reconnects in the background until the last backend leaves.
+type conn struct {
+	all     *Conns
+	key     connKey
+	holders int // backends that have it; guarded by all.mu
+
+	mu     sync.Mutex // held while users are told, so that they hear of ups and downs in order
+	users  map[*Backend]struct{}
+	nc     *nats.Conn
+	up     bool
+	socket net.Conn // the newest; closed to free a goroutine that hangs in a write
+
+	ctx    context.Context // ends with the last user
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the first nats.Connect has returned
+	closed chan struct{} // closed by nats.go's last callback
+}
+
+// get gives b the connection for its options and holds it for b.
+func (cs *Conns) get(b *Backend) *conn {
+	key := connKey{
+		url: b.o.URL, pinned: b.o.LeafName == "", connect: b.o.ConnectTimeout, write: b.o.Timeout, tls: b.o.TLS,
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	c := cs.m[key]
+	if c == nil {
+		c = &conn{all: cs, key: key, users: map[*Backend]struct{}{}, done: make(chan struct{}), closed: make(chan struct{})}
+		c.ctx, c.cancel = context.WithCancel(context.Background())
+		cs.m[key] = c
+		go c.connect()
+	}
+	c.holders++
+	return c
+}
+
+// join makes c tell b of ups and downs from now on.
+func (c *conn) join(b *Backend) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users[b] = struct{}{}
+	if c.up {
+		b.connected(c.nc)
+	}
+}
+
+// leave ends b's use. The last one closes the connection and waits until its goroutines are gone.
+func (c *conn) leave(b *Backend) {
+	c.all.mu.Lock()
+	c.mu.Lock()
+	delete(c.users, b)
+	c.holders--
+	last := c.holders == 0
+	if last {
+		delete(c.all.m, c.key)
+		c.cancel()
+		if c.socket != nil {
+			_ = c.socket.Close() // whoever hangs in a write is free now
+		}
+	}
+	c.mu.Unlock()
+	c.all.mu.Unlock()
+	if !last {
+		return
+	}
+	<-c.done
+	if c.nc != nil {
+		c.nc.Close()
+		<-c.closed
+	}
+}
+
+// share is how many backends use the connection.
+func (c *conn) share() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.users)
+}
+
+// connect makes the connection. nats.go goes on trying until it is closed.
+func (c *conn) connect() {
+	defer close(c.done)
+	opts := []nats.Option{
+		nats.Name("tidepool proxy"),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1), // an old write must not go out after a reconnect
+		nats.PingInterval(5 * time.Second),
+		nats.Timeout(c.key.connect),
+		nats.FlusherTimeout(c.key.write),
+		nats.ReconnectOnFlusherError(),
+		nats.IgnoreAuthErrorAbort(),
+		nats.DontRandomize(),
+		nats.SetCustomDialer(c),
+		nats.CustomReconnectDelay(reconnectDelay),
+		nats.ConnectHandler(c.onUp),
+		nats.ReconnectHandler(c.onUp),
+		nats.DisconnectErrHandler(c.onDown),
+		nats.ReconnectErrHandler(c.onFailed),
+		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
+		nats.ErrorHandler(c.onError),
+	}
+	if c.key.pinned {
+		opts = append(opts, nats.IgnoreDiscoveredServers())
+	}
+	if c.key.tls != nil {
+		opts = append(opts, nats.Secure(c.key.tls))
+	}
+	nc, err := nats.Connect(c.key.url, opts...)
+	if err != nil {
+		c.onFailed(nil, err) // options that cannot work; network errors are tried again
+		return
+	}
+	c.mu.Lock()
+	c.nc = nc
+	c.mu.Unlock()
+}
+
+// reconnectDelay is how long nats.go waits before its n-th attempt after a disconnect.
+func reconnectDelay(n int) time.Duration {
+	const least, most = 20 * time.Millisecond, time.Second
+	d := min(least<<min(n, 10), most)
+	return d + time.Duration(rand.Int64N(int64(d/4)))
+}
+
+// Dial implements nats.CustomDialer: a connection that leave can cut off.
+func (c *conn) Dial(network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: c.key.connect}
+	s, err := d.DialContext(c.ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		_ = s.Close()
+		return nil, c.ctx.Err()
+	}
+	c.socket = s
+	return s, nil
+}
+
+func (c *conn) onUp(nc *nats.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nc, c.up = nc, true
+	for b := range c.users {
+		b.connected(nc)
+	}
+}
+
+func (c *conn) onDown(_ *nats.Conn, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.up = false
+	for b := range c.users {
+		b.disconnected(err)
+	}
+}
+
+func (c *conn) onFailed(_ *nats.Conn, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for b := range c.users {
+		b.connectFailed(err)
+	}
+}
+
+// onError hears of what nats.go cannot return, such as messages dropped. Lost answers are found by hello.
+func (c *conn) onError(_ *nats.Conn, s *nats.Subscription, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for b := range c.users {
+		subject := ""
+		if s != nil {
+			subject = s.Subject
+		}
+		b.o.Log.Warn("leaf: NATS error", "backend", b.o.Label, "subject", subject, "err", err)
+		return // one line is enough
+	}
+}

@@ -1,0 +1,207 @@
+// Flights: frames that have been sent and not yet answered, and the queues that they are made of.
+
+package leafnats
+
+import (
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+const (
+	// maxKeep is the largest frame buffer that is kept for the next frame, and maxSpare how many are.
+	maxKeep  = 1 << 20
+	maxSpare = 16
+)
+
+// lane is the frame that the next turn of the writer will send.
+type lane struct {
+	list   backend.List
+	buf    []byte // room for a header, then the requests of list
+	oldest int64  // when the first of list was queued
+}
+
+// early holds requests until it is known how many lanes there are.
+type early struct {
+	list   backend.List
+	buf    []byte
+	ends   []int // where each request ends in buf
+	oldest int64
+}
+
+// push adds a request and gives its size.
+func (e *early) push(r *mc.Request, p *backend.Pending) int {
+	if e.list.Len() == 0 {
+		e.oldest = startOf(p)
+	}
+	before := len(e.buf)
+	e.buf = mc.AppendWire(e.buf, r)
+	e.ends = append(e.ends, len(e.buf))
+	e.list.Push(p)
+	return len(e.buf) - before
+}
+
+// flight is a frame on its way. Who holds it alone, taken out of the Backend, owns it.
+type flight struct {
+	id       uint64
+	lane     int
+	list     backend.List // requests not answered yet, in order
+	n        int          // requests in all
+	size     int          // their bytes
+	sent     int64        // when it was made
+	deadline int64
+	buf      []byte // the frame, until it is published
+	part     uint16 // the part of the answer that must come next
+	carry    []byte // the beginning of an answer that the last part did not hold whole
+	need     int    // how long that answer is, if known
+
+	prev, next *flight // in flightList; next also in the free list
+}
+
+// flightList is ordered by deadline.
+type flightList struct{ head, tail *flight }
+
+func (l *flightList) insert(f *flight) {
+	at := l.tail
+	for at != nil && at.deadline > f.deadline {
+		at = at.prev
+	}
+	f.prev = at
+	if at == nil {
+		f.next, l.head = l.head, f
+	} else {
+		f.next, at.next = at.next, f
+	}
+	if f.next == nil {
+		l.tail = f
+	} else {
+		f.next.prev = f
+	}
+}
+
+func (l *flightList) remove(f *flight) {
+	if f.prev == nil {
+		l.head = f.next
+	} else {
+		f.prev.next = f.next
+	}
+	if f.next == nil {
+		l.tail = f.prev
+	} else {
+		f.next.prev = f.prev
+	}
+	f.prev, f.next = nil, nil
+}
+
+// takeLocked makes flights of everything queued, one for each lane that has something, and appends them to out.
+func (b *Backend) takeLocked(out []*flight, now int64) []*flight {
+	if b.queued == 0 {
+		return out
+	}
+	for i := range b.lanes {
+		ln := &b.lanes[i]
+		if ln.list.Len() == 0 {
+			continue
+		}
+		f := b.free
+		if f == nil {
+			f = new(flight)
+		} else {
+			b.free = f.next
+		}
+		b.nextID++
+		*f = flight{
+			id: b.nextID, lane: i, list: ln.list, n: ln.list.Len(), size: len(ln.buf) - frame.Size,
+			sent: now, deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf,
+		}
+		*ln = lane{buf: b.bufLocked()}
+		b.putLocked(f)
+		out = append(out, f)
+	}
+	b.queued = 0
+	return out
+}
+
+// putLocked notes f as in flight.
+func (b *Backend) putLocked(f *flight) {
+	b.flights[f.id] = f
+	b.byTime.insert(f)
+	b.armLocked(f.deadline - int64(b.o.Timeout))
+}
+
+// claimLocked takes the flight of that id out; nil if it has been given up.
+func (b *Backend) claimLocked(id uint64) *flight {
+	f := b.flights[id]
+	if f != nil {
+		delete(b.flights, id)
+		b.byTime.remove(f)
+	}
+	return f
+}
+
+// endLocked forgets a flight that was taken out and will not be put back, and keeps its memory.
+func (b *Backend) endLocked(f *flight) {
+	b.count -= f.n
+	b.bytes -= f.size
+	*f = flight{next: b.free}
+	b.free = f
+}
+
+// bufLocked gives an empty frame buffer with room for a header.
+func (b *Backend) bufLocked() []byte {
+	if n := len(b.spare); n > 0 {
+		buf := b.spare[n-1]
+		b.spare = b.spare[:n-1]
+		return buf[:frame.Size]
+	}
+	return make([]byte, frame.Size, 4<<10)
+}
+
+// returnLocked takes a buffer back.
+func (b *Backend) returnLocked(buf []byte) {
+	if buf != nil && cap(buf) <= maxKeep && len(b.spare) < maxSpare {
+		b.spare = append(b.spare, buf)
+	}
+}
+
+// takeFlightsLocked gives up all flights: their requests go to out.
+func (b *Backend) takeFlightsLocked(out *backend.List) {
+	for f := b.byTime.head; f != nil; f = b.byTime.head {
+		b.giveUpLocked(f, out)
+	}
+}
+
+// giveUpLocked takes f, which is in flight, out for good. Its buffer stays with the writer, which may be at it.
+func (b *Backend) giveUpLocked(f *flight, out *backend.List) {
+	b.claimLocked(f.id)
+	out.Move(&f.list)
+	b.count -= f.n
+	b.bytes -= f.size
+}
+
+// takeAllLocked gives up everything, queued or in flight.
+func (b *Backend) takeAllLocked(out *backend.List) {
+	b.takeFlightsLocked(out)
+	for i := range b.lanes {
+		b.dropLaneLocked(&b.lanes[i], out)
+	}
+	b.dropEarlyLocked(out)
+}
+
+func (b *Backend) dropLaneLocked(ln *lane, out *backend.List) {
+	if ln.list.Len() == 0 {
+		return
+	}
+	b.queued--
+	b.count -= ln.list.Len()
+	b.bytes -= len(ln.buf) - frame.Size
+	ln.buf = ln.buf[:frame.Size]
+	out.Move(&ln.list)
+}
+
+func (b *Backend) dropEarlyLocked(out *backend.List) {
+	b.count -= b.early.list.Len()
+	b.bytes -= len(b.early.buf)
+	out.Move(&b.early.list)
+	b.early = early{}
+}

@@ -1,0 +1,134 @@
+// Options of a backend, and its address.
+
+package leafnats
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// Options describe a leaf and how it is reached. The zero value of everything but URL is usable.
+type Options struct {
+	// URL is nats://[user:password@]host:port, or the same with /name: then it is LeafName.
+	URL      string
+	LeafName string // the leaf's name; "": that of the server at URL, learned when connected
+	Label    string // what people see. "": LeafName, or host:port
+	Proxy    string // how the proxy calls itself to leaves. "": "tidepool"
+
+	Timeout        time.Duration // from Send to the answer. 0: 3 s
+	ConnectTimeout time.Duration // 0: 5 s
+	HelloInterval  time.Duration // 0: 1 s
+	HelloLimit     time.Duration // a leaf that has not said hello for so long is down. 0: three HelloIntervals
+	Health         backend.HealthOptions
+	Down           bool // never connects; every request fails with ErrDown
+
+	MaxInFlight int // bytes of requests queued or in flight; one more request is taken below it. 0: 16 MiB
+	QueueLimit  int // requests queued or in flight. 0: 65536
+	Window      int // bytes of answers that may be on their way here. 0: 16 MiB, less when many share a connection
+
+	Epoch   func() uint64       // the membership epoch to put into frames; must be cheap. nil: 0, none
+	TLS     *tls.Config         // nil: plain, unless the server wants TLS
+	Conns   *Conns              // shares NATS connections with other backends. nil: one of its own
+	OnEvent func(backend.Event) // told of ups and downs; must not block or call the Backend. nil: nobody
+	Log     *slog.Logger        // nil: nothing is logged
+}
+
+const (
+	defaultTimeout        = 3 * time.Second
+	defaultConnectTimeout = 5 * time.Second
+	defaultHelloInterval  = time.Second
+	defaultMaxInFlight    = 16 << 20
+	defaultQueueLimit     = 65536
+	defaultWindow         = 16 << 20
+	minWindow             = 1 << 20
+
+	// minPayload is the smallest max_payload of a server that is of use, in bytes.
+	minPayload = 4 * frame.Slack
+)
+
+func (o Options) withDefaults() (Options, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return o, errors.New("cannot read leaf address: not a URL") // err quotes the password
+	}
+	if u.Scheme != "nats" && u.Scheme != "tls" || u.Port() == "" {
+		return o, fmt.Errorf("cannot read leaf address %q: want nats://host:port", u.Redacted())
+	}
+	if name := strings.Trim(u.Path, "/"); name != "" && o.LeafName == "" {
+		o.LeafName = name
+	}
+	u.Path = ""
+	o.URL = u.String()
+	if o.LeafName != "" && !validName(o.LeafName) {
+		return o, fmt.Errorf("leaf name %q: want [a-z0-9-]{1,63}", o.LeafName)
+	}
+	if o.Label == "" {
+		o.Label = o.LeafName
+	}
+	if o.Label == "" {
+		o.Label = u.Host
+	}
+	if o.Proxy == "" {
+		o.Proxy = "tidepool"
+	}
+	setTo(&o.Timeout, defaultTimeout)
+	setTo(&o.ConnectTimeout, defaultConnectTimeout)
+	setTo(&o.HelloInterval, defaultHelloInterval)
+	setTo(&o.HelloLimit, 3*o.HelloInterval)
+	setTo(&o.MaxInFlight, defaultMaxInFlight)
+	setTo(&o.QueueLimit, defaultQueueLimit)
+	setTo(&o.Window, defaultWindow)
+	if o.Health.Rand == nil && o.Health.Jitter == 0 {
+		o.Health.Rand, o.Health.Jitter = rand.Float64, 0.1
+	}
+	if o.Epoch == nil {
+		o.Epoch = func() uint64 { return 0 }
+	}
+	if o.Conns == nil {
+		o.Conns = NewConns()
+	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(backend.Event) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+func setTo[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// hostPort is the address for people.
+func (o *Options) hostPort() string {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// validName: what a leaf may be called.
+func validName(s string) bool {
+	if s == "" || len(s) > 63 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}

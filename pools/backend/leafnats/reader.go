@@ -1,0 +1,190 @@
+// The reader: answers out of NATS messages, each to its request. It runs on the subscription's goroutine.
+
+package leafnats
+
+import (
+	"errors"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// read is the subscription's callback.
+func (s *session) read(m *nats.Msg) {
+	if len(m.Data) == 0 {
+		s.b.askAgain() // "no responders": a hint, no more
+		return
+	}
+	if m.Data[0] == '{' {
+		s.hello(m.Data)
+		return
+	}
+	var h frame.Header
+	body, err := h.Parse(m.Data)
+	if err != nil || h.Flags&frame.FlagAnswer == 0 {
+		s.b.o.Log.Debug("leaf: message that is no answer", "backend", s.b.o.Label, "err", err)
+		return
+	}
+	if h.Flags&frame.FlagRefused != 0 {
+		s.refused(&h)
+		return
+	}
+	f := s.claim(&h, len(m.Data))
+	if f == nil {
+		return // given up before: a late answer is nobody's
+	}
+	s.deliver(f, &h, body)
+}
+
+// claim counts a message and takes the flight that it answers out; nil if there is none.
+func (s *session) claim(h *frame.Header, size int) *flight {
+	b := s.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sess != s || s.route == nil || s.route.instance != h.Instance {
+		return nil // of an earlier connection or instance
+	}
+	got := s.received.Add(uint64(size))
+	if got-s.ackSent.Load() >= ackEvery && !b.ackDue {
+		b.ackDue = true
+		b.wakeWriter()
+	}
+	f := b.claimLocked(h.ID)
+	if f != nil {
+		b.reading++
+	}
+	return f
+}
+
+// ackEvery is after how many bytes of answers they are acknowledged without waiting for a frame, in bytes.
+const ackEvery = minWindow / 4
+
+// deliver cuts the answers that body holds and hands them over. f is put back if more of it is to come.
+func (s *session) deliver(f *flight, h *frame.Header, body []byte) {
+	b := s.b
+	last := h.Part+1 == h.Parts
+	err := f.follow(h)
+	if err == nil {
+		err = s.cut(f, body, backend.Now(), last)
+	}
+	if err == nil {
+		b.health.Success()
+		if !last {
+			err = s.putBack(f)
+		}
+	}
+	if err != nil {
+		s.wakes.FailAll(&f.list, err)
+		if errors.Is(err, backend.ErrProtocol) {
+			b.failed(backend.EventParsing, err, 0)
+		}
+	}
+	s.wakes.Wake()
+	b.mu.Lock()
+	if last || err != nil {
+		b.endLocked(f)
+	}
+	b.reading--
+	if b.closed {
+		b.idle.Broadcast()
+	}
+	b.mu.Unlock()
+}
+
+// putBack lets f wait for the next part of its answer, unless everything was given up meanwhile.
+func (s *session) putBack(f *flight) error {
+	b := s.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return backend.ErrClosed
+	case b.sess != s:
+		return backend.ErrDisconnected
+	}
+	b.putLocked(f)
+	return nil
+}
+
+// follow checks that h is the part which f waits for.
+func (f *flight) follow(h *frame.Header) error {
+	if h.Part != f.part {
+		return errBadAnswer
+	}
+	f.part++
+	return nil
+}
+
+// cut hands over the answers at the start of body, and keeps what is left of it with f.
+func (s *session) cut(f *flight, body []byte, now int64, last bool) error {
+	if len(f.carry) > 0 {
+		f.carry = append(f.carry, body...)
+		if len(f.carry) < f.need && !last {
+			return nil
+		}
+		body = f.carry
+	}
+	for f.list.Len() > 0 && len(body) > 0 {
+		p := f.list.Head()
+		n, need, err := mc.ParseResponse(body, &p.Resp)
+		if errors.Is(err, mc.ErrMore) && !last {
+			f.keep(body, need)
+			return nil
+		}
+		if err != nil {
+			return errBadAnswer
+		}
+		f.list.Pop()
+		p.Buf = append(p.Buf[:0], body[:n]...)
+		p.Resp.Rebase(p.Buf)
+		p.End = now
+		s.wakes.Answer(p)
+		body = body[n:]
+	}
+	f.carry = f.carry[:0]
+	switch {
+	case len(body) > 0:
+		return errBadAnswer
+	case last && f.list.Len() > 0:
+		return errShort
+	}
+	return nil
+}
+
+// keep holds the beginning of an answer until the rest comes; need is its whole length, 0 if that is not known.
+func (f *flight) keep(rest []byte, need int) {
+	if cap(f.carry) < need {
+		f.carry = append(make([]byte, 0, need), rest...)
+	} else {
+		f.carry = append(f.carry[:0], rest...)
+	}
+	f.need = need
+}
+
+// refused fails a frame of which the leaf has executed nothing.
+func (s *session) refused(h *frame.Header) {
+	b := s.b
+	err := errReasons[h.Reason]
+	if err == nil {
+		err = errUnknownWhy
+	}
+	var out backend.List
+	b.mu.Lock()
+	if b.sess == s {
+		if f := b.flights[h.ID]; f != nil {
+			b.giveUpLocked(f, &out)
+		}
+	}
+	b.mu.Unlock()
+	s.wakes.FailAll(&out, err)
+	s.wakes.Wake()
+	switch h.Reason {
+	case frame.ReasonInstance, frame.ReasonVersion, frame.ReasonEpoch:
+		b.askAgain()
+	case frame.ReasonFormat:
+		b.failed(backend.EventParsing, err, 0)
+	}
+}

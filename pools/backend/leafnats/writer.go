@@ -1,0 +1,181 @@
+// The writer: the one goroutine of a backend that gives anything to NATS.
+
+package leafnats
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// turn is what the writer found to do.
+type turn struct {
+	nc      *nats.Conn
+	sess    *session // nil: one must be made
+	route   *route   // nil until the first hello
+	hello   bool
+	ack     bool
+	retired []*session
+	flights []*flight
+}
+
+// write does what there is to do until the Backend is closed.
+func (b *Backend) write() {
+	var t turn
+	for {
+		select {
+		case <-b.wake:
+		case <-b.quit:
+			return
+		}
+		runtime.Gosched() // let those who are about to send do so: one frame then takes them all
+		for b.look(&t) {
+			b.do(&t)
+		}
+	}
+}
+
+// look fills t with what is to be done and reports whether that is anything.
+func (b *Backend) look(t *turn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(t.flights)
+	*t = turn{nc: b.nc, sess: b.sess, retired: b.retired, flights: t.flights[:0]}
+	b.retired = nil
+	if b.closed || b.nc == nil {
+		return len(t.retired) > 0
+	}
+	if b.sess == nil {
+		return !b.noSession || len(t.retired) > 0
+	}
+	t.route = b.sess.route
+	t.hello, b.helloDue = b.helloDue, false
+	if t.route != nil {
+		t.flights = b.takeLocked(t.flights, backend.Now())
+	}
+	t.ack = b.ackDue && t.route != nil && len(t.flights) == 0
+	b.ackDue = false
+	return t.hello || t.ack || len(t.flights) > 0 || len(t.retired) > 0
+}
+
+func (b *Backend) do(t *turn) {
+	for _, s := range t.retired {
+		s.unsubscribe()
+	}
+	if t.sess == nil {
+		if t.nc != nil {
+			b.open(t.nc)
+		}
+		return
+	}
+	if t.hello {
+		b.sayHello(t.nc, t.sess)
+	}
+	for _, f := range t.flights {
+		b.publish(t, f)
+	}
+	if t.ack {
+		b.publishAck(t)
+	}
+}
+
+// publish sends one flight, in as many parts as it takes, unless it has been given up meanwhile.
+func (b *Backend) publish(t *turn, f *flight) {
+	// Once it has been answered f is used again: what is needed of it is read before.
+	id, subject, deadline, buf := f.id, t.route.lanes[f.lane], f.deadline, f.buf
+	limit := frame.MaxBody(t.route.maxPayload)
+	body := len(buf) - frame.Size
+	parts, err := frame.Parts(body, t.route.maxPayload)
+	h := frame.Header{Parts: uint16(parts), ID: id, Instance: t.route.instance, Epoch: b.o.Epoch()}
+	for i := 0; i < parts && err == nil; i++ {
+		left, alive := b.timeLeft(id, deadline)
+		if !alive {
+			break
+		}
+		// The header goes over the bytes just before, which NATS has copied already.
+		msg := buf[i*limit : frame.Size+min((i+1)*limit, body)]
+		h.Part, h.Millis, h.Acked = uint16(i), left, t.sess.ackNow()
+		h.Put(msg)
+		err = t.nc.PublishRequest(subject, t.sess.inbox, msg)
+	}
+	var out backend.List
+	b.mu.Lock()
+	b.returnLocked(buf)
+	if g := b.flights[id]; g != nil && err != nil {
+		b.giveUpLocked(g, &out)
+	}
+	b.mu.Unlock()
+	if err != nil {
+		failAll(&out, fmt.Errorf("cannot send frame (%v): %w", err, backend.ErrDisconnected))
+	}
+}
+
+// timeLeft is how many milliseconds a flight has left; it is not alive if it has none or was given up.
+func (b *Backend) timeLeft(id uint64, deadline int64) (millis uint32, alive bool) {
+	left := time.Duration(deadline - backend.Now())
+	if left < time.Millisecond {
+		return 0, false // the keeper fails it
+	}
+	b.mu.Lock()
+	_, alive = b.flights[id]
+	b.mu.Unlock()
+	return uint32(left / time.Millisecond), alive
+}
+
+// publishAck sends an acknowledgement by itself.
+func (b *Backend) publishAck(t *turn) {
+	h := frame.Header{Flags: frame.FlagAck, Instance: t.route.instance, Acked: t.sess.ackNow()}
+	var msg [frame.Size]byte
+	h.Put(msg[:])
+	_ = t.nc.PublishRequest(t.route.lanes[0], t.sess.inbox, msg[:]) // hello says it again
+}
+
+// sayHello asks the leaf who it is. The answer comes to the reader.
+func (b *Backend) sayHello(nc *nats.Conn, s *session) {
+	msg, err := json.Marshal(&frame.HelloRequest{
+		Versions: []int{frame.Version}, Proxy: b.o.Proxy, Window: b.window(), Acked: s.ackNow(),
+	})
+	if err != nil {
+		panic(err) // numbers and a name: cannot happen
+	}
+	if err := nc.PublishRequest(frame.HelloSubject(s.name), s.inbox, msg); err != nil {
+		b.o.Log.Debug("leaf: cannot say hello", "backend", b.o.Label, "err", err)
+	}
+}
+
+// window is what the leaf may have on its way to us. A NATS server cuts a connection off when 64 MiB wait for it, so those who
+// share one share a safe part of that.
+func (b *Backend) window() int64 {
+	const safe = 3 * defaultWindow
+	return int64(max(min(b.o.Window, safe/max(1, b.conn.share())), minWindow))
+}
+
+// open subscribes the reply subject of a connection that has just come up, and has the leaf greeted.
+func (b *Backend) open(nc *nats.Conn) {
+	name := b.o.LeafName
+	if name == "" {
+		name = nc.ConnectedServerName()
+	}
+	s := &session{b: b, name: name, inbox: nats.NewInbox(), maxPayload: int(nc.MaxPayload())}
+	err := s.subscribe(nc)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.noSession = true // until the keeper tries again
+		b.health.Failure(err)
+		b.o.Log.Warn("leaf: cannot use connection", "backend", b.o.Label, "err", err)
+		return
+	}
+	if b.closed || b.nc != nc || b.sess != nil {
+		b.retired = append(b.retired, s)
+		return
+	}
+	s.heard = backend.Now()
+	b.sess, b.helloDue = s, true
+}
