@@ -1,0 +1,168 @@
+// Addresses: the forms in which a configuration names a backend.
+
+package pools
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Kind is what sort of backend an address leads to.
+type Kind uint8
+
+// The kinds.
+const (
+	Memcached Kind = iota // a memcached server over TCP or a unix socket
+	Leaf                  // a leaf over NATS
+)
+
+// Address is where a backend is. It is comparable. For a memcached server Host and Port are kept as written, because rings
+// hash them so; hosts are looked up at each connect.
+type Address struct {
+	Kind Kind
+	Host string // without brackets
+	Port string
+	Path string // of a unix socket; then Host and Port are empty
+	Name string // Leaf: the leaf's name; "": the leaf that is the server at Host:Port
+	User string // Leaf: "user:password" or a token, as in the URL; "": none
+}
+
+// maxLeafName is the longest name of a leaf, in bytes.
+const maxLeafName = 63
+
+// ParseAddr reads an address:
+//
+//	nats://host:port          the leaf that is that NATS server
+//	nats://host:port/name     the leaf of that name, through any server of a NATS system
+//	memcached://host:port     a memcached server
+//	host:port                 the same
+//	unix:/path                a memcached server's unix socket
+//
+// A NATS address may hold user:password@ before the host. IPv6 hosts are in brackets.
+func ParseAddr(s string) (Address, error) {
+	a, err := parseAddr(s)
+	if err != nil {
+		return Address{}, fmt.Errorf("cannot read backend address %q: %w", redact(s), err)
+	}
+	return a, nil
+}
+
+func parseAddr(s string) (Address, error) {
+	scheme, rest, found := strings.Cut(s, "://")
+	switch {
+	case s == "":
+		return Address{}, errors.New("it is empty")
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return Address{}, errors.New("it holds a space or a control character")
+	case !found && strings.HasPrefix(s, "unix:"):
+		path := s[len("unix:"):]
+		if !strings.HasPrefix(path, "/") {
+			return Address{}, errors.New("want unix:/path with an absolute path")
+		}
+		return Address{Path: path}, nil
+	case !found:
+		return hostPort(Address{}, s)
+	case scheme == "memcached":
+		return hostPort(Address{}, rest)
+	case scheme == "nats":
+		return parseLeaf(rest)
+	case scheme == "tls":
+		return Address{}, errors.New("TLS to backends is not supported yet")
+	}
+	return Address{}, fmt.Errorf("unknown scheme %q, want nats://, memcached://, unix: or plain host:port", scheme)
+}
+
+func parseLeaf(rest string) (Address, error) {
+	a := Address{Kind: Leaf}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		a.User, rest = rest[:i], rest[i+1:]
+		if _, err := url.ParseRequestURI("nats://" + a.User + "@h"); err != nil || a.User == "" {
+			return a, errors.New("want user:password@, percent-encoded, before the host")
+		}
+	}
+	rest, name, slash := strings.Cut(rest, "/")
+	if slash && !ValidLeafName(name) {
+		return a, fmt.Errorf("leaf name %q: want 1 to %d of a-z, 0-9 and -", name, maxLeafName)
+	}
+	a.Name = name
+	return hostPort(a, rest)
+}
+
+// hostPort fills a's Host and Port.
+func hostPort(a Address, s string) (Address, error) {
+	var err error
+	if a.Host, a.Port, err = net.SplitHostPort(s); err != nil {
+		var ae *net.AddrError
+		if errors.As(err, &ae) {
+			return a, fmt.Errorf("want host:port: %s", ae.Err)
+		}
+		return a, fmt.Errorf("want host:port: %w", err)
+	}
+	if a.Host == "" {
+		return a, errors.New("want host:port: the host is missing")
+	}
+	if strings.ContainsAny(a.Host, "/@?#[]") {
+		return a, fmt.Errorf("want host:port: %q is no host", a.Host)
+	}
+	if strings.Contains(a.Host, ":") {
+		if _, err := netip.ParseAddr(a.Host); err != nil {
+			return a, fmt.Errorf("want host:port: %q is no IPv6 address", a.Host)
+		}
+	}
+	if n, err := strconv.ParseUint(a.Port, 10, 16); err != nil || n == 0 {
+		return a, fmt.Errorf("want host:port: port %q is not a number from 1 to 65535", a.Port)
+	}
+	return a, nil
+}
+
+// ValidLeafName reports whether s may be a leaf's name: [a-z0-9-]{1,63}.
+func ValidLeafName(s string) bool {
+	if s == "" || len(s) > maxLeafName {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// redact hides what may be credentials.
+func redact(s string) string {
+	from := 0
+	if i := strings.Index(s, "://"); i >= 0 {
+		from = i + 3
+	}
+	if i := strings.LastIndexByte(s, '@'); i >= from {
+		return s[:from] + "***" + s[i:]
+	}
+	return s
+}
+
+// URL is the address in full, credentials included: for dialling, never for people.
+func (a Address) URL() string {
+	switch {
+	case a.Path != "":
+		return "unix:" + a.Path
+	case a.Kind == Memcached:
+		return net.JoinHostPort(a.Host, a.Port)
+	}
+	s := "nats://"
+	if a.User != "" {
+		s += a.User + "@"
+	}
+	s += net.JoinHostPort(a.Host, a.Port)
+	if a.Name != "" {
+		s += "/" + a.Name
+	}
+	return s
+}
+
+// String is the address for people: credentials are hidden.
+func (a Address) String() string { return redact(a.URL()) }

@@ -1,0 +1,109 @@
+// Package backend is the seam between pools and what they send to. A backend takes queued protocol bytes and gives
+// answers; a leaf over NATS and a memcached server over TCP are the two kinds, in packages below this one.
+//
+// The way of a request: the caller (a client connection's session) makes a Pending, points it at itself and calls
+// Send. The backend copies the request's wire bytes into its queue before Send returns, so the request's own buffer
+// is free again at once. Its writer goroutine sends everything queued as one write or frame; its reader goroutine cuts the
+// answers, copies each into its Pending and hands it to the Pending's Waiter, exactly once, whatever happens.
+package backend
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/stat"
+)
+
+// Backend is one thing that a pool can send to. All methods may be called concurrently.
+type Backend interface {
+	// Send queues r for the backend and never blocks. p.Done is told exactly once: with an answer, or with
+	// p.Err set; possibly before Send returns (a backend that is down). r's bytes are copied before Send returns.
+	Send(r *mc.Request, p *Pending)
+	// Name is what people see: the label, the leaf's name or host:port.
+	Name() string
+	// Status is a snapshot for stats and metrics.
+	Status() Status
+	// Close stops the backend; everything queued or in flight is answered with ErrClosed.
+	Close() error
+}
+
+// Status is what is known of a backend at one moment.
+type Status struct {
+	Name, Addr string
+	Up         bool   // requests are sent; false while marked bad or not yet connected
+	Down       bool   // administratively down: never connects
+	Failures   int    // consecutive failures
+	Queued     int    // requests queued or in flight
+	Opened     uint64 // connections opened since the process began
+	LastError  string
+
+	Conns     int    // connections it is meant to have
+	Bad       int    // those of them that are marked bad; a backend that is Down has none
+	MarkedBad uint64 // times one was marked bad since the process began
+	Failed    uint64 // times one failed and was opened again at once
+	Refused   uint64 // requests refused because too many were queued
+}
+
+// Waiter is who waits for a Pending: a session of a client connection.
+type Waiter interface {
+	// Done takes over p, which is answered now. It must not block and must not call into the backend. It reports
+	// whether Wake must be called (false: someone has promised to already).
+	Done(p *Pending) bool
+	// Wake wakes the waiter. A backend's reader calls it once per waiter after it has handed over everything that
+	// one read brought, so that a connection is woken once for many answers.
+	Wake()
+}
+
+// Pending is one request on its way to one backend.
+type Pending struct {
+	// Set by the caller before Send.
+	Waiter Waiter
+	Lane   uint32 // the client connection's number: keeps one client's requests in order at a leaf
+	Start  int64  // monotonic nanoseconds when the request was queued (see Now)
+	Tag    int    // the caller's own note
+	Data   any    // the caller's own note; must be a pointer kind so that setting it does not allocate
+
+	// Set by the pool, if it measures.
+	Latency *stat.Histogram // where the waiter counts End - Start
+
+	// Set by the backend before Done.
+	Resp    mc.Response // valid when Err is nil; Raw lies in Buf
+	Err     error       // one of the sentinels below, possibly wrapped
+	End     int64       // monotonic nanoseconds when the answer was read
+	Backend Backend     // who was asked
+	Buf     []byte      // the answer's bytes; owned by the Pending, reused
+
+	Note uint64   // the backend's own note while it has the Pending
+	Next *Pending // for the list of whoever holds it (a backend's queue, then the waiter's inbox)
+}
+
+// Why a request was not answered. Every error in Pending.Err is one of these (errors.Is).
+var (
+	ErrTimeout      = errors.New("backend timed out")
+	ErrDown         = errors.New("backend is marked bad")
+	ErrDisconnected = errors.New("backend disconnected")
+	ErrProtocol     = errors.New("backend broke the protocol")
+	ErrOverloaded   = errors.New("backend queue is full")
+	ErrNoBackend    = errors.New("pool has no backend")
+	ErrClosed       = errors.New("backend is closed")
+	ErrRefused      = errors.New("backend refused the request")
+)
+
+// maxKeep is the largest answer buffer a pooled Pending keeps.
+const maxKeep = 64 << 10
+
+var pendings = sync.Pool{New: func() any { return new(Pending) }}
+
+// NewPending gives a blank Pending. Whoever holds it last calls Release.
+func NewPending() *Pending { return pendings.Get().(*Pending) }
+
+// Release blanks p and gives it back. Nothing may use p, p.Resp or p.Buf afterwards.
+func (p *Pending) Release() {
+	buf := p.Buf[:0]
+	if cap(buf) > maxKeep {
+		buf = nil
+	}
+	*p = Pending{Buf: buf}
+	pendings.Put(p)
+}

@@ -1,0 +1,125 @@
+// Whether an answer can be the answer to a request.
+
+package memcached
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/pools/hash"
+)
+
+// A Pending's Note while a connection has it: what its answer must look like. The upper bits are a hash of the key.
+const (
+	noteGet  = 1 << iota // VALUE or END; VALUE carries the key
+	noteMeta             // a two-letter code
+	noteText             // a word or a number
+	noteKey              // meta with flag k: the answer carries the key
+	noteData             // the request had a data block
+	noteBits = 8
+
+	noteAny = noteGet | noteMeta | noteText
+)
+
+// noteFor makes the note of r, or reports false if r may not travel: commands that are not sent to backends, gets of
+// several keys, lines that a backend would read differently than we do.
+func noteFor(r *mc.Request) (note uint64, ok bool) {
+	switch r.Cmd {
+	case mc.CmdMG, mc.CmdMS, mc.CmdMD, mc.CmdMN, mc.CmdMA, mc.CmdME:
+		note = noteMeta
+		if r.HasFlag('k') && !r.Base64 { // a server may encode the same key in another way
+			note |= noteKey
+		}
+	case mc.CmdGet, mc.CmdGets, mc.CmdGat, mc.CmdGats:
+		note = noteGet
+	case mc.CmdSet, mc.CmdAdd, mc.CmdCas, mc.CmdIncr, mc.CmdDecr, mc.CmdTouch, mc.CmdAppend, mc.CmdDelete, mc.CmdReplace,
+		mc.CmdPrepend, mc.CmdFlushAll, mc.CmdVerbosity:
+		note = noteText
+	default:
+		return 0, false
+	}
+	if mc.CheckWire(r) != mc.BadNone {
+		return 0, false
+	}
+	if r.Value != nil {
+		note |= noteData
+	}
+	if note&(noteGet|noteKey) != 0 {
+		note |= keyNote(r.Key)
+	}
+	return note, true
+}
+
+func keyNote(key []byte) uint64 { return hash.XXH3(key, 0) << noteBits }
+
+var (
+	errClass     = errors.New("answer to another kind of request")
+	errKey       = errors.New("answer for another key")
+	errUnhandled = errors.New("answer that no request has")
+)
+
+// judge says what r means for the connection if it comes in the place of the answer to the request of note. With an error
+// it is not that request's answer and the connection is ended; with a kind alone it is delivered and the connection is ended.
+func judge(note uint64, r *mc.Response) (backend.EventKind, error) {
+	class := classOf(r)
+	switch {
+	case class == 0:
+		return backend.EventUnhandledRes, errUnhandled
+	case note&class == 0:
+		return backend.EventInvalidProtocol, errClass
+	case r.Code == mc.CodeError, r.Code == mc.CodeClientError && !harmless(note, r.Text()):
+		return backend.EventInvalidProtocol, nil
+	case note&noteKey == 0 && r.Type != mc.TypeGet:
+		return "", nil
+	}
+	if key := r.Key(); key != nil && keyNote(key) != note>>noteBits<<noteBits {
+		return backend.EventInvalidProtocol, errKey
+	}
+	return "", nil
+}
+
+// classOf gives the notes that an answer can belong to, 0 for none.
+func classOf(r *mc.Response) uint64 {
+	switch r.Type {
+	case mc.TypeGet, mc.TypeEnd:
+		return noteGet
+	case mc.TypeMeta:
+		return noteMeta
+	case mc.TypeNumeric:
+		return noteText
+	case mc.TypeGeneric:
+		if r.Code == mc.CodeOK { // old servers answer meta commands with OK
+			return noteText | noteMeta
+		}
+		return noteText
+	case mc.TypeErrMsg:
+		return noteAny
+	}
+	return 0
+}
+
+// harmless reports a CLIENT_ERROR that leaves the connection in step: memcached read one whole line, disliked one of its
+// arguments and answered. Upstream closes after these too; but any client can provoke them (incr of a word), and the
+// requests of all the others on the connection would fail with it. After a request with a data block nothing is sure.
+func harmless(note uint64, line []byte) bool {
+	return note&noteData == 0 && complaints[string(bytes.TrimPrefix(line, []byte("CLIENT_ERROR ")))]
+}
+
+// complaints are memcached's own, after "CLIENT_ERROR ".
+var complaints = map[string]bool{
+	"cannot increment or decrement non-numeric value": true,
+	"invalid numeric delta argument":                  true,
+	"invalid numeric delta value":                     true,
+	"invalid numeric initial value":                   true,
+	"invalid exptime argument":                        true,
+	"invalid or duplicate flag":                       true,
+	"invalid flag":                                    true,
+	"duplicate flag":                                  true,
+	"invalid mode for ma M token":                     true,
+	"bad token in command line format":                true,
+	"opaque token too long":                           true,
+	"options flags are too long":                      true,
+	"error decoding key":                              true,
+}

@@ -1,0 +1,168 @@
+// The way back: answers are cut, checked and handed to their requests.
+
+package memcached
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+const (
+	readSize = 64 << 10 // the read buffer, in bytes
+	keepRead = 2 << 20  // the largest one that is kept after a large answer
+)
+
+// read takes answers off the socket until something breaks.
+func (c *conn) read() *failure {
+	c.mu.Lock()
+	nc := c.nc
+	c.mu.Unlock()
+	for {
+		n, err := nc.Read(c.rbuf[c.to:])
+		c.to += n
+		if n > 0 {
+			if f := c.deliver(); f != nil {
+				return f
+			}
+		}
+		switch {
+		case err == nil:
+		case isTimeout(err):
+			if !c.rearm() {
+				return failed(backend.EventTimeout, backend.ErrTimeout, "no answer within %v", c.b.o.ReadTimeout)
+			}
+		case c.waiting() == 0:
+			return failed(backend.EventClosedSock, backend.ErrDisconnected, "closed while idle: %w", err)
+		case errors.Is(err, io.EOF):
+			return failed(backend.EventDisconnected, backend.ErrDisconnected, "closed with %d answers due", c.waiting())
+		default:
+			return failed(backend.EventReading, backend.ErrDisconnected, "cannot read: %w", err)
+		}
+	}
+}
+
+// waiting is how many requests were written and not answered.
+func (c *conn) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inflight
+}
+
+// deliver hands over every whole answer in the buffer, wakes those who wait, once each, and makes room for the rest.
+func (c *conn) deliver() *failure {
+	now := backend.Now()
+	done, need, f := c.answers(now)
+	c.depth.Add(-int64(done))
+	c.mu.Lock()
+	c.inflight -= done
+	c.heard = now
+	if done > 0 {
+		c.whole = now
+	}
+	c.mu.Unlock()
+	if done > 0 {
+		c.health.Success()
+		c.quickly = 0
+	}
+	c.wakes.Wake()
+	if f == nil {
+		f = c.makeRoom(need)
+	}
+	return f
+}
+
+// answers cuts the buffer into answers. need is the length of the one that is not whole yet, 0 if not known.
+func (c *conn) answers(now int64) (done, need int, f *failure) {
+	for c.from < c.to {
+		p := c.next()
+		if p == nil {
+			if done > 0 {
+				return done, 0, failed(backend.EventTrailingData, backend.ErrProtocol, "bytes after the last answer: %q", c.peek())
+			}
+			return done, 0, failed(backend.EventClosedSock, backend.ErrProtocol, "bytes that nobody asked for: %q", c.peek())
+		}
+		n, need, err := mc.ParseResponse(c.rbuf[c.from:c.to], &p.Resp)
+		if errors.Is(err, mc.ErrMore) {
+			return done, need, nil
+		}
+		if err != nil {
+			return done, 0, failed(parseKind(err), backend.ErrProtocol, "%w: %q", err, c.peek())
+		}
+		raw := c.rbuf[c.from : c.from+n]
+		verdict, why := judge(p.Note, &p.Resp)
+		if why != nil {
+			return done, 0, failed(verdict, backend.ErrProtocol, "%w: %q", why, c.peek())
+		}
+		c.from += n
+		c.due.Pop()
+		p.Buf = append(p.Buf[:0], raw...)
+		p.Resp.Rebase(p.Buf)
+		p.Err, p.End = nil, now
+		c.wakes.Answer(p)
+		done++
+		if verdict != "" {
+			return done, 0, failed(verdict, backend.ErrProtocol, "answered %q", raw[:min(len(raw), 100)])
+		}
+	}
+	return done, 0, nil
+}
+
+// next is the request that the next answer belongs to, or nil if none was written.
+func (c *conn) next() *backend.Pending {
+	if p := c.due.Head(); p != nil {
+		return p
+	}
+	c.mu.Lock()
+	c.due.Move(&c.sent)
+	c.mu.Unlock()
+	return c.due.Head()
+}
+
+// peek is the beginning of what is not understood, for errors.
+func (c *conn) peek() []byte { return c.rbuf[c.from:min(c.to, c.from+100)] }
+
+// makeRoom moves what is left to the front of the buffer and has it grow if it is full, with what has really come rather
+// than with what a server promises.
+func (c *conn) makeRoom(need int) *failure {
+	left := c.to - c.from
+	if need > c.b.o.MaxAnswer || left > c.b.o.MaxAnswer {
+		return failed(backend.EventOutOfMemory, backend.ErrProtocol, "an answer of %d bytes is over the limit of %d", max(need, left), c.b.o.MaxAnswer)
+	}
+	if left == 0 && cap(c.rbuf) > keepRead {
+		c.rbuf = nil
+		c.from, c.to = 0, 0
+		c.grow(readSize)
+		return nil
+	}
+	if c.from > 0 {
+		copy(c.rbuf, c.rbuf[c.from:c.to])
+		c.from, c.to = 0, left
+	}
+	if left == len(c.rbuf) {
+		c.grow(max(2*left, min(need, 4*left)))
+	}
+	return nil
+}
+
+// grow makes the read buffer at least size long.
+func (c *conn) grow(size int) {
+	if size > len(c.rbuf) {
+		c.rbuf = slices.Grow(c.rbuf[:c.to], size-c.to)
+		c.rbuf = c.rbuf[:cap(c.rbuf)]
+	}
+}
+
+// parseKind names what mc could not follow.
+func parseKind(err error) backend.EventKind {
+	switch {
+	case errors.Is(err, mc.ErrMissingEnd):
+		return backend.EventMissingEnd
+	case errors.Is(err, mc.ErrTooBig):
+		return backend.EventOutOfMemory
+	}
+	return backend.EventParsing
+}

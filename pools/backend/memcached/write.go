@@ -1,0 +1,143 @@
+// The way out: requests are queued by whoever sends them, and written together.
+
+package memcached
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// keepWrite is the largest write buffer that is kept after use, in bytes.
+const keepWrite = 1 << 20
+
+// enqueue takes p, or says why not.
+func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
+	c.mu.Lock()
+	if c.refuse != nil {
+		err := c.refuse
+		c.mu.Unlock()
+		return err
+	}
+	o := &c.b.o
+	if o.DepthLimit > 0 && c.depth.Load() > int64(o.DepthLimit) {
+		c.mu.Unlock()
+		return backend.ErrOverloaded
+	}
+	if queued := len(c.wbuf) + c.writing; queued > 0 && queued+r.WireLen() > o.MaxQueued/o.Connections {
+		c.mu.Unlock()
+		return backend.ErrOverloaded
+	}
+	c.wbuf = mc.AppendWire(c.wbuf, r)
+	c.unsent.Push(p)
+	c.depth.Add(1)
+	wake := c.idle
+	c.idle = false
+	c.mu.Unlock()
+	if wake {
+		c.wakeWriter()
+	}
+	return nil
+}
+
+func (c *conn) wakeWriter() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// write sends what is queued until it is told to stop or the socket breaks.
+func (c *conn) write() {
+	c.mu.Lock()
+	for {
+		for c.unsent.Len() == 0 && !c.stop {
+			c.idle = true
+			c.mu.Unlock()
+			<-c.kick
+			c.mu.Lock()
+		}
+		c.idle = false
+		if c.stop {
+			break
+		}
+		// One turn for everyone else who is about to send: their requests go with the same write.
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+		if c.stop {
+			break
+		}
+		buf := c.takeLocked()
+		nc := c.nc
+		c.mu.Unlock()
+		_, err := nc.Write(buf)
+		c.mu.Lock()
+		c.writing = 0
+		if cap(buf) <= keepWrite {
+			c.spare = buf[:0]
+		}
+		if err != nil {
+			c.writeErr = err
+			break
+		}
+	}
+	nc, broken := c.nc, c.writeErr != nil
+	c.mu.Unlock()
+	if broken {
+		nc.Close() // the reader notices
+	}
+}
+
+// takeLocked moves everything queued to the requests that wait for an answer and gives its bytes.
+func (c *conn) takeLocked() []byte {
+	buf := c.wbuf
+	c.wbuf, c.spare, c.writing = c.spare[:0], nil, len(buf)
+	n := c.unsent.Len()
+	c.sent.Move(&c.unsent)
+	if c.inflight == 0 {
+		c.heard = backend.Now()
+		c.whole = c.heard
+		if !c.armed {
+			c.armLocked(c.expiryLocked())
+		}
+	}
+	c.inflight += n
+	return buf
+}
+
+// patience is how many read timeouts one answer may take in all, if its bytes keep coming in drops.
+const patience = 10
+
+// expiryLocked is when the connection has timed out, on backend.Now's clock.
+func (c *conn) expiryLocked() int64 {
+	t := int64(c.b.o.ReadTimeout)
+	return min(c.heard+t, c.whole+patience*t)
+}
+
+// armLocked sets the socket's read deadline.
+func (c *conn) armLocked(expiry int64) {
+	c.armed = true
+	// An error means that the socket is closed, which the reader sees by itself.
+	c.nc.SetReadDeadline(time.Now().Add(time.Duration(expiry - backend.Now())))
+}
+
+// rearm is called when the read deadline has passed. The deadline is set once and left behind by the requests that are
+// answered in time, so that it costs nothing per request; most often there is just a later one to set, or none. It
+// reports false if the connection has really timed out.
+func (c *conn) rearm() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inflight == 0 {
+		c.armed = false
+		c.nc.SetReadDeadline(time.Time{})
+		return true
+	}
+	if e := c.expiryLocked(); e > backend.Now() {
+		c.armLocked(e)
+		return true
+	}
+	return false
+}

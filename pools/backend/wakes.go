@@ -1,0 +1,52 @@
+// Handing over: how a backend tells waiters, once per Pending, and wakes them, once per batch.
+
+package backend
+
+import "github.com/tidepool-proxy/tidepool/engine/mc"
+
+// Wakes collects the waiters that must be woken after a batch of Pendings was handed over. The zero Wakes is empty; it belongs to
+// one goroutine and keeps its memory.
+type Wakes struct{ list []Waiter }
+
+// Answer hands p, answered, to its waiter. p must not be touched afterwards.
+func (w *Wakes) Answer(p *Pending) {
+	if waiter := p.Waiter; waiter.Done(p) {
+		w.list = append(w.list, waiter)
+	}
+}
+
+// Fail hands p over with err.
+func (w *Wakes) Fail(p *Pending, err error) {
+	fail(p, err)
+	w.Answer(p)
+}
+
+// FailAll empties l, handing over everything with err.
+func (w *Wakes) FailAll(l *List, err error) {
+	for p := l.Pop(); p != nil; p = l.Pop() {
+		w.Fail(p, err)
+	}
+}
+
+// Wake wakes everyone collected, once each.
+func (w *Wakes) Wake() {
+	for i, waiter := range w.list {
+		waiter.Wake()
+		w.list[i] = nil
+	}
+	w.list = w.list[:0]
+}
+
+// Refuse hands over a single Pending with err and wakes its waiter: for Sends that fail at once.
+func Refuse(p *Pending, err error) {
+	fail(p, err)
+	if waiter := p.Waiter; waiter.Done(p) {
+		waiter.Wake()
+	}
+}
+
+func fail(p *Pending, err error) {
+	p.Err = err
+	p.Resp = mc.Response{}
+	p.End = Now()
+}

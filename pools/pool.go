@@ -1,0 +1,207 @@
+// Pool: a name, a hash, a distribution, and a membership that is swapped whole.
+
+package pools
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/stat"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/pools/hash"
+)
+
+// Target is what a request can be sent to: a *Pool, or anything that stands in for one. p.Waiter is told exactly once.
+type Target interface {
+	Send(r *mc.Request, p *backend.Pending)
+}
+
+// Options describe a pool. The zero value is memcached's proxy's default: jump over XXH3, no seed, no filter.
+type Options struct {
+	Name       string
+	Dist       Dist   // "": DistJump
+	Hash       Hash   // "": HashXXH3
+	Seed       string // hashed into the numeric seed; "": seed 0
+	Filter     string // "", "stop" or "tags": which part of the key is hashed
+	FilterConf string // two to five bytes; required with Filter
+	OMode      string // DistRing's point names: "" or "default", "ketama", "twemproxy", "evcache"
+	OBuckets   int    // DistRing's points per backend; 0: 160
+
+	// Latency gives where a backend's latencies are counted: Send notes it in each Pending. nil: nowhere.
+	Latency func(pool, backend string) *stat.Histogram
+}
+
+// Dist names a distribution.
+type Dist string
+
+// The distributions. A script's mcp.dist_jump_hash and mcp.dist_ring_hash are the first two.
+const (
+	DistJump       Dist = "jump"       // by position in the list
+	DistRing       Dist = "ring"       // by host:port
+	DistRendezvous Dist = "rendezvous" // by name and weight; losing a member moves its keys only
+)
+
+// Hash names a key hash.
+type Hash string
+
+// The key hashes. HashMD5 is mcp.dist_ring_hash.hash.
+const (
+	HashXXH3 Hash = "xxh3"
+	HashMD5  Hash = "md5"
+)
+
+// Member is one backend of a pool.
+type Member struct {
+	Backend    backend.Backend
+	Name       string  // what DistRendezvous hashes; "": Backend.Name()
+	Host, Port string  // what DistRing hashes
+	Weight     float64 // for DistRendezvous; 0: 1
+}
+
+// membership is what a Pool consists of at one moment. Immutable.
+type membership struct {
+	epoch   uint64
+	members []Member
+	latency []*stat.Histogram // by member; nil without Options.Latency
+	dist    hash.Dist
+}
+
+// Pool places keys on backends.
+type Pool struct {
+	o      Options
+	hash   hash.Func
+	seed   uint64
+	filter hash.Filter
+
+	mu sync.Mutex // serialises SetMembers
+	m  atomic.Pointer[membership]
+}
+
+var _ Target = (*Pool)(nil)
+
+// New makes a pool. Errors that memcached's proxy has too bear its words. No members is no error: requests are
+// answered with backend.ErrNoBackend until SetMembers brings some.
+func New(o Options, members []Member) (*Pool, error) {
+	p := &Pool{o: o}
+	switch o.Hash {
+	case "", HashXXH3:
+		p.hash = hash.XXH3
+	case HashMD5:
+		p.hash = hash.MD5
+	default:
+		return nil, fmt.Errorf("unknown hash specified: %s", o.Hash)
+	}
+	if o.Seed != "" {
+		p.seed = hash.Seed(o.Seed)
+	}
+	var err error
+	if p.filter, err = hash.NewFilter(o.Filter, o.FilterConf); err != nil {
+		return nil, err
+	}
+	if err := p.SetMembers(0, members); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// SetMembers swaps the membership. Requests see the old or the new one, never a mixture; those already sent go on where
+// they are. An epoch older than the present one is refused, so that news which overtook one another cannot undo the
+// newer; the members are copied.
+func (p *Pool) SetMembers(epoch uint64, members []Member) error {
+	m := &membership{epoch: epoch, members: append([]Member(nil), members...)}
+	for i := range m.members {
+		if m.members[i].Backend == nil {
+			return fmt.Errorf("cannot set members of pool %q: members[%d] has no backend", p.o.Name, i+1)
+		}
+		if m.members[i].Name == "" {
+			m.members[i].Name = m.members[i].Backend.Name()
+		}
+	}
+	var err error
+	if m.dist, err = p.o.newDist(m.members); err != nil {
+		return err
+	}
+	if p.o.Latency != nil {
+		for _, mb := range m.members {
+			m.latency = append(m.latency, p.o.Latency(p.o.Name, mb.Backend.Name()))
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.m.Load(); old != nil && epoch < old.epoch {
+		return fmt.Errorf("cannot set members of pool %q: epoch %d is older than %d", p.o.Name, epoch, old.epoch)
+	}
+	p.m.Store(m)
+	return nil
+}
+
+// newDist builds the distribution over members.
+func (o *Options) newDist(members []Member) (hash.Dist, error) {
+	switch o.Dist {
+	case "", DistJump:
+		return hash.NewJump(len(members)), nil
+	case DistRing:
+		servers := make([]hash.Server, len(members))
+		for i, m := range members {
+			servers[i] = hash.Server{Host: m.Host, Port: m.Port}
+		}
+		return hash.NewRing(servers, o.OMode, o.OBuckets)
+	case DistRendezvous:
+		nodes := make([]hash.Node, len(members))
+		for i, m := range members {
+			nodes[i] = hash.Node{Name: m.Name, Weight: m.Weight}
+		}
+		return hash.NewRendezvous(nodes)
+	}
+	return nil, fmt.Errorf("unknown key distribution specified: %s", o.Dist)
+}
+
+// Pick gives the backend for key and its place in Members, or -1 and nil if the pool is empty. A base64 key (meta flag b)
+// is hashed as written, as upstream.
+func (p *Pool) Pick(key []byte) (int, backend.Backend) {
+	m := p.m.Load()
+	i := p.place(m, key)
+	if i < 0 {
+		return -1, nil
+	}
+	return i, m.members[i].Backend
+}
+
+// place gives the place of key's backend in m, or -1 if m is empty.
+func (p *Pool) place(m *membership, key []byte) int {
+	if len(m.members) == 0 {
+		return -1
+	}
+	return m.dist.Pick(p.hash(p.filter.Apply(key), p.seed))
+}
+
+// Send sends r to the backend of its key.
+func (p *Pool) Send(r *mc.Request, pe *backend.Pending) {
+	if mc.CheckWire(r) != mc.BadNone { // a backend would answer it twice or not at all, and every later answer go astray
+		backend.Refuse(pe, backend.ErrRefused)
+		return
+	}
+	m := p.m.Load()
+	if i := p.place(m, r.Key); i >= 0 {
+		if m.latency != nil {
+			pe.Latency = m.latency[i]
+		}
+		m.members[i].Backend.Send(r, pe)
+		return
+	}
+	backend.Refuse(pe, backend.ErrNoBackend)
+}
+
+// Name is the pool's name.
+func (p *Pool) Name() string { return p.o.Name }
+
+// Options are what the pool was made from.
+func (p *Pool) Options() Options { return p.o }
+
+// Members is the present membership; the slice is shared and must not be changed.
+func (p *Pool) Members() []Member { return p.m.Load().members }
+
+// Epoch is the present membership's epoch.
+func (p *Pool) Epoch() uint64 { return p.m.Load().epoch }
