@@ -21,6 +21,7 @@ func (l *lazy) Wake()                      {}
 func TestNothingIsAllocatedPerRequest(t *testing.T) {
 	b := startBackend(t, Options{URL: "nats://127.0.0.1:1", Down: true})
 	s := &session{b: b, inbox: "inbox", route: &route{instance: 1}}
+	s.ackEvery.Store(1 << 20)
 	b.mu.Lock()
 	b.sess, b.up, b.lanes = s, true, []lane{{buf: b.bufLocked()}, {buf: b.bufLocked()}}
 	b.mu.Unlock()
@@ -40,7 +41,7 @@ func TestNothingIsAllocatedPerRequest(t *testing.T) {
 			b.Send(r, p)
 		}
 		b.mu.Lock()
-		flights = b.takeLocked(flights[:0], backend.Now())
+		flights = b.takeLocked(flights[:0])
 		b.mu.Unlock()
 		for _, f := range flights {
 			b.mu.Lock()

@@ -48,7 +48,6 @@ type flight struct {
 	list     backend.List // requests not answered yet, in order
 	n        int          // requests in all
 	size     int          // their bytes
-	sent     int64        // when it was made
 	deadline int64
 	buf      []byte // the frame, until it is published
 	part     uint16 // the part of the answer that must come next
@@ -94,7 +93,7 @@ func (l *flightList) remove(f *flight) {
 }
 
 // takeLocked makes flights of everything queued, one for each lane that has something, and appends them to out.
-func (b *Backend) takeLocked(out []*flight, now int64) []*flight {
+func (b *Backend) takeLocked(out []*flight) []*flight {
 	if b.queued == 0 {
 		return out
 	}
@@ -112,7 +111,7 @@ func (b *Backend) takeLocked(out []*flight, now int64) []*flight {
 		b.nextID++
 		*f = flight{
 			id: b.nextID, lane: i, list: ln.list, n: ln.list.Len(), size: len(ln.buf) - frame.Size,
-			sent: now, deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf,
+			deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf,
 		}
 		*ln = lane{buf: b.bufLocked()}
 		b.putLocked(f)
@@ -139,10 +138,16 @@ func (b *Backend) claimLocked(id uint64) *flight {
 	return f
 }
 
-// endLocked forgets a flight that was taken out and will not be put back, and keeps its memory.
-func (b *Backend) endLocked(f *flight) {
+// dischargeLocked ends the account of a flight. It comes before its requests are handed over: who has an answer may send again.
+func (b *Backend) dischargeLocked(f *flight) {
 	b.count -= f.n
 	b.bytes -= f.size
+	f.n, f.size = 0, 0
+}
+
+// endLocked forgets a flight that was taken out and will not be put back, and keeps its memory.
+func (b *Backend) endLocked(f *flight) {
+	b.dischargeLocked(f)
 	*f = flight{next: b.free}
 	b.free = f
 }
@@ -175,8 +180,7 @@ func (b *Backend) takeFlightsLocked(out *backend.List) {
 func (b *Backend) giveUpLocked(f *flight, out *backend.List) {
 	b.claimLocked(f.id)
 	out.Move(&f.list)
-	b.count -= f.n
-	b.bytes -= f.size
+	b.dischargeLocked(f)
 }
 
 // takeAllLocked gives up everything, queued or in flight.

@@ -42,7 +42,7 @@ func (b *Backend) expire() {
 	b.armed = false
 	counts := false
 	for f := b.byTime.head; f != nil && f.deadline <= now; f = b.byTime.head {
-		counts = counts || f.sent > b.judged
+		counts = counts || f.deadline-int64(b.o.Timeout) > b.judged
 		b.giveUpLocked(f, &out)
 	}
 	next := int64(0)
@@ -58,7 +58,7 @@ func (b *Backend) expire() {
 			continue
 		}
 		if ln.oldest <= limit {
-			counts = true
+			counts = counts || ln.oldest > b.judged
 			b.dropLaneLocked(ln, &out)
 		} else {
 			note(ln.oldest)

@@ -92,7 +92,7 @@ type Backend struct {
 	reading int // flights that the reader has taken out for the moment
 
 	count, bytes int   // of requests, queued or in flight
-	judged       int64 // when a timeout last counted as a failure; frames sent before are the same outage's
+	judged       int64 // when a timeout last counted as a failure; what was queued before is the same outage's
 
 	timer    *time.Timer // the keeper's
 	armed    bool        // while anything is queued or in flight

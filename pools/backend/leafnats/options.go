@@ -49,7 +49,7 @@ const (
 	defaultMaxInFlight    = 16 << 20
 	defaultQueueLimit     = 65536
 	defaultWindow         = 16 << 20
-	minWindow             = 1 << 20
+	minWindow             = 256 << 10
 
 	// minPayload is the smallest max_payload of a server that is of use, in bytes.
 	minPayload = 4 * frame.Slack

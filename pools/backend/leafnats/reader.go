@@ -48,19 +48,19 @@ func (s *session) claim(h *frame.Header, size int) *flight {
 		return nil // of an earlier connection or instance
 	}
 	got := s.received.Add(uint64(size))
-	if got-s.ackSent.Load() >= ackEvery && !b.ackDue {
+	if got-s.ackSent.Load() >= s.ackEvery.Load() && !b.ackDue {
 		b.ackDue = true
 		b.wakeWriter()
 	}
 	f := b.claimLocked(h.ID)
 	if f != nil {
 		b.reading++
+		if h.Part+1 == h.Parts {
+			b.dischargeLocked(f)
+		}
 	}
 	return f
 }
-
-// ackEvery is after how many bytes of answers they are acknowledged without waiting for a frame, in bytes.
-const ackEvery = minWindow / 4
 
 // deliver cuts the answers that body holds and hands them over. f is put back if more of it is to come.
 func (s *session) deliver(f *flight, h *frame.Header, body []byte) {

@@ -31,6 +31,7 @@ type session struct {
 
 	received atomic.Uint64 // bytes of answers from the present instance; written by the reader
 	ackSent  atomic.Uint64 // of them, what the leaf has been told of
+	ackEvery atomic.Uint64 // so many are acknowledged without waiting for a frame to go with; set with each hello
 }
 
 // route is how frames get to one instance of a leaf. It does not change.
@@ -116,36 +117,30 @@ func (b *Backend) lose(kind backend.EventKind, err error, change func()) {
 	b.mu.Unlock()
 	depth := out.Len()
 	failAll(&out, err)
-	if news {
-		b.tell(kind, err, depth)
-	}
-	b.failure(err)
+	b.failure(kind, err, depth, news)
 	b.wakeWriter()
 }
 
 // failed counts a failure that leaves the connection as it is.
 func (b *Backend) failed(kind backend.EventKind, err error, depth int) {
-	if b.health.Allow() {
-		b.tell(kind, err, depth)
+	b.failure(kind, err, depth, b.health.Allow())
+}
+
+// failure counts a failure, tells of it if it is news, and says so if it was one too many.
+func (b *Backend) failure(kind backend.EventKind, err error, depth int, news bool) {
+	bad := b.health.Failure(err)
+	if news {
+		b.o.OnEvent(backend.Event{Kind: kind, Name: b.o.hostPort(), Label: b.o.Label, Depth: depth, Err: err})
+		b.o.Log.Warn("leaf: requests failed", "backend", b.o.Label, "event", kind, "err", err, "requests", depth)
 	}
-	b.failure(err)
-}
-
-func (b *Backend) tell(kind backend.EventKind, err error, depth int) {
-	b.o.OnEvent(backend.Event{Kind: kind, Name: b.o.hostPort(), Label: b.o.Label, Depth: depth, Err: err})
-	b.o.Log.Warn("leaf: requests failed", "backend", b.o.Label, "event", kind, "err", err, "requests", depth)
-}
-
-// failure counts a failure, and says so if it was one too many.
-func (b *Backend) failure(err error) {
-	if !b.health.Failure(err) {
+	if !bad {
 		return
 	}
 	b.mu.Lock()
 	b.markedBad++
 	b.mu.Unlock()
 	h := b.health.State()
-	kind := backend.EventMarkedBad
+	kind = backend.EventMarkedBad
 	if h.Flapping {
 		kind = backend.EventMarkedBadFlap
 	}

@@ -57,7 +57,7 @@ func (b *Backend) look(t *turn) bool {
 	t.route = b.sess.route
 	t.hello, b.helloDue = b.helloDue, false
 	if t.route != nil {
-		t.flights = b.takeLocked(t.flights, backend.Now())
+		t.flights = b.takeLocked(t.flights)
 	}
 	t.ack = b.ackDue && t.route != nil && len(t.flights) == 0
 	b.ackDue = false
@@ -138,8 +138,10 @@ func (b *Backend) publishAck(t *turn) {
 
 // sayHello asks the leaf who it is. The answer comes to the reader.
 func (b *Backend) sayHello(nc *nats.Conn, s *session) {
+	w := b.window()
+	s.ackEvery.Store(uint64(w / 16))
 	msg, err := json.Marshal(&frame.HelloRequest{
-		Versions: []int{frame.Version}, Proxy: b.o.Proxy, Window: b.window(), Acked: s.ackNow(),
+		Versions: []int{frame.Version}, Proxy: b.o.Proxy, Window: w, Acked: s.ackNow(),
 	})
 	if err != nil {
 		panic(err) // numbers and a name: cannot happen
