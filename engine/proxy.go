@@ -181,7 +181,7 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	if err != nil {
 		p.stats.reloadFails.Add(1)
 		if old != nil { // at the start, whoever starts the proxy says it
-			p.log.Error("cannot load configuration: the old one serves on", "err", err, "generation", old.number)
+			p.log.Error("cannot load configuration", "err", err, "generation", old.number)
 		}
 		return number - 1, err
 	}

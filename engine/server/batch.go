@@ -1,0 +1,68 @@
+// A batch: requests that arrived together, and their answers.
+
+package server
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+)
+
+// maxKeepOut is the largest answer buffer that a pooled Batch keeps, in bytes.
+const maxKeepOut = 64 << 10
+
+// Batch is what a connection had read: up to MaxBatch requests, in order. A session appends their answers, in the same
+// order, to Out. Only the connection's goroutine uses a Batch, and only while Serve runs.
+type Batch struct {
+	Rules mc.Rules     // what Reqs were parsed with
+	Reqs  []mc.Request // in the order they arrived; those with Bad set are answered with mc.AnswerBad
+	Out   []byte       // answers so far; the session appends
+
+	w io.Writer // where Flush writes; the connection
+}
+
+// NewBatch makes a batch for callers that have no connection (tests, offline tools). Flush writes to w.
+func NewBatch(w io.Writer) *Batch { return &Batch{w: w} }
+
+// Flush writes Out now and empties it. Sessions call it when the first answers are ready and the rest is slow, or when Out has
+// grown large (64 KiB is a good measure): Out is the one buffer that the server cannot limit. An
+// error means that the client is gone: Serve should give up and return it.
+func (b *Batch) Flush() error {
+	if len(b.Out) == 0 {
+		return nil
+	}
+	_, err := b.w.Write(b.Out)
+	b.Out = b.Out[:0]
+	if err != nil {
+		return fmt.Errorf("cannot write answers: %w", err)
+	}
+	return nil
+}
+
+// next lengthens Reqs by one and returns the new last request, whose old contents the parser overwrites.
+func (b *Batch) next() *mc.Request {
+	if n := len(b.Reqs); n < cap(b.Reqs) {
+		b.Reqs = b.Reqs[:n+1]
+	} else {
+		b.Reqs = append(b.Reqs, mc.Request{})
+	}
+	return &b.Reqs[len(b.Reqs)-1]
+}
+
+// getBatch takes a batch from the pool for the connection behind w.
+func (s *Server) getBatch(w io.Writer) *Batch {
+	b := s.batches.Get().(*Batch)
+	b.w = w
+	return b
+}
+
+// putBatch empties b and gives it back.
+func (s *Server) putBatch(b *Batch) {
+	b.Reqs, b.w = b.Reqs[:0], nil
+	b.Out = b.Out[:0]
+	if cap(b.Out) > maxKeepOut {
+		b.Out = nil
+	}
+	s.batches.Put(b)
+}

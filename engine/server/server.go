@@ -1,0 +1,284 @@
+// The server: its options, its contract with the engine, its life.
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+)
+
+// Handler opens a session for each accepted connection. Open is called by the connection's own goroutine, so that a slow
+// one delays no other client.
+type Handler interface {
+	Open(ConnInfo) Session
+}
+
+// Session answers the requests of one connection. Its methods are called one at a time, by the connection's goroutine.
+type Session interface {
+	// Rules is asked before each batch; what it returns holds for the whole batch and is found again in Batch.Rules.
+	Rules() mc.Rules
+	// Serve runs every request of b in order and appends the answers, in the same order, to b.Out. Requests that could not
+	// be parsed are among them (Bad set): they are answered with mc.AnswerBad. ErrClose: b.Out is written, then
+	// the connection is closed. Any other error closes it at once, for the log's eyes only.
+	Serve(b *Batch) error
+	// Close is called once, after the last Serve, when the connection has ended for whatever reason.
+	Close()
+}
+
+// ConnInfo describes an accepted connection.
+type ConnInfo struct {
+	ID      uint64 // connection number, unique in this server, from 1
+	Tag     string // the listener's tag; "" for none
+	Network string // "tcp" or "unix"
+	Local   string // the listener's address
+	Remote  string // the client's address; "unix" for a unix socket
+	FD      int    // the socket's file descriptor, for stats only
+}
+
+// ErrClose is returned by Session.Serve to close the connection after Out has been written.
+var ErrClose = errors.New("close the connection")
+
+// ErrCut is wrapped by the error of Shutdown when its context ended before every connection had.
+var ErrCut = errors.New("connections were cut")
+
+// Options of a Server. Only Handler must be set.
+type Options struct {
+	Handler Handler
+	// MaxConns refuses further connections while this many are open. 0: no limit.
+	MaxConns int
+	// MaxConnBuffer is how many bytes one connection may buffer for a request that has not arrived whole: a larger
+	// one is refused with an error line. 0: whatever the item limit of Session.Rules asks for.
+	MaxConnBuffer int
+	// MaxBuffered is how many bytes may be buffered in all, in buffers larger than the smallest (16 KiB) and in answers
+	// that clients do not take. 0: 512 MiB.
+	MaxBuffered int64
+	// MaxBatch is how many requests are given to Serve at once. 0: 64.
+	MaxBatch int
+	// MaxLine is the longest command line in bytes; a longer one closes the connection. 0: 1 MiB (long multigets are real).
+	MaxLine int
+	// IdleTimeout closes connections that have sent nothing for so long (to the second). 0: none.
+	IdleTimeout time.Duration
+	// RequestTimeout closes connections that began a request and have not finished it after so long (to the second), so
+	// that slow uploads cannot use up MaxBuffered. 0: one minute; negative: none.
+	RequestTimeout time.Duration
+	// WriteTimeout cuts a client that takes no answers for so long. 0: one minute; negative: none.
+	WriteTimeout time.Duration
+	// Linger is how long the server waits, after its last answer, for the client to close first, so that a reset does
+	// not destroy answers under way. 0: one second; negative: none.
+	Linger time.Duration
+	// UnixMode is the permission of unix sockets. 0: 0700.
+	UnixMode os.FileMode
+	// Log receives what an operator may want to know. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+const (
+	defaultMaxBuffered = 512 << 20
+	defaultMaxBatch    = 64
+	defaultMaxLine     = 1 << 20
+	sweepEvery         = time.Second // one tick
+)
+
+func (o *Options) setDefaults() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		} else if *d < 0 {
+			*d = 0
+		}
+	}
+	def(&o.RequestTimeout, time.Minute)
+	def(&o.WriteTimeout, time.Minute)
+	def(&o.Linger, time.Second)
+	if o.MaxBuffered == 0 {
+		o.MaxBuffered = defaultMaxBuffered
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.MaxLine <= 0 {
+		o.MaxLine = defaultMaxLine
+	}
+	if o.UnixMode == 0 {
+		o.UnixMode = 0o700
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Server accepts clients. Make one with New, bind with Listen, then Serve.
+type Server struct {
+	opts    Options
+	batches sync.Pool   // *Batch
+	buffers bufferPools // read buffers by size
+
+	nextID   atomic.Uint64
+	tick     atomic.Int64 // seconds since Serve, counted by the sweeper
+	stopping atomic.Bool  // Shutdown or Close was called: finish and close
+	cut      atomic.Bool  // no more waiting: every write and read fails
+
+	mu        sync.Mutex
+	listeners []*listener
+	conns     map[*conn]struct{}
+	serving   bool
+	stopped   bool          // nothing may be bound or accepted any more
+	stop      chan struct{} // closed when stopping begins
+	empty     chan struct{} // closed when stopping and the last connection has gone
+
+	wg      sync.WaitGroup // accept loops, sweeper, connections
+	counted counters
+}
+
+// New makes a server that listens nowhere yet.
+func New(o Options) *Server {
+	o.setDefaults()
+	s := &Server{opts: o, conns: map[*conn]struct{}{}, stop: make(chan struct{}), empty: make(chan struct{})}
+	s.batches.New = func() any { return &Batch{Reqs: make([]mc.Request, 0, 8)} }
+	s.buffers.limit = o.MaxBuffered
+	return s
+}
+
+// Serve accepts connections on every listener, also on those that Listen adds later, until Shutdown or Close; then it returns nil.
+func (s *Server) Serve() error {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.serving {
+		s.mu.Unlock()
+		return errors.New("cannot serve: the server is serving already")
+	}
+	s.serving = true
+	for _, l := range s.listeners {
+		s.start(l)
+	}
+	s.wg.Add(1)
+	s.mu.Unlock()
+	defer s.wg.Done()
+
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return nil
+		case <-t.C:
+			s.sweep()
+		}
+	}
+}
+
+// sweep lets one second pass: connections whose time is up, and those that wait without having made sure that
+// nothing is left to read (see conn.turn), are woken to look for themselves.
+func (s *Server) sweep() {
+	tick := s.tick.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.wantsNudge(tick) {
+			c.nudge()
+		}
+	}
+}
+
+// Shutdown stops accepting, lets every connection finish the requests it has read, closes them as they become idle, and
+// when ctx ends cuts those that remain (the error then wraps ErrCut and says how many). It does not wait
+// for a Serve that is still running after that; Close does.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.beginStop()
+	select {
+	case <-s.empty:
+		return nil
+	case <-ctx.Done():
+	}
+	if n := s.cutAll(); n > 0 {
+		return fmt.Errorf("cannot finish %d connections in time: %w", n, ErrCut)
+	}
+	return nil
+}
+
+// Close stops accepting, cuts every connection and waits until every goroutine of the server has ended, which
+// includes sessions that are still in Serve.
+func (s *Server) Close() error {
+	s.beginStop()
+	s.cutAll()
+	s.wg.Wait()
+	return nil
+}
+
+// beginStop closes the listeners and wakes idle connections so that they close. Calling it again does nothing.
+func (s *Server) beginStop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	s.stopped = true
+	s.stopping.Store(true) // before the nudges: who is woken finds it set
+	close(s.stop)
+	for _, l := range s.listeners {
+		l.close()
+	}
+	for c := range s.conns {
+		c.nudge()
+	}
+	if len(s.conns) == 0 {
+		close(s.empty)
+	}
+}
+
+// cutAll makes every read and write fail from now on, and says how many connections that hit.
+func (s *Server) cutAll() int {
+	s.cut.Store(true) // before the deadlines: see conn.Write
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.nc.SetDeadline(past)
+	}
+	return len(s.conns)
+}
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// add registers an accepted connection, unless the server is stopping or full.
+func (s *Server) add(c *conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return net.ErrClosed
+	}
+	if s.opts.MaxConns > 0 && len(s.conns) >= s.opts.MaxConns {
+		return errTooMany
+	}
+	s.conns[c] = struct{}{}
+	c.lis.counted.curr.Add(1)
+	c.lis.counted.total.Add(1)
+	s.wg.Add(1)
+	return nil
+}
+
+// remove takes an ended connection out and adds its byte counts to its listener's.
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	c.lis.counted.curr.Add(-1)
+	c.lis.counted.read.Add(c.read.Load())
+	c.lis.counted.written.Add(c.written.Load())
+	if s.stopped && len(s.conns) == 0 {
+		close(s.empty)
+	}
+	s.wg.Done()
+}
