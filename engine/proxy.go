@@ -31,7 +31,7 @@ type Options struct {
 	MaxItem       int           // largest value in bytes; 0: 1 MiB
 	MaxConns      int           // client connections; 0: no limit
 	MaxInFlight   int           // requests under way in all; 0: 65536
-	MaxBuffered   int64         // bytes buffered for clients in all; 0: server's default
+	MaxBuffered   int64         // bytes of requests, and of answers, buffered for clients in all; 0: 512 MiB
 	MaxConnBuffer int           // bytes buffered for one client; 0: as the item limit asks
 	IdleTimeout   time.Duration // 0: none
 	Drain         time.Duration // how long an old generation and Shutdown wait for requests under way; 0: 30 s
@@ -54,6 +54,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxItem <= 0 {
 		o.MaxItem = 1 << 20
+	}
+	if o.MaxBuffered <= 0 {
+		o.MaxBuffered = 512 << 20
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 65536
@@ -83,6 +86,7 @@ type Proxy struct {
 
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64
+	held     atomic.Int64 // bytes of large answers that wait to be written to clients
 
 	reloading sync.Mutex // one load at a time
 	retiring  sync.WaitGroup

@@ -182,7 +182,7 @@ func (p *Proxy) collectServer(emit func(prometheus.Metric)) {
 		emit(stat.CounterMetric(stat.ReadBytesTotal, l.BytesRead, name))
 		emit(stat.CounterMetric(stat.WrittenBytesTotal, l.BytesWritten, name))
 	}
-	emit(stat.GaugeMetric(stat.BufferedBytes, float64(s.Buffered)))
+	emit(stat.GaugeMetric(stat.BufferedBytes, float64(s.Buffered+p.held.Load())))
 }
 
 // ConfigView is what is loaded, for people: no credentials.

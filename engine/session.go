@@ -32,8 +32,9 @@ type session struct {
 	now      int64
 	locked   bool // the worker's lock is held
 	slots    []slot
-	open     int // slots that are not done
-	head     int // slots before it have been written
+	open     int   // slots that are not done
+	held     int64 // bytes of answers that wait to be written, counted in Proxy.held
+	head     int   // slots before it have been written
 	subs     []mc.Request
 	lines    []byte     // the lines of subs
 	trimReq  mc.Request // the request being sent, if its key was cut
@@ -77,6 +78,7 @@ const (
 	lineBadResponse    = "SERVER_ERROR bad response\r\n"
 	lineLuaFailure     = "SERVER_ERROR lua failure\r\n"
 	lineNoMatch        = "SERVER_ERROR lua start failure\r\n"
+	lineNoMemory       = "SERVER_ERROR out of memory\r\n"
 	lineActiveLimit    = "SERVER_ERROR active request limit reached\r\n"
 	lineNoKey          = "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
 	lineNotAllowed     = "SERVER_ERROR not allowed\r\n"
@@ -267,22 +269,10 @@ func (s *session) trimmed(r *mc.Request, n int) *mc.Request {
 
 // send sends r straight to a pool.
 func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
-	if bad := mc.CheckWire(r); bad != mc.BadNone {
-		s.refuse(&s.slots[i], bad)
-		return
-	}
 	p := backend.NewPending()
 	p.Waiter, p.Lane, p.Start = s, s.stripe, s.now
 	p.Tag = s.number<<32 | i
 	pool.Send(r, p)
-}
-
-// refuse answers a request that no backend may be sent.
-func (s *session) refuse(sl *slot, bad mc.Bad) {
-	sl.req.Bad = bad
-	from := len(s.local)
-	s.local = mc.AnswerBad(s.local, sl.req, &mc.Rules{Routed: true})
-	s.answerLocal(sl, from)
 }
 
 // ran notes what a call did: it waits, or has an answer.
@@ -347,6 +337,8 @@ func (s *session) unlock() {
 // finish gives everything of the batch back.
 func (s *session) finish() {
 	s.p.leave(len(s.slots))
+	s.p.held.Add(-s.held)
+	s.held = 0
 	for i := range s.slots {
 		sl := &s.slots[i]
 		if sl.call != nil { // the client has gone while its request was under way

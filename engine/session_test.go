@@ -279,3 +279,34 @@ func TestShutdownFinishesWhatIsUnderWay(t *testing.T) {
 	c.ends()
 	wg.Wait()
 }
+
+func TestAnswersThatWaitAreBounded(t *testing.T) {
+	c, b, p := routed(t, "mcp.attach(mcp.CMD_GET, function(r) return p(r) end)", func(o *Options) { o.MaxBuffered = 64 << 10 })
+	value := strings.Repeat("x", 40<<10)
+	c.says("get a\r\nget b\r\n") // 80 KiB of answers at once: too much
+	b.sees("get a\r\nget b\r\n")
+	b.says("VALUE a 0 40960\r\n" + value + "\r\nEND\r\nVALUE b 0 40960\r\n" + value + "\r\nEND\r\n")
+	c.sees("VALUE a 0 40960\r\n" + value + "\r\nEND\r\n" + lineNoMemory)
+	c.says("get b\r\n") // one at a time is not
+	b.sees("get b\r\n")
+	b.says("VALUE b 0 40960\r\n" + value + "\r\nEND\r\n")
+	c.sees("VALUE b 0 40960\r\n" + value + "\r\nEND\r\n")
+	c.silence()
+	if n := p.held.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
+	}
+}
+
+func TestKeyThatIsTooLong(t *testing.T) {
+	for _, route := range []string{"p", "function(r) return p(r) end"} {
+		c, _, _ := routed(t, "mcp.attach(mcp.CMD_ANY_STORAGE, "+route+")")
+		long := strings.Repeat("k", 251)
+		c.says("get " + long + "\r\ndelete " + long + "\r\nmg " + long + " v\r\n")
+		for range 3 {
+			if line, err := c.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "CLIENT_ERROR ") {
+				t.Errorf("%s: %q %v", route, line, err)
+			}
+		}
+		c.silence()
+	}
+}

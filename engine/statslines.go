@@ -71,7 +71,7 @@ func (p *Proxy) proxyStats(stat func(string, any)) {
 	limits := p.current.Load().limits
 	stat("active_req_limit", limits.ActiveReqLimit)
 	stat("buffer_memory_limit", limits.BufferLimit)
-	stat("buffer_memory_used", p.server.Stats().Buffered)
+	stat("buffer_memory_used", p.server.Stats().Buffered+p.held.Load())
 	gc := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(gc)
 	stat("vm_gc_runs", gc[0].Value.Uint64())

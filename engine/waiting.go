@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -92,6 +93,7 @@ func (s *session) deliver(p *backend.Pending) {
 	if p.Latency != nil && p.Err == nil {
 		p.Latency.Observe(s.stripe, p.End-p.Start)
 	}
+	s.hold(p)
 	c, ok := p.Data.(*luaapi.Call)
 	if !ok {
 		if i := p.Tag & (1<<32 - 1); p.Tag>>32 == s.number && !s.slots[i].done {
@@ -110,6 +112,29 @@ func (s *session) deliver(p *backend.Pending) {
 		s.ran(c, c.Resume())
 	}
 }
+
+// hold counts an answer's bytes until the batch has been written. Over the limit the answer is dropped: it would wait here for
+// a client that may be in no hurry to read it.
+func (s *session) hold(p *backend.Pending) {
+	n := int64(len(p.Buf))
+	if n <= freeAnswer {
+		return
+	}
+	s.held += n
+	if s.p.held.Add(n) <= s.g.bufferLimit(s.p.opts.MaxBuffered) {
+		return
+	}
+	s.held -= n
+	s.p.held.Add(-n)
+	s.p.stats.refused.Add(1)
+	p.Buf = append(p.Buf[:0:0], lineNoMemory...)
+	if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
+		p.Err = backend.ErrOverloaded // the line is ours and parses
+	}
+}
+
+// freeAnswer is the size in bytes up to which an answer is not counted: a batch of them is bounded by its length.
+const freeAnswer = 4 << 10
 
 // Block implements luaapi.Caller: the running call waits in a place that cannot be suspended. The answers of other
 // calls are kept for later.

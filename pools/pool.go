@@ -179,8 +179,8 @@ func (p *Pool) place(m *membership, key []byte) int {
 
 // Send sends r to the backend of its key.
 func (p *Pool) Send(r *mc.Request, pe *backend.Pending) {
-	if mc.CheckWire(r) != mc.BadNone { // a backend would answer it twice or not at all, and every later answer go astray
-		backend.Refuse(pe, backend.ErrRefused)
+	if bad := mc.CheckWire(r); bad != mc.BadNone { // a backend would answer it twice or not at all, and every later answer go astray
+		answerBad(r, bad, pe)
 		return
 	}
 	m := p.m.Load()
@@ -192,6 +192,21 @@ func (p *Pool) Send(r *mc.Request, pe *backend.Pending) {
 		return
 	}
 	backend.Refuse(pe, backend.ErrNoBackend)
+}
+
+// answerBad answers a request that must not travel, as a backend that has a connection for it alone would.
+func answerBad(r *mc.Request, bad mc.Bad, pe *backend.Pending) {
+	refused := *r
+	refused.Bad = bad
+	pe.Buf = mc.AnswerBad(pe.Buf[:0], &refused, &mc.Rules{Routed: true})
+	if n, _, err := mc.ParseResponse(pe.Buf, &pe.Resp); err != nil || n != len(pe.Buf) {
+		backend.Refuse(pe, backend.ErrRefused) // a kind of Bad that is answered by closing
+		return
+	}
+	pe.End = backend.Now()
+	if w := pe.Waiter; w.Done(pe) {
+		w.Wake()
+	}
 }
 
 // Name is the pool's name.
