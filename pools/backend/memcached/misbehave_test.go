@@ -343,3 +343,37 @@ func stormAgainst(t *testing.T, m mischief) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A request that was answered with an error is not sent afterwards, over the next connection: its client may have
+// written something else meanwhile.
+func TestFailedIsNotSent(t *testing.T) {
+	hangUp := make(chan struct{})
+	lines := make(chan string, 10)
+	host, port := serveRaw(t, func(p *peer) {
+		if p.n == 1 {
+			<-hangUp // instead of greeting
+			return
+		}
+		if p.greet() {
+			lines <- p.line()
+			lines <- p.line()
+			p.say("STORED\r\n")
+			p.line()
+		}
+	})
+	b, _ := at(t, host, port, Options{})
+	w := newWaiter()
+	old := send(t, b, w, "set k 0 0 3\r\nold\r\n")
+	close(hangUp)
+	w.take(1)
+	if got := text(old); got != backend.ErrDisconnected.Error() {
+		t.Errorf("old: %q", got)
+	}
+	if got := ask(t, b, "set k 0 0 3\r\nnew\r\n"); got != "STORED\r\n" {
+		t.Errorf("new: %q", got)
+	}
+	<-lines
+	if got := <-lines; got != "new" {
+		t.Errorf("the server was sent %q", got)
+	}
+}
