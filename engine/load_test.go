@@ -10,7 +10,7 @@ import (
 )
 
 func TestBadConfigurationsNameTheirPlace(t *testing.T) {
-	local, err := leaf.NewLocal(leaf.Options{Memory: 1 << 20})
+	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

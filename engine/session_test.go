@@ -101,7 +101,7 @@ func TestWithoutARoute(t *testing.T) {
 	for _, d := range []struct{ client, sees string }{
 		{"set a 0 0 1\r\nx\r\n", "STORED\r\n"}, // the proxy's own store
 		{"mg a v\r\n", "VA 1\r\nx\r\n"},
-		{"gets a b\r\n", "VALUE a 0 1 1\r\nx\r\nEND\r\n"},
+		{"gat 0 a b\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n"},
 		{"flush_all\r\n", lineNotAllowed},
 		{"verbosity 1\r\n", lineNotAllowed},
 		{"get\r\n", "CLIENT_ERROR parsing request\r\n"},
