@@ -259,8 +259,19 @@ func (c *loadConn) answer(rq request) (answer string, values []string, err error
 	}
 	switch rq.op {
 	case opGet, opMulti:
-		for last := -1; strings.HasPrefix(answer, "VALUE "); {
+		failed := ""
+		for last := -1; answer != "END"; {
+			if len(rq.keys) > 1 && strings.HasPrefix(answer, "SERVER_ERROR ") { // one key's; the others' and END follow
+				failed = answer
+				if answer, err = line(); err != nil {
+					return
+				}
+				continue
+			}
 			f := strings.Fields(answer)
+			if len(f) == 0 || f[0] != "VALUE" {
+				break
+			}
 			i := slices.Index(rq.keys, f[1])
 			n, _ := strconv.Atoi(f[len(f)-1])
 			if i <= last || len(f) != 4 {
@@ -275,6 +286,9 @@ func (c *loadConn) answer(rq request) (answer string, values []string, err error
 			if answer, err = line(); err != nil {
 				return
 			}
+		}
+		if failed != "" {
+			answer = failed
 		}
 	case opCount:
 		if strings.HasPrefix(answer, "VA ") {

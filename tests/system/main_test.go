@@ -14,11 +14,8 @@ import (
 // patience is how long a test waits for what must come; it is never waited for in full unless the test fails.
 const patience = 30 * time.Second
 
-// binary is the path of the built tidepool; raced says whether it carries the race detector.
-var (
-	binary string
-	raced  bool
-)
+// tidepool is the path of the built binary.
+var tidepool string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tidepool-system-")
@@ -26,7 +23,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "tidepool")
+	tidepool = filepath.Join(dir, "tidepool")
+	_ = os.Setenv("GORACE", "exitcode=66 atexit_sleep_ms=0") // else each process takes a second to end
 	if err := build(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -37,14 +35,13 @@ func TestMain(m *testing.M) {
 }
 
 func build() error {
-	args := []string{"build", "-o", binary}
+	args := []string{"build", "-o", tidepool}
 	cc := os.Getenv("CC")
 	if cc == "" {
 		cc = "gcc"
 	}
 	env := os.Environ()
 	if _, err := exec.LookPath(cc); err == nil {
-		raced = true
 		args = append(args, "-race")
 		env = append(env, "CGO_ENABLED=1")
 	}

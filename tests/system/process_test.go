@@ -140,9 +140,7 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 // start runs tidepool with JSON logs.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(binary, append(args, "--log-format", "json")...)
-	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66")
-	p := run(t, cmd)
+	p := run(t, exec.Command(tidepool, append(args, "--log-format", "json")...))
 	t.Cleanup(func() {
 		<-p.exited
 		for _, sign := range []string{"WARNING: DATA RACE", "session panicked", "fatal error: ", "goroutine 1 ["} {
