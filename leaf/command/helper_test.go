@@ -25,7 +25,7 @@ func newBench(t testing.TB, o Options) *bench {
 	t.Helper()
 	b := &bench{t: t, now: startTime}
 	clock := func() int64 { return b.now }
-	s, err := store.Open(store.Options{Now: clock, MaxItem: o.MaxItem})
+	s, err := store.Open(store.Options{Now: clock, MaxItem: o.MaxItem, FirstCAS: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
