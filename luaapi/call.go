@@ -47,7 +47,6 @@ type wait struct {
 	mode          int // Await...
 	need          int // answers wanted
 	open          int // answers still to come
-	first         int // Tag of the first pool's Pending (AwaitFirst)
 	good, ok, all int
 	got           []*Response // in order of arrival
 	ready         bool

@@ -29,7 +29,6 @@ type conn struct {
 	key     []byte
 	sent    map[int]uint64 // version last sent, of the keys that this connection owns
 	ops     []op           // in flight, oldest first (closed loop)
-	opKeys  []int          // keys of the multigets among them
 	version uint64
 
 	in    *bufio.Reader

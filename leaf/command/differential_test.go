@@ -252,10 +252,6 @@ func (g *generator) value() string {
 	return fmt.Sprintf("%d|%s", len(v), v)
 }
 
-func (g *generator) ttl() string {
-	return g.pick("0", "0", "100", "200", "2000", "-1", "1", "3000000000")[:]
-}
-
 // next gives one request, as we and as they are to get it. {c} in the making stands for a CAS number.
 func (g *generator) next() (ours, theirs string) {
 	s := g.request()

