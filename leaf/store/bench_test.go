@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -144,11 +145,12 @@ func BenchmarkSet(b *testing.B) {
 	}
 	b.Run("new", func(b *testing.B) { // memory is full: every set evicts
 		var n atomic.Uint64
-		each(b, "uniform", benchKeys, func(k []byte) {
-			var own [24]byte
-			copy(own[:], k)
-			le.PutUint64(own[16:], n.Add(1))
-			put(s, own[:], v)
+		keys := sync.Pool{New: func() any { return new([16]byte) }}
+		each(b, "uniform", benchKeys, func([]byte) {
+			k := keys.Get().(*[16]byte)
+			le.PutUint64(k[8:], n.Add(1))
+			put(s, k[:], v)
+			keys.Put(k)
 		})
 	})
 }

@@ -118,7 +118,7 @@ func (s *Store) forgetPrefixes(epoch uint32) {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
 	old := s.names.Load()
-	if old == nil {
+	if old == nil || epoch > s.epoch.Load() { // renumbered meanwhile
 		return
 	}
 	from := map[string]uint32{}

@@ -57,6 +57,7 @@ func (b slot) epoch() uint32   { return le.Uint32(b[28:]) & maxEpoch }
 func (b slot) heat() int       { return int(b[31] >> 4) }
 
 func (b slot) setAccess(v uint32) { le.PutUint32(b[24:], v) }
+func (b slot) setEpoch(e uint32)  { le.PutUint32(b[28:], le.Uint32(b[28:])&^maxEpoch|e) }
 func (b slot) setHeat(h int)      { b[31] = b[31]&0x0f | byte(h)<<4 }
 
 func (b slot) setExp(exp int64) {

@@ -173,7 +173,7 @@ func TestMemoryBound(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, held %v", name, held), func(t *testing.T) {
 				steps := 3000
 				if name == "large" || name == "largest" {
-					steps = 80
+					steps = 50
 				}
 				s := openTest(t, Options{Memory: memory})
 				work := func() {

@@ -9,6 +9,9 @@ const sweepEvery = 30_000
 // sweep looks at every segment that holds something expired, after a flush at every segment. It is the demoter's, and lets
 // its other work go first.
 func (s *Store) sweep() {
+	if s.epoch.Load() > maxEpoch/2 {
+		s.renumber()
+	}
 	// In this order: what is forgotten below was seen by the view.
 	all := s.sweepAll.Swap(false)
 	epoch := s.epoch.Load()
@@ -31,6 +34,28 @@ func (s *Store) sweep() {
 	}
 }
 
+// renumber begins again with epoch 0, long before the header's 28 bits are used up: it removes what is flushed and marks the
+// rest. It is the only thing that stops every shard at once: a moment in a hundred million flushes.
+func (s *Store) renumber() {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		defer s.shards[i].mu.Unlock()
+	}
+	s.flushMu.Lock() // after the shards' locks, as Begin takes it
+	defer s.flushMu.Unlock()
+	v := view{now: s.now(), epoch: 0, names: s.names.Load(), from: s.from.Load()}
+	for i := range s.shards {
+		for _, g := range s.shards[i].segs {
+			if g != nil {
+				s.shards[i].sweepSegment(g, v, true)
+			}
+		}
+	}
+	s.epoch.Store(0)
+	s.from.Store(0)
+	s.names.Store(nil)
+}
+
 // shrinkIndex gives memory back when most items are gone.
 func (sh *shard) shrinkIndex() {
 	sh.mu.Lock()
@@ -51,6 +76,12 @@ func (sh *shard) sweepSlot(i int, v view, all bool) bool {
 	if g == nil || !all && (g.minExp == 0 || g.minExp > v.now || g.swept != 0 && v.now-g.swept < sweepEvery) {
 		return true
 	}
+	sh.sweepSegment(g, v, false)
+	return true
+}
+
+// sweepSegment removes g's expired and flushed items, and marks the others with the view's epoch if they are to be renumbered.
+func (sh *shard) sweepSegment(g *segment, v view, renumber bool) {
 	g.swept, g.minExp = v.now, 0
 	for off := 0; off < g.used && g.state != dead; {
 		b := g.at(off)
@@ -62,9 +93,11 @@ func (sh *shard) sweepSlot(i int, v view, all bool) bool {
 				sh.unlink(g, off)
 			} else {
 				g.noteExp(b.exp())
+				if renumber {
+					b.setEpoch(v.epoch)
+				}
 			}
 		}
 		off += size
 	}
-	return true
 }

@@ -159,6 +159,32 @@ func TestFlushAll(t *testing.T) {
 	expect("built on a flushed value", b, false)
 }
 
+// Flushes go on working when the header's epochs are used up.
+func TestRenumber(t *testing.T) {
+	s := openTest(t, Options{})
+	for _, e := range []uint32{maxEpoch / 2, maxEpoch/2 + 1} {
+		s.epoch.Store(e)
+		put(s, []byte("flushed"), []byte("v"))
+		s.FlushAll(0)
+		for _, k := range []string{"a:1", "b:1"} {
+			put(s, []byte(k), []byte("v"))
+		}
+		s.FlushPrefix([]byte("b:"))
+		s.run(s.sweep)
+		if got := s.epoch.Load(); got != 0 {
+			t.Fatalf("epoch %d", got)
+		}
+		if get(s, []byte("flushed")) != nil || get(s, []byte("b:1")) != nil || get(s, []byte("a:1")) == nil {
+			t.Fatal("the wrong items are left")
+		}
+		s.FlushPrefix([]byte("a:"))
+		if get(s, []byte("a:1")) != nil {
+			t.Fatal("a flush after renumbering does nothing")
+		}
+		verify(t, s)
+	}
+}
+
 func TestFlushPrefix(t *testing.T) {
 	s := openTest(t, Options{})
 	set := func() {
