@@ -56,15 +56,6 @@ func (g *generation) release() {
 	}
 }
 
-// bufferLimit is how many bytes of answers may wait for clients: what the proxy was given, or what scripts ask for if
-// that is less.
-func (g *generation) bufferLimit(most int64) int64 {
-	if l := g.limits.BufferLimit; l > 0 {
-		return min(l, most)
-	}
-	return most
-}
-
 // worker gives the worker of a connection.
 func (g *generation) worker(conn uint64) *worker { return g.workers[conn%uint64(len(g.workers))] }
 

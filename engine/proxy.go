@@ -88,6 +88,9 @@ type Proxy struct {
 	inFlight atomic.Int64
 	held     atomic.Int64 // bytes of large answers that wait to be written to clients
 
+	// How many those may be: what the proxy was given, or what the current generation's scripts ask for if that is less.
+	bufferLimit atomic.Int64
+
 	reloading sync.Mutex // one load at a time
 	retiring  sync.WaitGroup
 	serving   chan error
@@ -190,6 +193,11 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 		return number - 1, err
 	}
 	p.warnListeners(g)
+	limit := p.opts.MaxBuffered
+	if l := g.limits.BufferLimit; l > 0 {
+		limit = min(l, limit)
+	}
+	p.bufferLimit.Store(limit)
 	p.current.Store(g)
 	p.stats.reloads.Add(1)
 	p.log.Info("configuration loaded", "generation", number, "pools", len(g.pools), "took", time.Since(begin).Round(time.Microsecond))

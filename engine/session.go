@@ -32,9 +32,8 @@ type session struct {
 	now      int64
 	locked   bool // the worker's lock is held
 	slots    []slot
-	open     int   // slots that are not done
-	held     int64 // bytes of answers that wait to be written, counted in Proxy.held
-	head     int   // slots before it have been written
+	open     int // slots that are not done
+	head     int // slots before it have been written
 	subs     []mc.Request
 	lines    []byte     // the lines of subs
 	trimReq  mc.Request // the request being sent, if its key was cut
@@ -45,6 +44,8 @@ type session struct {
 
 	inbox  atomic.Pointer[backend.Pending] // answered Pendings, last first
 	told   atomic.Bool                     // somebody has promised to call Wake
+	held   atomic.Int64                    // bytes of answers since the last batch ended, counted in Proxy.held
+	closed atomic.Bool
 	wakeup chan struct{}
 }
 
@@ -98,7 +99,11 @@ func (p *Proxy) Open(info server.ConnInfo) server.Session {
 }
 
 // Close implements server.Session.
-func (s *session) Close() { s.p.sessions.remove(s) }
+func (s *session) Close() {
+	s.closed.Store(true)
+	s.letGo()
+	s.p.sessions.remove(s)
+}
 
 // Rules implements server.Session.
 func (s *session) Rules() mc.Rules {
@@ -337,8 +342,7 @@ func (s *session) unlock() {
 // finish gives everything of the batch back.
 func (s *session) finish() {
 	s.p.leave(len(s.slots))
-	s.p.held.Add(-s.held)
-	s.held = 0
+	s.letGo()
 	for i := range s.slots {
 		sl := &s.slots[i]
 		if sl.call != nil { // the client has gone while its request was under way

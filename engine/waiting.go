@@ -13,6 +13,7 @@ import (
 
 // Done implements backend.Waiter.
 func (s *session) Done(p *backend.Pending) bool {
+	s.hold(p)
 	for {
 		old := s.inbox.Load()
 		p.Next = old
@@ -93,7 +94,6 @@ func (s *session) deliver(p *backend.Pending) {
 	if p.Latency != nil && p.Err == nil {
 		p.Latency.Observe(s.stripe, p.End-p.Start)
 	}
-	s.hold(p)
 	c, ok := p.Data.(*luaapi.Call)
 	if !ok {
 		if i := p.Tag & (1<<32 - 1); p.Tag>>32 == s.number && !s.slots[i].done {
@@ -113,25 +113,30 @@ func (s *session) deliver(p *backend.Pending) {
 	}
 }
 
-// hold counts an answer's bytes until the batch has been written. Over the limit the answer is dropped: it would wait here for
-// a client that may be in no hurry to read it.
+// hold counts a large answer's bytes until its batch has ended. Over the limit the answer is dropped: it would wait here for a
+// client that may be in no hurry to read. Backends' readers call it.
 func (s *session) hold(p *backend.Pending) {
 	n := int64(len(p.Buf))
 	if n <= freeAnswer {
 		return
 	}
-	s.held += n
-	if s.p.held.Add(n) <= s.g.bufferLimit(s.p.opts.MaxBuffered) {
+	if s.p.held.Add(n) > s.p.bufferLimit.Load() {
+		s.p.held.Add(-n)
+		s.p.stats.refused.Add(1)
+		p.Buf = append(p.Buf[:0:0], lineNoMemory...)
+		if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
+			p.Err = backend.ErrOverloaded // the line is ours and parses
+		}
 		return
 	}
-	s.held -= n
-	s.p.held.Add(-n)
-	s.p.stats.refused.Add(1)
-	p.Buf = append(p.Buf[:0:0], lineNoMemory...)
-	if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
-		p.Err = backend.ErrOverloaded // the line is ours and parses
+	s.held.Add(n)
+	if s.closed.Load() {
+		s.letGo()
 	}
 }
+
+// letGo uncounts what hold has counted for this session.
+func (s *session) letGo() { s.p.held.Add(-s.held.Swap(0)) }
 
 // freeAnswer is the size in bytes up to which an answer is not counted: a batch of them is bounded by its length.
 const freeAnswer = 4 << 10

@@ -178,7 +178,7 @@ func readsNothing(t *testing.T, p *proxy, l *load) {
 	if got := p.sum("tidepool_buffered_bytes"); got > 64<<20 {
 		t.Errorf("%.0f bytes are buffered, over --max-buffered", got)
 	}
-	if got := p.sum("go_memstats_heap_inuse_bytes"); got > 512<<20 {
+	if got := p.sum("go_memstats_heap_inuse_bytes"); got > 256<<20 {
 		t.Errorf("the proxy holds %.0f bytes for clients that ask for 2.4 GB", got)
 	}
 }
