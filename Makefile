@@ -68,7 +68,7 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
 	@targets=$$($(GO) test -list '^Fuzz' $(PKGS) | awk '/^Fuzz/ { f[++n] = $$1 } $$1 == "ok" { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }'); \
 	while read -r pkg target; do \
 		echo "== $$pkg $$target"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg"; \
 	done <<<"$$targets"
 
 .PHONY: bench
