@@ -116,20 +116,29 @@ func (s *Store) settle() {
 	}
 }
 
+// batch is how many segments are set in ristretto at once, or their bytes if they are large items.
+const batch = 16
+
 // round does one round of settle's work; false when there is nothing more to do.
 func (s *Store) round() bool {
 	s.dropForgotten()
 	short := s.mem.left() < s.reserve
-	if (short || s.holes.len() > maxHoles) && s.compact() {
-		return true
-	}
-	if !short && !s.leaves(s.window.head(), false) {
+	demote := short || s.leaves(s.window.head(), false)
+	if !demote && s.holes.len() <= maxHoles {
 		return false
 	}
 	// What ristretto may hold: the limit less everything else, once the window is back within its share.
 	excess := max(0, s.window.bytes.Load()-s.windowTarget)
 	others := s.mem.used.Load() - s.mainBytes.Load() - excess
-	s.cache.UpdateMaxCost(max(1, s.o.Memory-s.reserve-others))
+	most := s.o.Memory - s.reserve - others
+	// Before it has to evict anything, what is dead is to go.
+	if (!demote || most-s.mainBytes.Load() < batch*int64(s.mem.segSize)) && s.compact() {
+		return true
+	}
+	if !demote {
+		return false
+	}
+	s.cache.UpdateMaxCost(max(1, most))
 	moved := s.demote(short)
 	freed := s.reclaimAll(&s.victims, evicting) + s.reclaimAll(&s.refused, rejecting)
 	return moved+freed > 0 || short && s.force()
@@ -146,8 +155,7 @@ func (s *Store) isNew(g *segment) bool { return s.sealed.Load()-g.sealed < s.new
 
 // demote moves the oldest segments of the window into ristretto and waits until ristretto has judged them.
 func (s *Store) demote(short bool) (moved int) {
-	const batch = 16
-	for moved < batch {
+	for bytes := int64(0); moved < batch && bytes < batch*int64(s.mem.segSize); moved++ {
 		g := s.window.head()
 		if !s.leaves(g, short && moved == 0) {
 			break
@@ -157,7 +165,7 @@ func (s *Store) demote(short bool) (moved int) {
 				s.cache.Wait()
 			}
 		}
-		moved++
+		bytes += g.cost()
 	}
 	if moved > 0 {
 		s.cache.Wait()
@@ -198,11 +206,15 @@ func (s *Store) reclaimAll(l *list, w why) (n int) {
 	return n
 }
 
-// compact rewrites segments of which much is dead; false if there were none.
+// compact rewrites some segments of which much is dead; false if there were none. Those that it has not come to yet a
+// writer in want of memory may take.
 func (s *Store) compact() bool {
-	s.batch = s.holes.take(s.batch)
 	n := 0
-	for _, g := range s.batch {
+	for n < batch {
+		g := s.holes.pop()
+		if g == nil {
+			break
+		}
 		g.shard.mu.Lock()
 		if g.state != dead {
 			g.shard.reclaim(g, compacting)

@@ -188,28 +188,36 @@ func (sh *shard) makeRoom() bool {
 	return false
 }
 
-// compactOne compacts the next segment with holes, if its shard can be locked.
+// compactOne compacts the first of the next segments with holes whose shard can be locked.
 func (sh *shard) compactOne() bool {
-	g := sh.s.holes.pop()
-	if g == nil {
-		return false
-	}
-	if g.shard != sh {
-		if !g.shard.mu.TryLock() {
-			sh.s.holes.push(g)
+	holes := &sh.s.holes
+	for passed := 0; passed < 8; {
+		g := holes.pop()
+		if g == nil {
 			return false
 		}
-		defer g.shard.mu.Unlock()
+		if g.shard != sh && !g.shard.mu.TryLock() {
+			holes.push(g)
+			passed++
+			continue
+		}
+		done := false
+		switch {
+		case g == sh.pinned:
+			holes.push(g)
+			passed++
+		case g.state != dead:
+			g.shard.reclaim(g, compacting)
+			done = true
+		}
+		if g.shard != sh {
+			g.shard.mu.Unlock()
+		}
+		if done {
+			return true
+		}
 	}
-	switch {
-	case g.state == dead:
-		return false
-	case g == sh.pinned:
-		sh.s.holes.push(g)
-		return false
-	}
-	g.shard.reclaim(g, compacting)
-	return true
+	return false
 }
 
 // reclaimOldest reclaims the shard's oldest full segment that the transaction does not read from, unless that is among
@@ -222,6 +230,10 @@ func (sh *shard) reclaimOldest(evenNew bool) bool {
 	if g == nil || !evenNew && sh.s.isNew(g) {
 		return false
 	}
-	sh.reclaim(g, evicting)
+	w := evicting
+	if g.worthCompacting() {
+		w = compacting
+	}
+	sh.reclaim(g, w)
 	return true
 }
