@@ -1,0 +1,117 @@
+// What the proxy tells of itself.
+
+package engine
+
+import (
+	"strings"
+	"testing"
+)
+
+// lines reads an answer up to END.
+func (c *client) lines() map[string]string {
+	c.t.Helper()
+	m := map[string]string{}
+	for {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		f := strings.Fields(line)
+		if f[0] == "END" {
+			return m
+		}
+		if len(f) < 2 || f[0] != "STAT" {
+			c.t.Fatalf("sees %q among the statistics", line)
+		}
+		m[f[1]] = strings.Join(f[2:], " ")
+	}
+}
+
+func TestStats(t *testing.T) {
+	b := newFakeBackend(t)
+	p := startProxy(t, writeConfig(t, `
+function mcp_config_pools()
+    mcp.add_stat(2, "two")
+    mcp.add_stat(1, "one")
+    mcp.add_stat(3, "")
+    mcp.active_req_limit(500)
+    return { p = mcp.pool({ mcp.backend("b", "127.0.0.1", "$1") }), gone = mcp.pool({ mcp.backend{ label = "gone", host = "127.0.0.1", port = 1, failurelimit = 0 } }) }
+end
+function mcp_config_routes(c)
+    mcp.attach(mcp.CMD_GET, function(r) mcp.stat(2, 5) mcp.stat(1, 1) mcp.stat(1, -2) return c.p(r) end)
+    mcp.attach(mcp.CMD_SET, function(r) return c.gone(r) end)
+    mcp.attach(mcp.CMD_TOUCH, function(r) mcp.stat(9999, 1) end)
+end`, port(b.addr())))
+	c := dial(t, p)
+	c.says("get a\r\n")
+	b.sees("get a\r\n")
+	b.says("END\r\n")
+	c.sees("END\r\n")
+	c.says("set a 0 0 1\r\nx\r\ntouch a 1\r\n")
+	c.sees(lineBackendFailure + lineLuaFailure)
+	want := func(command string, stats map[string]string) {
+		t.Helper()
+		c.says(command + "\r\n")
+		got := c.lines()
+		for name, value := range stats {
+			if got[name] != value {
+				t.Errorf("%s: %s is %q, want %q", command, name, got[name], value)
+			}
+		}
+	}
+	want("stats proxy", map[string]string{
+		"user_one": "18446744073709551615", "user_two": "5", "active_req_limit": "500",
+		"cmd_get": "1", "cmd_set": "1", "cmd_touch": "1", "cmd_mg": "0", "buffer_memory_used": "0",
+	})
+	want("stats", map[string]string{
+		"proxy_config_reloads": "1", "proxy_config_reload_fails": "0", "proxy_backend_total": "2", "proxy_backend_marked_bad": "1",
+		"curr_connections": "1", "rejected_connections": "0",
+	})
+	want("stats proxybe", map[string]string{"bad_gone": "1", "bad_b": ""})
+	want("stats settings", map[string]string{"proxy_enabled": "yes"})
+	if _, err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	want("stats proxy", map[string]string{"user_two": "5"}) // the same name keeps its value
+}
+
+func TestFlushAllReachesEveryBackendIfItMay(t *testing.T) {
+	b, other := newFakeBackend(t), newFakeBackend(t)
+	p := startProxy(t, writeConfig(t, `
+pool{ name = "foo", backends = { "$1" } }
+pool{ name = "bar", backends = { "$1", "$2" } }
+router{ default_pool = "foo" }`, b.addr(), other.addr()), func(o *Options) { o.AllowFlush = true })
+	c := dial(t, p)
+	c.says("flush_all\r\n")
+	b.sees("flush_all\r\n") // once, though two pools have it
+	other.sees("flush_all\r\n")
+	b.says("OK\r\n")
+	other.says("OK\r\n")
+	c.sees("OK\r\n")
+	c.says("flush_all\r\n")
+	b.sees("flush_all\r\n")
+	other.sees("flush_all\r\n")
+	b.says("OK\r\n")
+	other.says("SERVER_ERROR no\r\n")
+	c.sees(lineBackendFailure)
+	c.silence()
+}
+
+func TestReadyWithPoolsWantsABackend(t *testing.T) {
+	_, b, p := routed(t, "mcp.attach(mcp.CMD_GET, p)")
+	if err := p.Ready(false); err != nil {
+		t.Error(err)
+	}
+	c := dial(t, p)
+	c.says("get a\r\n")
+	b.sees("get a\r\n") // so the backend is up
+	if err := p.Ready(true); err != nil {
+		t.Error(err)
+	}
+	b.says("END\r\n")
+	c.sees("END\r\n")
+	none := startProxy(t, writeConfig(t, `pool{ name = "lost", backends = { "127.0.0.1:1" } }`))
+	if err := none.Ready(true); err == nil || !strings.Contains(err.Error(), `pool "lost" has no backend that is up`) {
+		t.Errorf("ready: %v", err)
+	}
+}
