@@ -32,9 +32,8 @@ type worker struct {
 	p      *Proxy
 	state  *vm.State
 	api    *luaapi.API
-	own    map[string]*hooks // as attached, by tag
-	merged map[string]*hooks // each tag's over those of ""
-	plain  *hooks            // merged[""]; nil if nothing is attached without a tag
+	own    map[string]*hooks                 // as attached, by tag; under the state's lock
+	merged atomic.Pointer[map[string]*hooks] // each tag's over those of ""; replaced whole, since scripts may attach while serving
 }
 
 // hold takes the generation for one batch. False: it has gone, take the current one.
@@ -64,23 +63,20 @@ func (g *generation) hooked(tag string) bool { return g.workers[0].hooksFor(tag)
 
 // hooksFor are the routes of a listener; nil if it has none.
 func (w *worker) hooksFor(tag string) *hooks {
-	if tag != "" {
-		if h := w.merged[tag]; h != nil {
-			return h
-		}
+	merged := *w.merged.Load()
+	if h := merged[tag]; h != nil {
+		return h
 	}
-	return w.plain
+	return merged[""] // nil if nothing is attached without a tag
 }
 
 // Attach implements luaapi.Worker. It may be called while serving too: requests that have begun keep their route.
 func (w *worker) Attach(cmd mc.Cmd, tag string, r *luaapi.Route) error {
 	w.p.measure(r)
-	h := w.own[tag]
-	if h == nil {
-		h = &hooks{}
-		w.own[tag] = h
+	if w.own[tag] == nil {
+		w.own[tag] = &hooks{}
 	}
-	h[cmd] = r
+	w.own[tag][cmd] = r
 	if !w.state.Loading() {
 		w.merge()
 	}
@@ -103,7 +99,7 @@ func (w *worker) merge() {
 		}
 		merged[tag] = m
 	}
-	w.merged, w.plain = merged, merged[""]
+	w.merged.Store(&merged)
 }
 
 // Stat implements luaapi.Worker.

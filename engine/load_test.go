@@ -91,3 +91,18 @@ end`))
 	c.says("get a\r\n")
 	c.sees("n2\r\n")
 }
+
+// What scripts find beside Lua's own library, which lualib's golden file lists: these globals and no others.
+func TestGlobalsOfTheConfigurationState(t *testing.T) {
+	p := startProxy(t, writeConfig(t, `
+before = ...
+local names = {}
+for k in pairs(_G) do names[#names + 1] = k end
+table.sort(names)
+function mcp_config_pools() return table.concat(names, " ") end
+function mcp_config_routes(all) mcp.attach(mcp.CMD_GET, function() return all .. "\r\n" end) end`))
+	c := dial(t, p)
+	c.says("get a\r\n")
+	c.sees("_G _VERSION assert collectgarbage coroutine debug dofile error getmetatable io ipairs load loadfile math mcp my_zone next os package " +
+		"pairs pcall pool print rawequal rawget rawlen rawset require router select setmetatable string table tonumber tostring type utf8 warn xpcall\r\n")
+}

@@ -225,10 +225,7 @@ func (p *Proxy) Config() ConfigView {
 		}
 		v.Pools = append(v.Pools, pv)
 	}
-	w := g.workers[0]
-	w.state.Lock()
-	defer w.state.Unlock()
-	for tag, h := range w.merged {
+	for tag, h := range *g.workers[0].merged.Load() {
 		for c, r := range h {
 			if r != nil {
 				v.Routes[tag] = append(v.Routes[tag], fmt.Sprintf("%s: %s", mc.Cmd(c), r.Name))

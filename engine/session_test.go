@@ -310,3 +310,34 @@ func TestKeyThatIsTooLong(t *testing.T) {
 		c.silence()
 	}
 }
+
+// A script may attach while it serves: requests that come later take the new route, of that worker.
+func TestAttachWhileServing(t *testing.T) {
+	p := startProxy(t, writeConfig(t, `
+function mcp_config_pools() return true end
+function mcp_config_routes()
+    mcp.attach(mcp.CMD_GET, function(r) return "old\r\n" end)
+    mcp.attach(mcp.CMD_TOUCH, function(r)
+        mcp.attach(mcp.CMD_GET, function() return "new\r\n" end)
+        return "attached\r\n"
+    end)
+end`), func(o *Options) { o.Workers = 1 })
+	c, other := dial(t, p), dial(t, p)
+	var wg sync.WaitGroup
+	wg.Go(func() { // at the same time, for the race detector
+		for range 200 {
+			other.says("get a\r\n")
+			if line, err := other.r.ReadString('\n'); err != nil || line != "old\r\n" && line != "new\r\n" {
+				t.Errorf("%q %v", line, err)
+				return
+			}
+		}
+	})
+	for range 50 {
+		c.says("touch a 1\r\n")
+		c.sees("attached\r\n")
+	}
+	wg.Wait()
+	c.says("get a\r\n")
+	c.sees("new\r\n")
+}
