@@ -48,11 +48,16 @@ func (p *bufferPools) get(size int) *buffer {
 	return &buffer{b: make([]byte, bufferSizes[class]), class: class}
 }
 
-// put takes a buffer back.
-func (p *bufferPools) put(b *buffer) {
-	if b.class > 0 {
+// forget stops counting b, which may be nil, and leaves it to the garbage collector.
+func (p *bufferPools) forget(b *buffer) {
+	if b != nil && b.class > 0 {
 		p.release(len(b.b))
 	}
+}
+
+// put takes a buffer back.
+func (p *bufferPools) put(b *buffer) {
+	p.forget(b)
 	if b.class < len(bufferSizes) {
 		p.pools[b.class].Put(b)
 	}

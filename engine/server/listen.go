@@ -265,7 +265,7 @@ func (s *Server) acceptLoop(l *listener) {
 		}
 		l.counted.acceptErrors.Add(1)
 		if pause == 0 {
-			s.opts.Log.Error("cannot accept connections", "listener", l.addr.String(), "error", err)
+			s.opts.Log.Error("cannot accept connections", "listener", l.addr.String(), "err", err)
 		}
 		pause = min(max(2*pause, minPause), maxPause)
 		t := time.NewTimer(pause)
@@ -292,7 +292,7 @@ func (s *Server) accepted(l *listener, nc net.Conn) {
 		nc.SetWriteDeadline(time.Now().Add(time.Second)) // the socket is new and its buffer empty: this does not block
 		nc.Write(lineTooMany)
 	} else if !errors.Is(err, net.ErrClosed) {
-		s.opts.Log.Error("cannot serve a connection", "listener", l.addr.String(), "error", err)
+		s.opts.Log.Error("cannot serve a connection", "listener", l.addr.String(), "err", err)
 	}
 	nc.Close()
 }

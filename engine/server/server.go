@@ -56,7 +56,8 @@ type Options struct {
 	// MaxConns refuses further connections while this many are open. 0: no limit.
 	MaxConns int
 	// MaxConnBuffer is how many bytes one connection may buffer for a request that has not arrived whole: a larger
-	// one is refused with an error line. 0: whatever the item limit of Session.Rules asks for.
+	// one is refused with an error line. The smallest buffer, 16 KiB, is always allowed. 0: whatever the item limit of
+	// Session.Rules asks for.
 	MaxConnBuffer int
 	// MaxBuffered is how many bytes may be buffered in all, in buffers larger than the smallest (16 KiB) and in answers
 	// that clients do not take. 0: 512 MiB.
@@ -65,12 +66,13 @@ type Options struct {
 	MaxBatch int
 	// MaxLine is the longest command line in bytes; a longer one closes the connection. 0: 1 MiB (long multigets are real).
 	MaxLine int
-	// IdleTimeout closes connections that have sent nothing for so long (to the second). 0: none.
+	// IdleTimeout closes connections that have sent and taken nothing for so long (to the second); the time in which
+	// a session works for them does not count. 0: none.
 	IdleTimeout time.Duration
 	// RequestTimeout closes connections that began a request and have not finished it after so long (to the second), so
 	// that slow uploads cannot use up MaxBuffered. 0: one minute; negative: none.
 	RequestTimeout time.Duration
-	// WriteTimeout cuts a client that takes no answers for so long. 0: one minute; negative: none.
+	// WriteTimeout cuts a client that for so long has not taken the answers that wait, or 256 KiB of them. 0: one minute; negative: none.
 	WriteTimeout time.Duration
 	// Linger is how long the server waits, after its last answer, for the client to close first, so that a reset does
 	// not destroy answers under way. 0: one second; negative: none.

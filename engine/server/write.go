@@ -1,0 +1,53 @@
+// Writing answers: at once what the socket takes, the rest with patience that ends.
+
+package server
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Write writes p to the client, waiting for it if need be. Only the connection's goroutine calls it, inside turn.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := writeFD(c.fd, p)
+	if err == syscall.EAGAIN {
+		var m int
+		m, err = c.writeSlow(p[n:])
+		n += m
+	}
+	c.written.Store(c.written.Load() + uint64(n))
+	return n, err
+}
+
+// slowPiece is how much a slow client must take within WriteTimeout.
+const slowPiece = 256 << 10
+
+// writeSlow writes what the socket's buffer did not take at once. Meanwhile it counts as buffered.
+func (c *conn) writeSlow(p []byte) (n int, err error) {
+	if !c.srv.buffers.reserve(len(p)) {
+		c.srv.counted.cutWrites.Add(1)
+		return 0, errUnread
+	}
+	defer c.srv.buffers.release(len(p))
+	for n < len(p) {
+		if d := c.srv.opts.WriteTimeout; d > 0 {
+			c.nc.SetWriteDeadline(time.Now().Add(d))
+		}
+		if c.srv.cut.Load() { // after the deadline was set: cutAll does it the other way round
+			return n, errStop
+		}
+		m, err := c.nc.Write(p[n:min(len(p), n+slowPiece)])
+		n += m
+		if errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.cut.Load() {
+			c.srv.counted.cutWrites.Add(1)
+			return n, errUnread
+		}
+		if err != nil {
+			return n, err
+		}
+		c.seen.Store(c.srv.tick.Load())
+	}
+	return n, nil
+}
