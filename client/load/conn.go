@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
 
 // conn is one connection. In the closed loop one goroutine uses it; in the open one, one sends and one receives, each with its
@@ -54,6 +56,7 @@ func (r *run) dial(i int) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %q: %w", r.o.Addr, err)
 	}
+	nc = sock.Wrap(nc)
 	return &conn{
 		r: r, i: i, stripe: uint32(i), nc: nc, random: r.random(i),
 		sent: map[int]uint64{}, in: bufio.NewReaderSize(nc, 64<<10),

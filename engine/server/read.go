@@ -5,6 +5,8 @@ package server
 import (
 	"syscall"
 	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
 
 const (
@@ -29,7 +31,7 @@ func (c *conn) turn(uintptr) bool {
 			return true
 		}
 		space := c.buf.b[c.w:]
-		n, err := readFD(c.fd, space)
+		n, err := sock.Read(c.fd, space)
 		switch {
 		case err == syscall.EAGAIN:
 			return c.park()

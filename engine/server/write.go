@@ -7,11 +7,13 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
 
 // Write writes p to the client, waiting for it if need be. Only the connection's goroutine calls it, inside turn.
 func (c *conn) Write(p []byte) (int, error) {
-	n, err := writeFD(c.fd, p)
+	n, err := sock.Write(c.fd, p)
 	if err == syscall.EAGAIN {
 		var m int
 		m, err = c.writeSlow(p[n:])

@@ -18,6 +18,7 @@ var ours = []struct {
 	{"engine/mc", nil},
 	{"engine/mc/frame", nil},
 	{"engine/stat", nil},
+	{"engine/sock", nil},
 	{"pools/hash", nil},
 	{"leaf/store", nil},
 	{"scripts", nil},
@@ -25,21 +26,21 @@ var ours = []struct {
 	{"examples", nil},
 
 	{"pools/backend", []string{"engine/mc", "engine/stat"}},
-	{"pools/backend/memcached", []string{"engine/mc", "engine/stat", "pools/hash", "pools/backend"}},
-	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "pools/backend"}},
+	{"pools/backend/memcached", []string{"engine/mc", "engine/stat", "engine/sock", "pools/hash", "pools/backend"}},
+	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/backend"}},
 	{"pools", []string{"engine/mc", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
 
 	{"leaf/command", []string{"engine/mc", "leaf/store"}},
 	{"leaf", []string{"engine/mc/...", "engine/stat", "leaf/..."}},
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
-	{"engine/server", []string{"engine/mc", "engine/stat"}},
+	{"engine/server", []string{"engine/mc", "engine/stat", "engine/sock"}},
 	{"engine/topo", []string{"pools"}},
 	{"engine/admin", nil},
 	{"luaapi", []string{"engine/vm/...", "engine/mc", "engine/stat", "pools", "pools/hash", "pools/backend"}}, // contracts, not NATS
 	{"engine", []string{"engine/...", "luaapi/...", "pools", "pools/hash", "pools/backend", "pools/backend/memcached", "scripts", "routes"}},
 
-	{"client/...", []string{"client/...", "engine/mc/...", "engine/stat"}},
+	{"client/...", []string{"client/...", "engine/mc/...", "engine/stat", "engine/sock"}},
 	{"cmd/...", []string{"..."}},
 	{"tests/...", []string{"..."}},
 }

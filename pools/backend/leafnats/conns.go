@@ -12,17 +12,21 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
 
 // Conns shares NATS connections by identity: address, credentials, options. A process, or an engine, has one. All methods
 // may be called concurrently.
 type Conns struct {
+	access Access
+
 	mu sync.Mutex
 	m  map[connKey]*conn
 }
 
-// NewConns gives an empty Conns.
-func NewConns() *Conns { return &Conns{m: map[connKey]*conn{}} }
+// NewConns gives an empty Conns, whose connections all have the same access.
+func NewConns(a Access) *Conns { return &Conns{access: a, m: map[connKey]*conn{}} }
 
 // connKey is what makes two connections one.
 type connKey struct {
@@ -37,6 +41,7 @@ type connKey struct {
 type conn struct {
 	all     *Conns
 	key     connKey
+	target  target
 	holders int // backends that have it; guarded by all.mu
 
 	mu     sync.Mutex // held while users are told, so that they hear of ups and downs in order
@@ -54,13 +59,13 @@ type conn struct {
 // get gives b the connection for its options and holds it for b.
 func (cs *Conns) get(b *Backend) *conn {
 	key := connKey{
-		url: b.o.URL, pinned: b.o.LeafName == "", connect: b.o.ConnectTimeout, write: b.o.Timeout, tls: b.o.TLS,
+		url: b.o.target.key(), pinned: b.o.LeafName == "", connect: b.o.ConnectTimeout, write: b.o.Timeout, tls: b.o.TLS,
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.m[key]
 	if c == nil {
-		c = &conn{all: cs, key: key, users: map[*Backend]struct{}{}, done: make(chan struct{}), closed: make(chan struct{})}
+		c = &conn{all: cs, key: key, target: b.o.target, users: map[*Backend]struct{}{}, done: make(chan struct{}), closed: make(chan struct{})}
 		c.ctx, c.cancel = context.WithCancel(context.Background())
 		cs.m[key] = c
 		go c.connect()
@@ -138,10 +143,16 @@ func (c *conn) connect() {
 	if c.key.pinned {
 		opts = append(opts, nats.IgnoreDiscoveredServers())
 	}
-	if c.key.tls != nil {
-		opts = append(opts, nats.Secure(c.key.tls))
+	if auth := c.target.auth(c.all.access.Auth); auth != nil {
+		opts = append(opts, auth)
 	}
-	nc, err := nats.Connect(c.key.url, opts...)
+	switch {
+	case c.key.tls != nil:
+		opts = append(opts, nats.Secure(c.key.tls))
+	case c.all.access.TLS != nil:
+		opts = append(opts, c.all.access.TLS)
+	}
+	nc, err := nats.Connect(c.target.urls(), opts...)
 	if err != nil {
 		c.onFailed(nil, err) // options that cannot work; network errors are tried again
 		return
@@ -165,6 +176,7 @@ func (c *conn) Dial(network, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	s = sock.Wrap(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {

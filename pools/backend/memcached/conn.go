@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -135,6 +136,7 @@ func (c *conn) connect() *failure {
 		}
 		return failed(kind, backend.ErrDisconnected, "cannot connect to %q: %w", c.b.o.addr(), err)
 	}
+	nc = sock.Wrap(nc)
 	c.b.opened.Add(1)
 	c.mu.Lock()
 	c.nc = nc
