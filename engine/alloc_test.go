@@ -38,7 +38,7 @@ function mcp_config_routes(p) mcp.attach(mcp.CMD_ANY_STORAGE, ROUTE) end
 // serving gives a function that serves one batch of n gets through route.
 func serving(t testing.TB, route string, n int) func() {
 	p := startProxy(t, writeConfig(t, strings.Replace(instantConfig, "ROUTE", route, 1)), func(o *Options) {
-		o.NewLeaf = func(pools.Spec) (backend.Backend, error) { return instant{}, nil }
+		o.NewLeaf = func(pools.Spec, func(backend.Event)) (backend.Backend, error) { return instant{}, nil }
 	})
 	s := p.Open(server.ConnInfo{ID: 1})
 	t.Cleanup(s.Close)

@@ -323,7 +323,8 @@ func (l *loader) member(be luaapi.BackendSpec, prefix string) (pools.Member, err
 	if err != nil {
 		return pools.Member{}, err
 	}
-	m := pools.Member{Backend: b, Host: addr.Host, Port: addr.Port}
+	host, port := addr.HashAs()
+	m := pools.Member{Backend: b, Host: host, Port: port}
 	l.staging.held = append(l.staging.held, m)
 	return m, nil
 }

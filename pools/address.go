@@ -29,7 +29,9 @@ type Address struct {
 	Port string
 	Path string // of a unix socket; then Host and Port are empty
 	Name string // Leaf: the leaf's name; "": the leaf that is the server at Host:Port
+	More string // Leaf: other servers of the same NATS system, for when Host is not there: "host:port,host:port"; "": none
 	User string // Leaf: "user:password" or a token, as in the URL; "": none
+	TLS  bool   // Leaf: nothing is said before the connection is encrypted
 }
 
 // maxLeafName is the longest name of a leaf, in bytes.
@@ -38,7 +40,8 @@ const maxLeafName = 63
 // ParseAddr reads an address:
 //
 //	nats://host:port          the leaf that is that NATS server
-//	nats://host:port/name     the leaf of that name, through any server of a NATS system
+//	nats://host:port/name     the leaf of that name, through any server of a NATS system; host:port,host:port where there are more
+//	tls://...                 the same two over TLS: NATS's own word for it, so it never means memcached
 //	memcached://host:port     a memcached server
 //	host:port                 the same
 //	unix:/path                a memcached server's unix socket
@@ -69,16 +72,13 @@ func parseAddr(s string) (Address, error) {
 		return hostPort(Address{}, s)
 	case scheme == "memcached":
 		return hostPort(Address{}, rest)
-	case scheme == "nats":
-		return parseLeaf(rest)
-	case scheme == "tls":
-		return Address{}, errors.New("TLS to backends is not supported yet")
+	case scheme == "nats", scheme == "tls":
+		return parseLeaf(Address{Kind: Leaf, TLS: scheme == "tls"}, rest)
 	}
-	return Address{}, fmt.Errorf("unknown scheme %q, want nats://, memcached://, unix: or plain host:port", scheme)
+	return Address{}, fmt.Errorf("unknown scheme %q, want nats://, tls:// (NATS over TLS), memcached://, unix: or plain host:port", scheme)
 }
 
-func parseLeaf(rest string) (Address, error) {
-	a := Address{Kind: Leaf}
+func parseLeaf(a Address, rest string) (Address, error) {
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 		a.User, rest = rest[:i], rest[i+1:]
 		if _, err := url.ParseRequestURI("nats://" + a.User + "@h"); err != nil || a.User == "" {
@@ -90,7 +90,19 @@ func parseLeaf(rest string) (Address, error) {
 		return a, fmt.Errorf("leaf name %q: want 1 to %d of a-z, 0-9 and -", name, maxLeafName)
 	}
 	a.Name = name
-	return hostPort(a, rest)
+	first, more, several := strings.Cut(rest, ",")
+	if several && !slash {
+		return a, errors.New("several servers want a leaf's name after them: nats://host:port,host:port/name")
+	}
+	if several {
+		for s := range strings.SplitSeq(more, ",") {
+			if _, err := hostPort(a, s); err != nil {
+				return a, err
+			}
+		}
+		a.More = more
+	}
+	return hostPort(a, first)
 }
 
 // hostPort fills a's Host and Port.
@@ -154,14 +166,29 @@ func (a Address) URL() string {
 		return net.JoinHostPort(a.Host, a.Port)
 	}
 	s := "nats://"
+	if a.TLS {
+		s = "tls://"
+	}
 	if a.User != "" {
 		s += a.User + "@"
 	}
 	s += net.JoinHostPort(a.Host, a.Port)
+	if a.More != "" {
+		s += "," + a.More
+	}
 	if a.Name != "" {
 		s += "/" + a.Name
 	}
 	return s
+}
+
+// HashAs is what a ring hashes: a leaf that has a name by its name, since many are reached through one server and keep their keys
+// when they move.
+func (a Address) HashAs() (host, port string) {
+	if a.Name != "" {
+		return a.Name, ""
+	}
+	return a.Host, a.Port
 }
 
 // String is the address for people: credentials are hidden.

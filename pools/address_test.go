@@ -29,6 +29,9 @@ func TestParseAddr(t *testing.T) {
 	f("nats://n:4222/leaf-7", Address{Kind: Leaf, Host: "n", Port: "4222", Name: "leaf-7"}, "nats://n:4222/leaf-7")
 	f("nats://[::1]:4222/a", Address{Kind: Leaf, Host: "::1", Port: "4222", Name: "a"}, "nats://[::1]:4222/a")
 	f("nats://u:p%40ss@n:4222/a", Address{Kind: Leaf, Host: "n", Port: "4222", Name: "a", User: "u:p%40ss"}, "nats://u:p%40ss@n:4222/a")
+	f("tls://n:4222", Address{Kind: Leaf, Host: "n", Port: "4222", TLS: true}, "tls://n:4222")
+	f("tls://u:p@n:4222/a", Address{Kind: Leaf, Host: "n", Port: "4222", Name: "a", User: "u:p", TLS: true}, "tls://u:p@n:4222/a")
+	f("nats://n:1,[::1]:2,m:3/a", Address{Kind: Leaf, Host: "n", Port: "1", More: "[::1]:2,m:3", Name: "a"}, "nats://n:1,[::1]:2,m:3/a")
 	f("nats://token@n:4222", Address{Kind: Leaf, Host: "n", Port: "4222", User: "token"}, "nats://token@n:4222")
 }
 
@@ -52,9 +55,13 @@ func TestParseAddrErrors(t *testing.T) {
 	f("h :1", `"h :1": it holds a space or a control character`)
 	f("h:1\r\nflush_all", `"h:1\r\nflush_all": it holds a space or a control character`)
 	f("h/x:1", `"h/x:1": want host:port: "h/x" is no host`)
-	f("http://h:80", `"http://h:80": unknown scheme "http", want nats://, memcached://, unix: or plain host:port`)
-	f("NATS://h:1", `"NATS://h:1": unknown scheme "NATS", want nats://, memcached://, unix: or plain host:port`)
-	f("tls://h:1", `"tls://h:1": TLS to backends is not supported yet`)
+	f("http://h:80", `"http://h:80": unknown scheme "http", want nats://, tls:// (NATS over TLS), memcached://, unix: or plain host:port`)
+	f("NATS://h:1", `"NATS://h:1": unknown scheme "NATS", want nats://, tls:// (NATS over TLS), memcached://, unix: or plain host:port`)
+	f("tls://h", `"tls://h": want host:port: missing port in address`)
+	f("nats://h:1,h:2", `"nats://h:1,h:2": several servers want a leaf's name after them: nats://host:port,host:port/name`)
+	f("nats://h:1,/a", `"nats://h:1,/a": want host:port: missing port in address`)
+	f("nats://h:1,h/a", `"nats://h:1,h/a": want host:port: missing port in address`)
+	f("h:1,h:2", `"h:1,h:2": want host:port: too many colons in address`)
 	f("unix:run/m.sock", `"unix:run/m.sock": want unix:/path with an absolute path`)
 	f("memcached://h", `"memcached://h": want host:port: missing port in address`)
 	f("memcached://h:1/x", `"memcached://h:1/x": want host:port: port "1/x" is not a number from 1 to 65535`)
@@ -121,4 +128,22 @@ func TestSpecErrors(t *testing.T) {
 	if err := ok.Validate(); err != nil {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestHashAs: leaves behind one server must not fall on one place of a ring.
+func TestHashAs(t *testing.T) {
+	f := func(addr, want string) {
+		t.Helper()
+		a, err := ParseAddr(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if host, port := a.HashAs(); host+":"+port != want {
+			t.Errorf("%q: %s:%s, want %s", addr, host, port, want)
+		}
+	}
+	f("h:1", "h:1")
+	f("nats://h:1", "h:1")
+	f("nats://h:1/leaf-1", "leaf-1:")
+	f("tls://h:1,i:2/leaf-2", "leaf-2:")
 }

@@ -77,7 +77,7 @@ type factory struct {
 	err  error
 }
 
-func (f *factory) make(s Spec) (backend.Backend, error) {
+func (f *factory) make(s Spec, _ func(backend.Event)) (backend.Backend, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {

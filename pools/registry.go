@@ -16,15 +16,16 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend/memcached"
 )
 
-// Factory makes and starts the backend that a valid Spec describes. It must not wait for the network.
-type Factory func(Spec) (backend.Backend, error)
+// Factory makes and starts the backend that a valid Spec describes. It must not wait for the network. tell, which is never nil, hears
+// of the backend's connections; see RegistryOptions.OnEvent.
+type Factory func(s Spec, tell func(backend.Event)) (backend.Backend, error)
 
 // RegistryOptions are a Registry's. The zero value connects to memcached servers and refuses leaves.
 type RegistryOptions struct {
 	Dry          bool                // never connects: Acquire checks and gives backends that refuse everything (for `tidepool check`)
 	NewLeaf      Factory             // nil: leaves cannot be used
 	NewMemcached Factory             // nil: package memcached
-	OnEvent      func(backend.Event) // told by memcached backends about their connections; must not block. nil: none
+	OnEvent      func(backend.Event) // told by backends about their connections; must not block. nil: nobody
 	Log          *slog.Logger        // nil: nothing is logged
 
 	// Linger is how long a backend that nobody holds stays open: a request picked from the membership that was just
@@ -72,9 +73,12 @@ func NewRegistry(o RegistryOptions) *Registry {
 	if o.AfterFunc == nil {
 		o.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(backend.Event) {}
+	}
 	r := &Registry{o: o, bySpec: map[Spec]*entry{}, byBack: map[backend.Backend]*entry{}}
 	if r.o.NewMemcached == nil {
-		r.o.NewMemcached = r.newMemcached
+		r.o.NewMemcached = newMemcached
 	}
 	return r
 }
@@ -112,12 +116,12 @@ func (r *Registry) make(spec Spec) (backend.Backend, error) {
 	case spec.Addr.Kind == Leaf && r.o.NewLeaf == nil:
 		return nil, errors.New("leaves over NATS are not available here")
 	case spec.Addr.Kind == Leaf:
-		return r.o.NewLeaf(spec)
+		return r.o.NewLeaf(spec, r.o.OnEvent)
 	}
-	return r.o.NewMemcached(spec)
+	return r.o.NewMemcached(spec, r.o.OnEvent)
 }
 
-func (r *Registry) newMemcached(s Spec) (backend.Backend, error) {
+func newMemcached(s Spec, tell func(backend.Event)) (backend.Backend, error) {
 	return memcached.New(memcached.Options{
 		Host:           s.Addr.Host,
 		Port:           s.Addr.Port,
@@ -134,7 +138,7 @@ func (r *Registry) newMemcached(s Spec) (backend.Backend, error) {
 		FlapMax:        s.FlapMax,
 		KeepAlive:      s.KeepAlive,
 		Down:           s.Down,
-		OnEvent:        r.o.OnEvent,
+		OnEvent:        tell,
 	})
 }
 

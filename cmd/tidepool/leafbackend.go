@@ -12,8 +12,8 @@ import (
 
 // leafFactory makes the backends of one proxy's nats:// addresses. They share NATS connections where they can.
 func leafFactory(log *slog.Logger) pools.Factory {
-	conns := leafnats.NewConns()
-	return func(s pools.Spec) (backend.Backend, error) {
+	conns := leafnats.NewConns(leafnats.Access{})
+	return func(s pools.Spec, tell func(backend.Event)) (backend.Backend, error) {
 		addr := s.Addr
 		addr.Name = "" // told apart from the address
 		return leafnats.New(leafnats.Options{
@@ -25,6 +25,7 @@ func leafFactory(log *slog.Logger) pools.Factory {
 			QueueLimit:     s.DepthLimit,
 			Down:           s.Down,
 			Conns:          conns,
+			OnEvent:        tell,
 			Log:            log,
 			Health: backend.HealthOptions{
 				FailureLimit: s.FailureLimit,

@@ -269,7 +269,7 @@ func TestNewInstanceOnTheSameConnection(t *testing.T) {
 // TestOneConnectionForManyLeaves: backends that reach their leaves through one server share the connection, and the last closes it.
 func TestOneConnectionForManyLeaves(t *testing.T) {
 	srv, url := natsServer(t)
-	conns := NewConns()
+	conns := NewConns(Access{})
 	var all []*Backend
 	for i := range 3 {
 		name := fmt.Sprint("leaf-", i)
@@ -392,7 +392,9 @@ func TestOptions(t *testing.T) {
 	bad(Options{}, "want nats://host:port")
 	bad(Options{URL: "http://u:secret@h:1"}, "want nats://host:port")
 	bad(Options{URL: "nats://u:secret@h"}, "want nats://host:port")
-	bad(Options{URL: "nats://u:secret@h:x\x00"}, "not a URL")
+	bad(Options{URL: "nats://u:secret@h:x\x00"}, "want nats://host:port")
+	bad(Options{URL: "nats://u:secret@h:1,h:2"}, "several servers want a leaf's name")
+	bad(Options{URL: "nats://u:secret@h:1,h/a"}, "want nats://host:port")
 	bad(Options{URL: "nats://h:1/Leaf"}, `leaf name "Leaf"`)
 
 	name := func(o Options, want string) {

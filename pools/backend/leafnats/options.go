@@ -4,11 +4,9 @@ package leafnats
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/url"
 	"strings"
 	"time"
 
@@ -18,7 +16,8 @@ import (
 
 // Options describe a leaf and how it is reached. The zero value of everything but URL is usable.
 type Options struct {
-	// URL is nats://[user:password@]host:port, or the same with /name: then it is LeafName.
+	// URL is nats://[user:password@]host:port, or the same with /name: then it is LeafName. More servers may follow the first,
+	// after commas, if there is a name. tls:// refuses servers without TLS. Who is named in it is presented in place of Access.Auth.
 	URL      string
 	LeafName string // the leaf's name; "": that of the server at URL, learned when connected
 	Label    string // what people see. "": LeafName, or host:port
@@ -36,10 +35,12 @@ type Options struct {
 	Window      int // bytes of answers that may be on their way here. 0: 16 MiB, less when many share a connection
 
 	Epoch   func() uint64       // the membership epoch to put into frames; must be cheap. nil: 0, none
-	TLS     *tls.Config         // nil: plain, unless the server wants TLS
+	TLS     *tls.Config         // nil: as Access of Conns says
 	Conns   *Conns              // shares NATS connections with other backends. nil: one of its own
 	OnEvent func(backend.Event) // told of ups and downs; must not block or call the Backend. nil: nobody
-	Log     *slog.Logger        // nil: nothing is logged
+	Log     *slog.Logger        // of what no event tells. nil: nothing is logged
+
+	target target // URL, read
 }
 
 const (
@@ -56,18 +57,18 @@ const (
 )
 
 func (o Options) withDefaults() (Options, error) {
-	u, err := url.Parse(o.URL)
+	t, err := parseTarget(o.URL)
 	if err != nil {
-		return o, errors.New("cannot read leaf address: not a URL") // err quotes the password
+		return o, err
 	}
-	if u.Scheme != "nats" && u.Scheme != "tls" || u.Port() == "" {
-		return o, fmt.Errorf("cannot read leaf address %q: want nats://host:port", u.Redacted())
+	if t.name != "" && o.LeafName == "" {
+		o.LeafName = t.name
 	}
-	if name := strings.Trim(u.Path, "/"); name != "" && o.LeafName == "" {
-		o.LeafName = name
+	if len(t.hosts) > 1 && o.LeafName == "" {
+		return o, fmt.Errorf("cannot read leaf address %q: several servers want a leaf's name after them", t)
 	}
-	u.Path = ""
-	o.URL = u.String()
+	t.name = ""
+	o.target = t
 	if o.LeafName != "" && !validName(o.LeafName) {
 		return o, fmt.Errorf("leaf name %q: want [a-z0-9-]{1,63}", o.LeafName)
 	}
@@ -75,7 +76,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Label = o.LeafName
 	}
 	if o.Label == "" {
-		o.Label = u.Host
+		o.Label = o.hostPort()
 	}
 	if o.Proxy == "" {
 		o.Proxy = "tidepool"
@@ -94,7 +95,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Epoch = func() uint64 { return 0 }
 	}
 	if o.Conns == nil {
-		o.Conns = NewConns()
+		o.Conns = NewConns(Access{})
 	}
 	if o.OnEvent == nil {
 		o.OnEvent = func(backend.Event) {}
@@ -112,13 +113,7 @@ func setTo[T int | time.Duration](v *T, d T) {
 }
 
 // hostPort is the address for people.
-func (o *Options) hostPort() string {
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return ""
-	}
-	return u.Host
-}
+func (o *Options) hostPort() string { return strings.Join(o.target.hosts, ",") }
 
 // validName: what a leaf may be called.
 func validName(s string) bool {

@@ -131,7 +131,6 @@ func (b *Backend) failure(kind backend.EventKind, err error, depth int, news boo
 	bad := b.health.Failure(err)
 	if news {
 		b.o.OnEvent(backend.Event{Kind: kind, Name: b.o.hostPort(), Label: b.o.Label, Depth: depth, Err: err})
-		b.o.Log.Warn("leaf: requests failed", "backend", b.o.Label, "event", kind, "err", err, "requests", depth)
 	}
 	if !bad {
 		return
@@ -145,7 +144,6 @@ func (b *Backend) failure(kind backend.EventKind, err error, depth int, news boo
 		kind = backend.EventMarkedBadFlap
 	}
 	b.o.OnEvent(backend.Event{Kind: kind, Name: b.o.hostPort(), Label: b.o.Label, Retry: h.Wait, Err: err})
-	b.o.Log.Warn("leaf: marked bad", "backend", b.o.Label, "err", err, "retry", h.Wait)
 }
 
 // hello handles a reply to hello: the truth about whether the leaf is there, and which.
