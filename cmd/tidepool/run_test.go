@@ -21,8 +21,8 @@ import (
 func TestDev(t *testing.T) {
 	peer.Need(t, "curl")
 	p := start(t, "dev", "--leaf-port", "0", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--memory", "8MiB")
-	p.stdout.await(t, 0, "Ctrl-C stops.")
-	banner := p.stdout.text()
+	p.Stdout.Find(0, patience, "Ctrl-C stops.")
+	banner := p.Stdout.Text()
 
 	for _, want := range []string{"clients  127.0.0.1:", "leaves   leaf-1 nats://127.0.0.1:", "leaf-3 nats://127.0.0.1:", "admin    http://127.0.0.1:", ", 8MiB"} {
 		if !strings.Contains(banner, want) {
@@ -47,7 +47,7 @@ func TestDev(t *testing.T) {
 	if got := bash(t, tries[1]); got != "{\"generation\":2}\n" {
 		t.Errorf("%s: %q", tries[1], got)
 	}
-	from := p.stderr.count()
+	from := p.Stderr.Count()
 	bash(t, regexp.MustCompile(`kill -HUP \d+`).FindString(banner))
 	p.logged(from, "configuration loaded", `"generation":3`)
 	config := bash(t, tries[2])
@@ -137,13 +137,13 @@ func TestRefusesToStart(t *testing.T) {
 		t.Helper()
 		p := start(t, args...)
 		p.exit(1)
-		all := strings.Split(p.stderr.text(), "\n")
+		all := strings.Split(p.Stderr.Text(), "\n")
 		last := all[len(all)-1]
 		if !strings.HasPrefix(last, "tidepool: cannot ") || !strings.Contains(last, want) {
 			t.Errorf("%q: ended with %q, want %q", args, last, want)
 		}
-		if p.stdout.text() != "" {
-			t.Errorf("%q: printed %q", args, p.stdout.text())
+		if p.Stdout.Text() != "" {
+			t.Errorf("%q: printed %q", args, p.Stdout.Text())
 		}
 	}
 	f("bad.lua:2: ", "proxy", bad, "--listen", "127.0.0.1:0", "--admin", "none")
@@ -246,7 +246,7 @@ func TestSecondSignalCuts(t *testing.T) {
 	h.logged(0, "stopping")
 	h.signal(syscall.SIGTERM)
 	h.exit(1)
-	if got := h.stderr.text(); !strings.HasSuffix(got, "tidepool: "+errCut.Error()) {
+	if got := h.Stderr.Text(); !strings.HasSuffix(got, "tidepool: "+errCut.Error()) {
 		t.Errorf("ended with %q", got)
 	}
 }
@@ -255,7 +255,7 @@ func TestDrainEnds(t *testing.T) {
 	h := hold(t, "--drain", "50ms")
 	h.signal(syscall.SIGTERM)
 	h.exit(1)
-	if got := h.stderr.text(); !strings.Contains(got, "\ntidepool: cannot finish ") {
+	if got := h.Stderr.Text(); !strings.Contains(got, "\ntidepool: cannot finish ") {
 		t.Errorf("ended with %q", got)
 	}
 }
@@ -264,7 +264,7 @@ func TestDrainEnds(t *testing.T) {
 func TestReload(t *testing.T) {
 	const words = `pool{ name = %q, backends = { "127.0.0.1:1" } } router{ router_type = "flat", default_pool = %[1]q }`
 	p, _, admin := startProxy(t, fmt.Sprintf(words, "one"))
-	file := p.cmd.Args[2]
+	file := p.Cmd.Args[2]
 	put := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -272,14 +272,14 @@ func TestReload(t *testing.T) {
 		}
 	}
 	put(fmt.Sprintf(words, "two"))
-	from := p.stderr.count()
+	from := p.Stderr.Count()
 	p.signal(syscall.SIGHUP)
 	p.logged(from, "configuration loaded", `"generation":2`)
 	if got := get(t, "http://"+admin+"/config"); !strings.Contains(got, `"name": "two"`) {
 		t.Errorf("/config: %s", got)
 	}
 	put("pool{ name =\n}")
-	from = p.stderr.count()
+	from = p.Stderr.Count()
 	p.signal(syscall.SIGHUP)
 	p.logged(from, "cannot load configuration", "routes.lua:2: ")
 	status, body := post(t, "http://"+admin+"/reload")

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tidepool-proxy/tidepool/tests/peer"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 // contender is a proxy under load.
@@ -69,7 +70,7 @@ func field(ctx context.Context, s *settings, ps *procs, dir string) (out []conte
 }
 
 func startLeaves(ctx context.Context, s *settings, ps *procs) (urls []string, err error) {
-	addrs, err := freePorts(backends)
+	addrs, err := proc.FreePorts(backends)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func startLeaves(ctx context.Context, s *settings, ps *procs) (urls []string, er
 }
 
 func startMemcached(ctx context.Context, ps *procs, path string) (addrs []string, err error) {
-	addrs, err = freePorts(backends)
+	addrs, err = proc.FreePorts(backends)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func startProxy(ctx context.Context, s *settings, ps *procs, dir, kind string, a
 	if err := os.WriteFile(config, fmt.Appendf(nil, luaRoute, strings.Join(list, ", ")), 0o600); err != nil {
 		return contender{}, err
 	}
-	addr, err := freePorts(1)
+	addr, err := proc.FreePorts(1)
 	if err != nil {
 		return contender{}, err
 	}
@@ -124,11 +125,11 @@ func startProxy(ctx context.Context, s *settings, ps *procs, dir, kind string, a
 	if err != nil {
 		return contender{}, err
 	}
-	return contender{name, addr[0], p.cmd.Process.Pid}, nil
+	return contender{name, addr[0], p.PID()}, nil
 }
 
 func startNutcracker(ctx context.Context, ps *procs, dir, path string, servers []string) (contender, error) {
-	addrs, err := freePorts(2) // clients, statistics
+	addrs, err := proc.FreePorts(2) // clients, statistics
 	if err != nil {
 		return contender{}, err
 	}
@@ -147,5 +148,5 @@ func startNutcracker(ctx context.Context, ps *procs, dir, path string, servers [
 	if err != nil {
 		return contender{}, err
 	}
-	return contender{"nutcracker, memcached", addrs[0], p.cmd.Process.Pid}, nil
+	return contender{"nutcracker, memcached", addrs[0], p.PID()}, nil
 }

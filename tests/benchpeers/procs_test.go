@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 // TestMain lets the test binary be the process under test: it listens until it is ended.
@@ -32,7 +34,7 @@ func TestStopEndsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addrs, err := freePorts(2)
+	addrs, err := proc.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func TestStopEndsEverything(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pids = append(pids, p.cmd.Process.Pid)
+			pids = append(pids, p.PID())
 		}
 	}()
 	for _, pid := range pids {
@@ -57,7 +59,7 @@ func TestStopEndsEverything(t *testing.T) {
 }
 
 func TestStartSaysWhatEnded(t *testing.T) {
-	addrs, err := freePorts(1)
+	addrs, err := proc.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}

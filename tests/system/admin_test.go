@@ -209,7 +209,7 @@ router{ router_type = "flat" }`, secret, addr))
 	p.signal(syscall.SIGTERM)
 	p.exit(0)
 	for what, text := range map[string]string{
-		"/config": config, "/metrics": metrics, "stats": string(stats), "the log": p.stderr.text(), "POST /reload": refusal,
+		"/config": config, "/metrics": metrics, "stats": string(stats), "the log": p.Stderr.Text(), "POST /reload": refusal,
 	} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s tells the password:\n%s", what, text)

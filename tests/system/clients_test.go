@@ -21,10 +21,10 @@ import (
 func startDev(t *testing.T, args ...string) (p *process, addr, banner string) {
 	t.Helper()
 	p = start(t, append([]string{"dev", "--leaf-port", "0", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--memory", "16MiB"}, args...)...)
-	if p.stdout.find(0, "Ctrl-C stops.") == "" {
-		t.Fatalf("no banner:\n%s\n%s", p.stdout.text(), p.stderr.tail())
+	if p.Stdout.Find(0, patience, "Ctrl-C stops.") == "" {
+		t.Fatalf("no banner:\n%s\n%s", p.Stdout.Text(), p.Stderr.Tail())
 	}
-	banner = p.stdout.text()
+	banner = p.Stdout.Text()
 	_, rest, _ := strings.Cut(banner, "clients  ")
 	addr, _, _ = strings.Cut(rest, "\n")
 	return p, addr, banner

@@ -89,7 +89,7 @@ func TestDevSaysWhatToTry(t *testing.T) {
 	if got := shell(t, tries[2]); !strings.Contains(got, `"generation": 2`) || strings.Count(got, `"up": true`) != 4 {
 		t.Errorf("%s\n%s", tries[2], got)
 	}
-	from := p.stderr.count()
+	from := p.Stderr.Count()
 	shell(t, regexp.MustCompile(`kill -HUP \d+`).FindString(banner))
 	p.logged(from, "configuration loaded", `"generation":3`)
 	if telnet := regexp.MustCompile(`curl -s (telnet://\S+)`).FindStringSubmatch(banner); telnet == nil {

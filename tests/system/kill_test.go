@@ -87,7 +87,7 @@ func TestLeafKilledAndRestartedUnderLoad(t *testing.T) {
 		}
 		errs := l.errs.Load()
 		o.set(func() { o.down = true })
-		leaf.kill()
+		leaf.Kill()
 		time.Sleep(gap)
 		if gap > 0 {
 			eventually(t, "the victim is down", func() bool { return !p.isUp(label) })
@@ -114,12 +114,12 @@ func restart(t *testing.T, name, host string) *runningLeaf {
 	var got *runningLeaf
 	eventually(t, "the leaf's port is free", func() bool {
 		p := start(t, "leaf", "--name", name, "--listen", host, "--memory", "64MiB")
-		if p.stderr.find(0, `"msg":"leaf ready"`) != "" {
+		if p.Stderr.Find(0, patience, `"msg":"leaf ready"`) != "" {
 			got = &runningLeaf{p, name, "nats://" + host}
 			return true
 		}
-		if !strings.Contains(p.stderr.text(), "address already in use") {
-			t.Fatalf("the leaf does not start again:\n%s", p.stderr.tail())
+		if !strings.Contains(p.Stderr.Text(), "address already in use") {
+			t.Fatalf("the leaf does not start again:\n%s", p.Stderr.Tail())
 		}
 		return false
 	})

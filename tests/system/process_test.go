@@ -4,137 +4,37 @@
 package system_test
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/tests/peer"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
-// process is a running tidepool, or a peer.
+// process is a running tidepool, whose standard error is a JSON log, or a peer.
 type process struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	stdout *lines
-	stderr *lines // of tidepool: JSON logs
-	exited chan struct{}
-}
-
-// lines is what a process has written to one of its outputs, for whoever waits for a line.
-type lines struct {
-	mu   sync.Mutex
-	all  []string
-	more chan struct{} // closed and replaced at each line
-	end  bool
-}
-
-func newLines() *lines { return &lines{more: make(chan struct{})} }
-
-func (l *lines) read(r io.Reader) {
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		l.mu.Lock()
-		l.all = append(l.all, s.Text())
-		close(l.more)
-		l.more = make(chan struct{})
-		l.mu.Unlock()
-	}
-	l.mu.Lock()
-	l.end = true
-	close(l.more)
-	l.mu.Unlock()
-}
-
-func (l *lines) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.all, "\n")
-}
-
-// tail is the end of what was written, for messages.
-func (l *lines) tail() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.all[max(0, len(l.all)-30):], "\n")
-}
-
-func (l *lines) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.all)
-}
-
-// find waits for a line that has every part. Lines before from are not looked at. "": the process ended, or it came not in time.
-func (l *lines) find(from int, parts ...string) string {
-	late := time.After(patience)
-	for i := from; ; {
-		l.mu.Lock()
-		for ; i < len(l.all); i++ {
-			if hasAll(l.all[i], parts) {
-				defer l.mu.Unlock()
-				return l.all[i]
-			}
-		}
-		more, end := l.more, l.end
-		l.mu.Unlock()
-		if end {
-			return ""
-		}
-		select {
-		case <-more:
-		case <-late:
-			return ""
-		}
-	}
-}
-
-func hasAll(s string, parts []string) bool {
-	for _, p := range parts {
-		if !strings.Contains(s, p) {
-			return false
-		}
-	}
-	return true
+	t *testing.T
+	*proc.Process
 }
 
 // run starts a program. It is killed with the test if it has not ended before.
 func run(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{t: t, cmd: cmd, stdout: newLines(), stderr: newLines(), exited: make(chan struct{})}
-	out, err := cmd.StdoutPipe()
+	p, err := proc.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	errs, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var readers sync.WaitGroup
-	readers.Go(func() { p.stdout.read(out) })
-	readers.Go(func() { p.stderr.read(errs) })
-	go func() {
-		readers.Wait()
-		_ = cmd.Wait()
-		close(p.exited)
-	}()
-	t.Cleanup(p.kill)
-	return p
+	t.Cleanup(p.Kill)
+	return &process{t, p}
 }
 
 // start runs tidepool with JSON logs.
@@ -142,28 +42,22 @@ func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := run(t, exec.Command(tidepool, append(args, "--log-format", "json")...))
 	t.Cleanup(func() {
-		<-p.exited
+		<-p.Exited
 		for _, sign := range []string{"WARNING: DATA RACE", "session panicked", "fatal error: ", "goroutine 1 ["} {
-			if strings.Contains(p.stderr.text(), sign) {
-				t.Errorf("%s: the log has %q:\n%s", args[0], sign, p.stderr.text())
+			if strings.Contains(p.Stderr.Text(), sign) {
+				t.Errorf("%s: the log has %q:\n%s", args[0], sign, p.Stderr.Text())
 				return
 			}
 		}
 	})
-	t.Cleanup(p.kill) // before the log is looked at: cleanups run last first
+	t.Cleanup(p.Kill) // before the log is looked at: cleanups run last first
 	return p
-}
-
-// kill is SIGKILL, and the end.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.exited
 }
 
 // signal sends one to this process alone.
 func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.Cmd.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -171,35 +65,19 @@ func (p *process) signal(s syscall.Signal) {
 // exit waits for the end and wants its code.
 func (p *process) exit(code int) {
 	p.t.Helper()
-	select {
-	case <-p.exited:
-	case <-time.After(patience):
-		p.t.Fatalf("still running:\n%s", p.stderr.tail())
-	}
-	if got := p.cmd.ProcessState.ExitCode(); got != code {
-		p.t.Errorf("exit code %d, want %d:\n%s", got, code, p.stderr.tail())
+	if got, err := p.Exit(patience); err != nil || got != code {
+		p.t.Fatalf("exit code %d (%v), want %d:\n%s", got, err, code, p.Stderr.Tail())
 	}
 }
 
-// fields reads a log line.
-func fields(t *testing.T, line string) map[string]any {
-	t.Helper()
-	var f map[string]any
-	if err := json.Unmarshal([]byte(line), &f); err != nil {
-		t.Fatalf("log line %q: %v", line, err)
-	}
-	return f
-}
-
-// logged waits for a log line with that message and gives its fields. Lines before from (see lines.count) do not count.
+// logged waits for a log line with that message and gives its fields. Lines before from (see proc.Lines.Count) do not count.
 func (p *process) logged(from int, msg string, parts ...string) map[string]any {
 	p.t.Helper()
-	parts = append(parts, fmt.Sprintf("%q:%q", "msg", msg))
-	line := p.stderr.find(from, parts...)
-	if line == "" {
-		p.t.Fatalf("no log line with %q:\n%s", parts, p.stderr.tail())
+	f, err := p.Logged(from, patience, msg, parts...)
+	if err != nil {
+		p.t.Fatal(err)
 	}
-	return fields(p.t, line)
+	return f
 }
 
 // proxy is a running proxy.
@@ -269,7 +147,7 @@ func startMemcached(t *testing.T) string {
 		}
 		time.Sleep(time.Millisecond) // another process writes the file: there is nothing to wait on
 	}
-	t.Fatalf("memcached does not say its port:\n%s", p.stderr.tail())
+	t.Fatalf("memcached does not say its port:\n%s", p.Stderr.Tail())
 	return ""
 }
 

@@ -196,7 +196,7 @@ func TestREADMETenMinutes(t *testing.T) {
 	if failed, _ := ask(); failed > 0 {
 		t.Errorf("%d keys fail with every leaf up", failed)
 	}
-	leaves[1].kill()
+	leaves[1].Kill()
 	eventually(t, "the proxy notices", func() bool { return p.sum("tidepool_backend_up") == 2 })
 	failed, fine := ask()
 	if failed == 0 || fine < 30 {

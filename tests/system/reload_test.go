@@ -149,7 +149,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Errorf("generation grew by %d with %d POSTs and %d SIGHUPs", last-first, reloads, hups)
 	}
 	p.swap(reloaded(urls, reloads+1))
-	from := p.stderr.count()
+	from := p.Stderr.Count()
 	p.signal(syscall.SIGHUP)
 	p.logged(from, "configuration loaded", fmt.Sprintf(`"generation":%d,`, last+1))
 	if got := p.generation(); got != last+1 {

@@ -94,8 +94,8 @@ func TestStop(t *testing.T) {
 		t.Errorf("the idle connection: %q, %v", rest, err)
 	}
 	select {
-	case <-p.exited:
-		t.Fatalf("it ended with a request under way:\n%s", p.stderr.tail())
+	case <-p.Exited:
+		t.Fatalf("it ended with a request under way:\n%s", p.Stderr.Tail())
 	default:
 	}
 	if status, _ := p.http("GET", "/readyz"); status != 503 {
@@ -137,8 +137,8 @@ func TestSecondSignalCuts(t *testing.T) {
 	p.logged(0, "stopping")
 	p.signal(syscall.SIGTERM)
 	p.exit(1)
-	if got := p.stderr.text(); !strings.Contains(got, "tidepool: cannot finish what was under way") {
-		t.Errorf("it ended without saying why:\n%s", p.stderr.tail())
+	if got := p.Stderr.Text(); !strings.Contains(got, "tidepool: cannot finish what was under way") {
+		t.Errorf("it ended without saying why:\n%s", p.Stderr.Tail())
 	}
 	if got, _ := io.ReadAll(c.r); len(got) > 0 {
 		t.Errorf("the client got %q", got)
@@ -184,7 +184,7 @@ func TestRefusesToStart(t *testing.T) {
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("%v: it took %v to refuse", args, took)
 		}
-		all := strings.Split(p.stderr.text(), "\n")
+		all := strings.Split(p.Stderr.Text(), "\n")
 		if last := all[len(all)-1]; !strings.HasPrefix(last, "tidepool: cannot ") || !strings.Contains(last, want) {
 			t.Errorf("%v: ended with %q, want %q", args, last, want)
 		}
@@ -208,7 +208,7 @@ func TestTwoLeavesOfOneName(t *testing.T) {
 	_, urls := startLeaves(t, 1)
 	p := start(t, "leaf", "--name", "leaf-1", "--nats", urls[0])
 	p.exit(1)
-	if got := p.stderr.text(); !strings.Contains(got, "tidepool: cannot ") || !strings.Contains(got, "leaf-1") {
-		t.Errorf("ended with %s", p.stderr.tail())
+	if got := p.Stderr.Text(); !strings.Contains(got, "tidepool: cannot ") || !strings.Contains(got, "leaf-1") {
+		t.Errorf("ended with %s", p.Stderr.Tail())
 	}
 }
