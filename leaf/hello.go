@@ -86,9 +86,10 @@ func (l *Leaf) helloReply(p *peer) []byte {
 }
 
 // checkName asks whether another leaf answers to our name. We answer already, so of two that start at the same time the later to
-// ask hears of the other, or both do: never will both start. An embedded server that was just started has no other clients yet.
+// ask hears of the other, or both do: never will both start. An embedded server that was just started has no other clients yet, but
+// it may have routes.
 func (l *Leaf) checkName(ctx context.Context) error {
-	if l.srv != nil {
+	if l.srv != nil && l.o.Cluster.Listen == "" {
 		return nil
 	}
 	inbox := l.nc.NewInbox()
@@ -101,6 +102,9 @@ func (l *Leaf) checkName(ctx context.Context) error {
 	for range asks {
 		if err := l.nc.PublishRequest(frame.HelloSubject(l.o.Name), inbox, []byte("{}")); err != nil {
 			return fmt.Errorf("cannot ask for the name: %w", err)
+		}
+		if l.srv != nil {
+			_ = l.nc.PublishRequest(relaySubject, inbox, []byte(l.o.Name)) // as the one above went
 		}
 		if err := l.awaitRival(ctx, sub, l.o.Settle/asks); err != nil {
 			return err

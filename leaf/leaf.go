@@ -100,6 +100,11 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 	if err := l.subscribe(frame.HelloSubject(l.o.Name), l.hello); err != nil {
 		return err
 	}
+	if l.o.Cluster.Listen != "" {
+		if err := l.subscribe(relaySubject, l.relay); err != nil {
+			return err
+		}
+	}
 	if err := l.checkName(ctx); err != nil {
 		return err
 	}
@@ -151,7 +156,10 @@ func (l *Leaf) Addr() string { return l.addr() }
 // URL is where a proxy reaches the leaf, in the form that pools take.
 func (l *Leaf) URL() string {
 	if l.srv == nil {
-		return l.o.NATS + "/" + l.o.Name
+		return joined(l.o.NATS, l.o.Name)
+	}
+	if l.o.TLS != nil {
+		return "tls://" + l.addr()
 	}
 	return "nats://" + l.addr()
 }

@@ -13,8 +13,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/leaf/access"
 )
 
 // Options configure a Leaf, and of them Memory, MaxItem, Exec and Now a Local. The zero value of each field but Name
@@ -22,7 +26,7 @@ import (
 type Options struct {
 	Name   string // [a-z0-9-]{1,63}; also the embedded server's name
 	Listen string // host:port of the embedded server. "": 127.0.0.1:0. Port 0: the kernel chooses.
-	NATS   string // URL of a NATS system to join instead of embedding a server. Listen, TLS and Insecure are then unused.
+	NATS   string // URLs, with commas between, of a NATS system to join instead of embedding a server. Listen is then unused.
 
 	Memory  int64                                  // bytes for items; 0: the store's default
 	MaxItem int                                    // largest value in bytes; 0: 1 MiB
@@ -37,12 +41,20 @@ type Options struct {
 	MaxPending int // bytes of requests that wait here, of all proxies (half of it: of one); 0: 64 MiB
 	MaxProxies int // proxies (reply subjects) known at one time; 0: 4096
 
-	TLS      *tls.Config   // for the embedded server's listener
+	TLS      *tls.Config   // for the embedded server's listener, or the NATS system that is joined
 	User     string        // with Password: what clients of the embedded server must present, and what is
 	Password string        // presented to NATS
 	Token    string        // the same, as one token
 	Insecure bool          // allows a listener outside loopback with neither TLS nor User or Token
 	Settle   time.Duration // how long another leaf of this name has to answer, with NATS; 0: 500 ms
+
+	Users     []access.User // who may connect to the embedded server, besides User
+	NKeys     []string      // public user nkeys that may, too
+	Advertise string        // host:port that the embedded server tells to NATS clients; "": as Listen says
+	Cluster   Cluster       // routes to other leaves' servers
+	Connect   []nats.Option // what is presented to a NATS system that is joined, and wanted of it
+
+	self nkeys.KeyPair // the leaf's own, where Users or NKeys are wanted
 }
 
 const (
@@ -94,6 +106,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:0"
 	}
+	if err := o.checkAccess(); err != nil {
+		return o, err
+	}
+	if err := o.identify(); err != nil {
+		return o, fmt.Errorf("cannot make an nkey: %w", err)
+	}
 	return o, o.checkListen()
 }
 
@@ -115,20 +133,22 @@ func (o *Options) checkListen() error {
 	if err != nil {
 		return err
 	}
-	if o.Insecure || o.TLS != nil || o.User != "" || o.Token != "" || loopback(host) {
+	if o.Insecure || o.TLS != nil || o.User != "" || o.Token != "" || o.identified() || loopback(host) {
 		return nil
 	}
 	return fmt.Errorf("cannot listen on %q: %w", o.Listen, ErrInsecure)
 }
 
-func (o *Options) hostPort() (string, int, error) {
-	host, p, err := net.SplitHostPort(o.Listen)
+func (o *Options) hostPort() (string, int, error) { return hostPort(o.Listen) }
+
+func hostPort(listen string) (string, int, error) {
+	host, p, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot listen on %q: %w", o.Listen, err)
+		return "", 0, fmt.Errorf("cannot listen on %q: %w", listen, err)
 	}
 	port, err := strconv.ParseUint(p, 10, 16)
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot listen on %q: bad port", o.Listen)
+		return "", 0, fmt.Errorf("cannot listen on %q: bad port", listen)
 	}
 	return host, int(port), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,30 +18,14 @@ import (
 // is less than what a few proxies may send to a leaf at once; what proxies may have in flight is the real bound.
 const serverMaxPending = 256 << 20
 
-// embed starts a nats-server inside this process: no signal handlers, no JetStream, its log lines to ours.
+// embed starts a nats-server inside this process, its log lines to ours.
 func embed(ctx context.Context, o *Options) (*server.Server, error) {
-	host, port, err := o.hostPort()
+	so, err := serverOptions(o)
 	if err != nil {
 		return nil, err
 	}
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
 	lg := &serverLog{log: o.Log, fatal: make(chan string, 1)}
-	srv, err := server.NewServer(&server.Options{
-		ServerName:    o.Name,
-		Host:          host,
-		Port:          port,
-		NoSigs:        true,
-		NoLog:         true,
-		MaxPayload:    int32(o.MaxPayload),
-		MaxPending:    serverMaxPending,
-		Username:      o.User,
-		Password:      o.Password,
-		Authorization: o.Token,
-		TLS:           o.TLS != nil,
-		TLSConfig:     o.TLS,
-	})
+	srv, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a nats-server: %w", err)
 	}
@@ -75,15 +60,9 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 	} else if o.TLS != nil {
 		opts = append(opts, nats.Secure(o.TLS))
 	}
-	if o.User != "" {
-		opts = append(opts, nats.UserInfo(o.User, o.Password))
-	}
-	if o.Token != "" {
-		opts = append(opts, nats.Token(o.Token))
-	}
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(url, append(opts, o.ownAuth(srv != nil)...)...)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to NATS at %q: %w", url, err)
+		return nil, fmt.Errorf("cannot connect to NATS at %q: %w", redact(url), err)
 	}
 	return nc, nil
 }
@@ -135,4 +114,33 @@ func (l *Leaf) addr() string {
 		return ""
 	}
 	return a.String()
+}
+
+// redact takes out of URLs who is named in them.
+func redact(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, s := range all {
+		scheme, rest, ok := strings.Cut(s, "://")
+		if !ok {
+			scheme, rest = "nats", s
+		}
+		all[i] = scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
+	}
+	return strings.Join(all, ",")
+}
+
+// joined is where a proxy reaches the leaf of that name in a NATS system, in the form that pools take.
+func joined(urls, name string) string {
+	all := strings.Split(redact(urls), ",")
+	for i, s := range all {
+		scheme, hostPort, _ := strings.Cut(strings.TrimRight(s, "/"), "://")
+		if _, _, err := net.SplitHostPort(hostPort); err != nil {
+			hostPort += ":4222" // as nats.go has it
+		}
+		all[i] = hostPort
+		if i == 0 {
+			all[i] = scheme + "://" + hostPort
+		}
+	}
+	return strings.Join(all, ",") + "/" + name
 }

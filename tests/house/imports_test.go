@@ -31,6 +31,7 @@ var ours = []struct {
 	{"pools", []string{"engine/mc", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
 
 	{"leaf/command", []string{"engine/mc", "leaf/store"}},
+	{"leaf/access", nil},
 	{"leaf", []string{"engine/mc/...", "engine/stat", "leaf/..."}},
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
@@ -52,7 +53,9 @@ var libraries = []struct {
 }{
 	{"github.com/yuin/gopher-lua", []string{"luaapi/...", "engine/vm/..."}},
 	{"github.com/nats-io/nats-server", []string{"leaf"}},
-	{"github.com/nats-io/nats.go", []string{"leaf", "pools/backend/leafnats", "client/...", "cmd/tidepool"}},
+	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "pools/backend/leafnats", "client/...", "cmd/tidepool"}},
+	{"github.com/nats-io/nkeys", []string{"leaf", "leaf/access"}},
+	{"github.com/nats-io/jwt", []string{"leaf/access"}},
 	{"github.com/dgraph-io/ristretto", []string{"leaf/store"}},
 	{"go.etcd.io/", []string{"engine/topo"}},
 	{"github.com/spf13/", []string{"cmd/..."}},

@@ -1,0 +1,158 @@
+// Clusters: routes between the embedded nats-servers of leaves, so that one connection of a proxy reaches all of them.
+
+package leaf
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// Cluster makes the embedded servers of several leaves one NATS system. In the zero value the server is on its own.
+type Cluster struct {
+	Name      string      // the same at all; "": tidepool
+	Listen    string      // host:port for routes of others; "": no cluster. Port 0: the kernel chooses.
+	Advertise string      // host:port that others are told to find this one at; "": as Listen says
+	Routes    []string    // host:port, or nats://host:port, of some others. Those that they know are found by themselves.
+	Password  string      // what routes present to each other, the same at all; "": nothing
+	TLS       *tls.Config // of both ends of a route; nil: none
+}
+
+const (
+	defaultCluster = "tidepool"
+	routeUser      = "tidepool" // NATS wants a name to go with the password
+
+	// routeRetries is how often a server is looked for, about once a second, that others told of: those in Routes are looked for
+	// always. One that was replaced by another at a new address is forgotten some time.
+	routeRetries = 600
+
+	// routePing is how often the other end of a route is asked whether it is there. NATS asks every 30 s at most, and gives up after two.
+	routePing = 3 * time.Second
+)
+
+// check refuses what cannot work or is open to strangers, who could be a leaf then. Certificates must be wanted of both ends: one that
+// only encrypts lets everybody in.
+func (c *Cluster) check(o *Options) error {
+	if c.Listen == "" {
+		if len(c.Routes) > 0 {
+			return errors.New("routes to other leaves want an address where those reach this one")
+		}
+		return nil
+	}
+	if o.NATS != "" {
+		return errors.New("a leaf that joins a NATS system has no routes of its own")
+	}
+	host, _, err := hostPort(c.Listen)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(c.Name, " ") {
+		return fmt.Errorf("cluster name %q holds a space", c.Name)
+	}
+	mutual := c.TLS != nil && c.TLS.ClientAuth == tls.RequireAndVerifyClientCert
+	if !o.Insecure && !mutual && c.Password == "" && !loopback(host) {
+		return fmt.Errorf("cannot listen for routes on %q: %w", c.Listen, ErrInsecure)
+	}
+	for _, r := range c.Routes {
+		if _, err := c.route(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// route reads one of Routes.
+func (c *Cluster) route(s string) (*url.URL, error) {
+	hp := strings.TrimPrefix(s, "nats://")
+	if strings.Contains(hp, "@") {
+		return nil, errors.New("a route's address holds a password: want it in the cluster's password") // which is not quoted
+	}
+	host, port, err := net.SplitHostPort(hp)
+	if err != nil || host == "" || port == "" || strings.Contains(host, "/") {
+		return nil, fmt.Errorf("route %q: want host:port", s)
+	}
+	u := &url.URL{Scheme: "nats", Host: hp}
+	if c.Password != "" {
+		u.User = url.UserPassword(routeUser, c.Password)
+	}
+	return u, nil
+}
+
+// options is c in nats-server's words. check has been through it.
+func (c *Cluster) options() (o server.ClusterOpts, routes []*url.URL) {
+	host, port, _ := hostPort(c.Listen)
+	o = server.ClusterOpts{
+		Name: c.Name, Host: host, Port: serverPort(port), Advertise: c.Advertise, TLSConfig: c.TLS, ConnectRetries: routeRetries,
+		PingInterval: routePing,
+	}
+	if o.Name == "" {
+		o.Name = defaultCluster
+	}
+	if c.Password != "" {
+		o.Username, o.Password = routeUser, c.Password
+	}
+	for _, r := range c.Routes {
+		u, _ := c.route(r)
+		routes = append(routes, u)
+	}
+	return o, routes
+}
+
+// ClusterAddr is host:port where routes of other leaves are accepted; "" without a cluster.
+func (l *Leaf) ClusterAddr() string {
+	if l.srv == nil {
+		return ""
+	}
+	if a := l.srv.ClusterAddr(); a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+// Routes is to how many other servers there are routes.
+func (l *Leaf) Routes() int {
+	if l.srv == nil || l.o.Cluster.Listen == "" {
+		return 0
+	}
+	rz, err := l.srv.Routez(nil)
+	if err != nil {
+		return 0
+	}
+	ids := map[string]bool{}
+	for _, r := range rz.Routes { // several connections make one route
+		ids[r.RemoteID] = true
+	}
+	return len(ids)
+}
+
+// relaySubject is where the leaves of a cluster are asked to ask for a leaf's name. Servers of one name make no route to each other,
+// so that two leaves of one name would not hear of each other, but all others would hear of both. No leaf can be called _.
+const relaySubject = "tp.1._.hello"
+
+// relayTime is how long answers are waited for.
+const relayTime = time.Second
+
+// relay says hello to the leaf that is asked for and passes on who answers. What it does is over when it returns but for the answers.
+func (l *Leaf) relay(m *nats.Msg) {
+	name, to := string(m.Data), m.Reply
+	if to == "" || !ValidName(name) {
+		l.count.dropped.Add(1)
+		return
+	}
+	inbox := l.nc.NewInbox()
+	sub, err := l.nc.Subscribe(inbox, func(a *nats.Msg) { _ = l.nc.Publish(to, a.Data) }) // it is asked for more than once
+	if err != nil {
+		return
+	}
+	_ = l.nc.PublishRequest(frame.HelloSubject(name), inbox, []byte("{}"))
+	time.AfterFunc(relayTime, func() { _ = sub.Unsubscribe() })
+}
