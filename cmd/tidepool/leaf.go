@@ -18,8 +18,9 @@ import (
 
 // leafFlags are the flags of tidepool leaf.
 type leafFlags struct {
-	admin adminFlags
-	log   logFlags
+	admin  adminFlags
+	log    logFlags
+	access leafAccessFlags
 
 	name, listen, nats string
 	memory, maxItem    int64
@@ -36,10 +37,15 @@ func newLeafCommand() *cobra.Command {
 a NATS system that runs already (--nats). Its name says which keys it holds, so it keeps it when it moves; a name that
 another leaf answers to is refused. What it holds is gone when it ends.
 
+Who may connect is said by --tls-ca, --user, --users-file and --authorized-nkeys. With --cluster-listen and --routes the
+servers of several leaves become one, so that one connection of a proxy reaches them all. SIGHUP reads the files again.
+
 SIGTERM and SIGINT tell proxies to stay away, answer what they have sent within --drain, and end the process; a second
 one ends it at once.`,
 		Example: `  tidepool leaf --name leaf-1 --listen 127.0.0.1:4301
-  tidepool leaf --name leaf-2 --listen 127.0.0.1:4302 --memory 4GiB --admin 127.0.0.1:9412`,
+  tidepool leaf --name leaf-2 --listen 127.0.0.1:4302 --memory 4GiB --admin 127.0.0.1:9412
+  tidepool leaf --name leaf-3 --listen 0.0.0.0:4301 --tls-cert leaf.pem --tls-key leaf.key --authorized-nkeys proxies
+  tidepool leaf --name leaf-4 --nats tls://nats.example:4222 --creds leaf.creds`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
@@ -50,6 +56,7 @@ one ends it at once.`,
 	sizeVar(fs, &f.maxItem, "max-item", 1<<20, "largest value")
 	fs.DurationVar(&f.drain, "drain", 5*time.Second, "how long a stop may take to answer what proxies have sent")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
+	f.access.add(fs)
 	f.admin.add(fs, noAdmin)
 	f.log.add(fs)
 	c.RunE = func(c *cobra.Command, _ []string) error { return runLeaf(c, &f) }
@@ -68,6 +75,8 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		return nil, bad("want --listen ADDR (or --nats URL)")
 	case f.listen != "" && f.nats != "":
 		return nil, bad("want --listen or --nats, not both")
+	case f.access.problem(f.nats) != "":
+		return nil, bad(f.access.problem(f.nats))
 	case f.maxItem < 1 || f.maxItem > maxItemLimit:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
 	case f.memory < minMemory:
@@ -93,7 +102,7 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	sig := catchSignals()
 	defer sig.release()
 	limitHeap(f.memory, log)
-	l, err := startLeaf(c.Context(), leaf.Options{
+	o := leaf.Options{
 		Name:     f.name,
 		Listen:   f.listen,
 		NATS:     f.nats,
@@ -101,7 +110,11 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 		MaxItem:  int(f.maxItem),
 		Log:      log,
 		Insecure: f.insecure,
-	})
+	}
+	if err := f.access.fill(&o, log); err != nil {
+		return fmt.Errorf("cannot start leaf %q: %w", f.name, err)
+	}
+	l, err := startLeaf(c.Context(), o)
 	if err != nil {
 		return err
 	}
@@ -111,8 +124,9 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	}
 	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
 	return sig.serve(life{
-		log:   log,
-		drain: f.drain,
+		log:    log,
+		drain:  f.drain,
+		reload: f.access.reload(l, o, log),
 		stop: func(ctx context.Context) error {
 			return errors.Join(l.Close(ctx), stopAdmin(ctx, a))
 		},

@@ -10,9 +10,9 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend/leafnats"
 )
 
-// leafFactory makes the backends of one proxy's nats:// addresses. They share NATS connections where they can.
-func leafFactory(log *slog.Logger) pools.Factory {
-	conns := leafnats.NewConns(leafnats.Access{})
+// leafFactory makes the backends of one proxy's nats:// and tls:// addresses. They share NATS connections where they can.
+func leafFactory(a leafnats.Access, log *slog.Logger) pools.Factory {
+	conns := leafnats.NewConns(a)
 	return func(s pools.Spec, tell func(backend.Event)) (backend.Backend, error) {
 		addr := s.Addr
 		addr.Name = "" // told apart from the address

@@ -26,6 +26,7 @@ stay, and a file with a mistake changes nothing. SIGTERM and SIGINT stop accepti
 		ValidArgsFunction: completeLua,
 	}
 	f.add(c.Flags())
+	f.leaves.add(c.Flags(), "leaf-", "leaves")
 	c.RunE = func(c *cobra.Command, args []string) error { return runProxy(c, &f, args) }
 	return c
 }

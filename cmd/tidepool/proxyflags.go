@@ -17,6 +17,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/admin"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/leaf"
+	"github.com/tidepool-proxy/tidepool/pools/backend/leafnats"
 )
 
 // Defaults that DESIGN fixes: what people type without looking.
@@ -41,8 +42,10 @@ func (f *scriptFlags) add(fs *pflag.FlagSet) {
 // proxyFlags are the flags of a command that runs a proxy.
 type proxyFlags struct {
 	scriptFlags
-	admin adminFlags
-	log   logFlags
+	admin  adminFlags
+	log    logFlags
+	leaves clientFlags
+	way    leafnats.Access // to leaves; made of leaves by check
 
 	listen        []string
 	workers       int
@@ -110,6 +113,12 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 	if err != nil {
 		return nil, usageError{c.CommandPath(), err.Error()}
 	}
+	if p := f.leaves.problem(); p != "" {
+		return nil, usageError{c.CommandPath(), p}
+	}
+	if f.way, err = f.leaves.way(log); err != nil {
+		return nil, err
+	}
 	return log, nil
 }
 
@@ -132,7 +141,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 		LuaUnsafe:     f.luaUnsafe,
 		Drain:         f.drain,
 		Local:         local,
-		NewLeaf:       leafFactory(log),
+		NewLeaf:       leafFactory(f.way, log),
 		StartArg:      f.startArg,
 		Log:           log,
 	}
