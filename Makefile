@@ -5,12 +5,13 @@ SHELL      := bash
 MAKEFLAGS  += --no-print-directory
 .DEFAULT_GOAL := help
 
-GO       ?= go
-CONFIG   ?= examples/simple.lua
-PREFIX   ?= /usr/local
-FUZZTIME ?= 1m
-BENCH    ?=
-PKGS     ?= ./...
+GO        ?= go
+CONFIG    ?= examples/simple.lua
+PREFIX    ?= /usr/local
+FUZZTIME  ?= 1m
+BENCH     ?=
+BENCHLEAF ?=
+PKGS      ?= ./...
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -72,8 +73,9 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
 	done <<<"$$targets"
 
 .PHONY: bench
-bench: build ## compare proxies over leaves and over memcached, side by side (BENCH=-help for its flags)
+bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=-help, BENCHLEAF=-help for flags)
 	$(GO) run ./tests/benchpeers -tidepool bin/tidepool $(BENCH)
+	$(GO) run ./tests/benchleaf -tidepool bin/tidepool $(BENCHLEAF)
 
 .PHONY: peers
 peers: ## say which peers of the tests are missing here

@@ -70,7 +70,7 @@ func (c *conn) owns(key int) bool { return key%c.r.o.Conns == c.i }
 func (c *conn) pick(set bool) int {
 	n := 0
 	if c.r.zipf != nil {
-		n = c.r.zipf.draw(c.random)
+		n = c.r.zipf.Draw(c.random)
 	} else {
 		n = c.random.IntN(c.r.o.Keys)
 	}

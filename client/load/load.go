@@ -109,7 +109,7 @@ type run struct {
 	latency *stat.Histogram
 	count   *stat.Counters
 	end     time.Time
-	zipf    *zipf
+	zipf    *Zipf
 }
 
 // What run.count counts.
@@ -130,7 +130,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	r := &run{o: o, latency: stat.NewHistogram(), count: stat.NewCounters(counters)}
 	if o.Zipf > 0 {
-		r.zipf = newZipf(o.Keys, o.Zipf)
+		r.zipf = NewZipf(o.Keys, o.Zipf)
 	}
 	conns := make([]*conn, o.Conns)
 	defer func() {

@@ -41,10 +41,10 @@ func TestValuesProveThemselves(t *testing.T) {
 func TestZipfIsSkewedAsAsked(t *testing.T) {
 	const n, draws = 1000, 200_000
 	for _, s := range []float64{0.9, 1, 1.1} {
-		z, r := newZipf(n, s), rand.New(rand.NewPCG(1, 2))
+		z, r := NewZipf(n, s), rand.New(rand.NewPCG(1, 2))
 		counts := make([]int, n)
 		for range draws {
-			counts[z.draw(r)]++
+			counts[z.Draw(r)]++
 		}
 		var sum float64
 		for k := range n {

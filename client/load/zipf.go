@@ -7,17 +7,18 @@ import (
 	"math/rand/v2"
 )
 
-// zipf draws ranks from 0 to n-1, rank k with a weight of (k+1)^-s, for any s > 0: rejection-inversion (W. Hörmann,
+// Zipf draws ranks from 0 to n-1, rank k with a weight of (k+1)^-s, for any s > 0: rejection-inversion (W. Hörmann,
 // G. Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions", 1996). It is read-only.
-type zipf struct {
+type Zipf struct {
 	n             float64
 	s             float64
 	hFirst, hLast float64
 	squeeze       float64
 }
 
-func newZipf(n int, s float64) *zipf {
-	z := &zipf{n: float64(n), s: s}
+// NewZipf gives a Zipf over n ranks.
+func NewZipf(n int, s float64) *Zipf {
+	z := &Zipf{n: float64(n), s: s}
 	z.hFirst = z.integral(1.5) - 1
 	z.hLast = z.integral(z.n + 0.5)
 	z.squeeze = 2 - z.inverse(z.integral(2.5)-z.weight(2))
@@ -25,14 +26,14 @@ func newZipf(n int, s float64) *zipf {
 }
 
 // integral is the integral of x^-s, up to a constant, stable near s = 1.
-func (z *zipf) integral(x float64) float64 {
+func (z *Zipf) integral(x float64) float64 {
 	l := math.Log(x)
 	return expm1Over((1-z.s)*l) * l
 }
 
-func (z *zipf) weight(x float64) float64 { return math.Exp(-z.s * math.Log(x)) }
+func (z *Zipf) weight(x float64) float64 { return math.Exp(-z.s * math.Log(x)) }
 
-func (z *zipf) inverse(x float64) float64 {
+func (z *Zipf) inverse(x float64) float64 {
 	t := max(x*(1-z.s), -1)
 	return math.Exp(log1pOver(t) * x)
 }
@@ -52,7 +53,8 @@ func log1pOver(x float64) float64 {
 	return math.Log1p(x) / x
 }
 
-func (z *zipf) draw(r *rand.Rand) int {
+// Draw gives the next rank.
+func (z *Zipf) Draw(r *rand.Rand) int {
 	for {
 		u := z.hLast + r.Float64()*(z.hFirst-z.hLast)
 		x := z.inverse(u)

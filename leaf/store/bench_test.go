@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -17,73 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tidepool-proxy/tidepool/tests/traces"
 )
-
-// zipf draws ranks 0..n-1 with any exponent above 0, by rejection-inversion (Hörmann and Derflinger).
-type zipf struct {
-	r                *rand.Rand
-	n, s, top, whole float64
-	shift            float64
-}
-
-func newZipf(r *rand.Rand, s float64, n int) *zipf {
-	z := &zipf{r: r, n: float64(n), s: s}
-	z.top = z.area(1.5) - 1
-	z.whole = z.area(z.n + 0.5)
-	z.shift = 2 - z.back(z.area(2.5)-math.Pow(2, -s))
-	return z
-}
-
-func (z *zipf) area(x float64) float64 { return (math.Pow(x, 1-z.s) - 1) / (1 - z.s) }
-func (z *zipf) back(a float64) float64 { return math.Pow(1+a*(1-z.s), 1/(1-z.s)) }
-
-func (z *zipf) next() uint64 {
-	for {
-		u := z.whole + z.r.Float64()*(z.top-z.whole)
-		x := z.back(u)
-		k := min(max(1, math.Floor(x+0.5)), z.n)
-		if k-x <= z.shift || u >= z.area(k+0.5)-math.Pow(k, -z.s) {
-			return uint64(k) - 1
-		}
-	}
-}
-
-// traces give the next key's number of a trace of total requests over n keys.
-var traces = map[string]func(r *rand.Rand, n, total int) func() uint64{
-	"uniform": func(r *rand.Rand, n, _ int) func() uint64 { return func() uint64 { return r.Uint64N(uint64(n)) } },
-	"zipf0.9": func(r *rand.Rand, n, _ int) func() uint64 { return newZipf(r, 0.9, n).next },
-	"zipf1.1": func(r *rand.Rand, n, _ int) func() uint64 { return newZipf(r, 1.1, n).next },
-	"scan": func(r *rand.Rand, n, _ int) func() uint64 { // three in ten are of keys never seen before
-		z, scanned := newZipf(r, 0.9, n), uint64(1<<40)
-		return func() uint64 {
-			if r.IntN(10) < 3 {
-				scanned++
-				return scanned
-			}
-			return z.next()
-		}
-	},
-	"jump": func(r *rand.Rand, n, total int) func() uint64 { // the hot set is another twenty times
-		z, i := newZipf(r, 0.9, n), 0
-		return func() uint64 {
-			i++
-			return (z.next() + uint64(i/(total/20))*uint64(n/3)) % uint64(n)
-		}
-	},
-	"drift": func(r *rand.Rand, n, total int) func() uint64 { // the hot set moves steadily, by half the keys in all
-		z, i := newZipf(r, 0.9, n), 0
-		return func() uint64 {
-			i++
-			return z.next() + uint64(float64(i)/float64(total)*float64(n)/2)
-		}
-	},
-}
-
-// appendKey makes a key of 16 bytes of a number.
-func appendKey(b []byte, n uint64) []byte {
-	n *= 0x9e3779b97f4a7c15
-	return fmt.Appendf(b, "key:%012x", (n^n>>29)&(1<<48-1))
-}
 
 // cpu is the processor time that the process has used.
 func cpu() time.Duration {
@@ -95,10 +29,14 @@ func cpu() time.Duration {
 // each runs f on 16-byte keys of a trace from all processors, and reports the processor time per call, demoter included.
 func each(b *testing.B, trace string, keys int, f func(key []byte)) {
 	const n = 1 << 20
-	next := traces[trace](rand.New(rand.NewPCG(1, 1)), keys, n)
+	tr, err := traces.Find(trace)
+	if err != nil {
+		b.Fatal(err)
+	}
+	next := tr.Start(1, keys, n)
 	var order []byte
 	for range n {
-		order = appendKey(order, next())
+		order = traces.AppendKey(order, next())
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -117,7 +55,7 @@ const benchKeys = 1_000_000
 func benchStore(b *testing.B) *Store {
 	s := openTest(b, Options{Memory: 256 << 20})
 	for i := range uint64(benchKeys) {
-		put(s, appendKey(nil, i), make([]byte, 100))
+		put(s, traces.AppendKey(nil, i), make([]byte, 100))
 	}
 	return s
 }
@@ -160,7 +98,7 @@ func BenchmarkBytes(b *testing.B) {
 	for range b.N {
 		s := openTest(b, Options{Memory: 64 << 20})
 		for i := range uint64(benchKeys) {
-			put(s, appendKey(nil, i), make([]byte, 100))
+			put(s, traces.AppendKey(nil, i), make([]byte, 100))
 		}
 		st := s.Stats()
 		b.ReportMetric(float64(st.Limit)/float64(st.Items), "limit-B/item")
@@ -173,14 +111,14 @@ func BenchmarkBytes(b *testing.B) {
 // the key is set. Memory is for about a tenth of the keys; the second half of the trace counts.
 func BenchmarkHitRatio(b *testing.B) {
 	const mib, keys, total = 64, 3_400_000, 6_800_000
-	run := func(b *testing.B, trace string, batch int, f func(keys [][]byte) (hits int)) {
+	run := func(b *testing.B, trace traces.Trace, batch int, f func(keys [][]byte) (hits int)) {
 		for range b.N {
-			next := traces[trace](rand.New(rand.NewPCG(1, 1)), keys, total)
+			next := trace.Start(1, keys, total)
 			ks := make([][]byte, batch)
 			hits, counted := 0, 0
 			for i := 0; i < total; i += batch {
 				for j := range ks {
-					ks[j] = appendKey(ks[j][:0], next())
+					ks[j] = traces.AppendKey(ks[j][:0], next())
 				}
 				h := f(ks)
 				if i >= total/2 {
@@ -190,8 +128,8 @@ func BenchmarkHitRatio(b *testing.B) {
 			b.ReportMetric(float64(hits)/float64(counted), "hits/get")
 		}
 	}
-	for _, trace := range []string{"zipf0.9", "zipf1.1", "scan", "jump", "drift"} {
-		b.Run(trace+"/store", func(b *testing.B) {
+	for _, trace := range traces.All[1:] {
+		b.Run(trace.Name+"/store", func(b *testing.B) {
 			s := openTest(b, Options{Memory: mib << 20})
 			v := make([]byte, 100)
 			run(b, trace, 1, func(ks [][]byte) int {
@@ -202,7 +140,7 @@ func BenchmarkHitRatio(b *testing.B) {
 				return 0
 			})
 		})
-		b.Run(trace+"/memcached", func(b *testing.B) {
+		b.Run(trace.Name+"/memcached", func(b *testing.B) {
 			ask := startMemcached(b, mib)
 			run(b, trace, 64, ask)
 		})
