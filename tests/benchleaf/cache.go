@@ -81,7 +81,6 @@ func (c *cache) stop() { c.Stop(stopPatience) }
 // overLeaf speaks frames, by the backend that proxies use.
 type overLeaf struct {
 	b       *leafnats.Backend
-	pending [inFlight]*backend.Pending
 	answers chan *backend.Pending
 }
 
