@@ -33,9 +33,10 @@ type conn struct {
 	ops     []op           // in flight, oldest first (closed loop)
 	version uint64
 
-	in    *bufio.Reader
-	value []byte
-	inKey []byte
+	in     *bufio.Reader
+	value  []byte
+	inKey  []byte
+	stored map[int]uint64 // version last said to be stored, of own keys: a set that failed since may have taken effect or not
 }
 
 // op is a request in flight.
@@ -43,7 +44,7 @@ type op struct {
 	set     bool
 	key     int
 	keys    []int  // of a multiget
-	version uint64 // that a get of an own key must see; 0: any
+	version uint64 // that a set sends, and the newest that a get of an own key may see; 0: any
 	due     time.Time
 }
 
@@ -59,7 +60,7 @@ func (r *run) dial(i int) (*conn, error) {
 	nc = sock.Wrap(nc)
 	return &conn{
 		r: r, i: i, stripe: uint32(i), nc: nc, random: r.random(i),
-		sent: map[int]uint64{}, in: bufio.NewReaderSize(nc, 64<<10),
+		sent: map[int]uint64{}, stored: map[int]uint64{}, in: bufio.NewReaderSize(nc, 64<<10),
 	}, nil
 }
 
@@ -98,15 +99,16 @@ func (c *conn) fill() error {
 			if err != nil {
 				return err
 			}
-			if !stored(line) {
+			if !isStored(line) {
 				return fmt.Errorf("setting key %d is answered %q", c.ops[i].key, line)
 			}
+			c.stored[c.ops[i].key] = c.ops[i].version
 		}
 	}
 	return nil
 }
 
-func stored(line []byte) bool { return string(line) == "STORED" || string(line) == "HD" }
+func isStored(line []byte) bool { return string(line) == "STORED" || string(line) == "HD" }
 
 // set appends a set of key at its next version.
 func (c *conn) set(key int) op {
@@ -124,7 +126,7 @@ func (c *conn) set(key int) op {
 	c.out = append(c.out, "\r\n"...)
 	c.out = appendValue(c.out, c.key, c.version, c.r.o.Size)
 	c.out = append(c.out, "\r\n"...)
-	return op{set: true, key: key}
+	return op{set: true, key: key, version: c.version}
 }
 
 // next appends the next request.
@@ -212,7 +214,8 @@ func (c *conn) read(o *op) (int, error) {
 		return 0, err
 	case isError(line):
 		return errorLines, nil
-	case o.set && stored(line):
+	case o.set && isStored(line):
+		c.stored[o.key] = o.version
 		return hits, nil
 	case !o.set && (string(line) == "END" || string(line) == "EN"):
 		return misses, nil
@@ -285,7 +288,8 @@ func isValue(line []byte) bool {
 	return bytes.HasPrefix(line, []byte("VALUE ")) || bytes.HasPrefix(line, []byte("VA "))
 }
 
-// readValue reads the data block that line announces and says whether it is key's, at the version that it must have (0: any).
+// readValue reads the data block that line announces and says whether it is key's, and not older than what was stored last
+// nor newer than the version (0: any).
 func (c *conn) readValue(line []byte, key int, version uint64) (ok bool, err error) {
 	c.inKey = appendKey(c.inKey[:0], c.r.o.Prefix, key)
 	fields := line[bytes.IndexByte(line, ' ')+1:]
@@ -310,7 +314,8 @@ func (c *conn) readValue(line []byte, key int, version uint64) (ok bool, err err
 		return false, c.lost(err)
 	}
 	got, whole := checkValue(c.value[:size], c.inKey, c.r.o.Size)
-	return named && whole && string(c.value[size:]) == "\r\n" && (version == 0 || got == version), nil
+	fresh := version == 0 || got >= c.stored[key] && got <= version
+	return named && whole && string(c.value[size:]) == "\r\n" && fresh, nil
 }
 
 // line reads a line, without its end; it is valid until the next read.

@@ -61,6 +61,11 @@ func TestZipfIsSkewedAsAsked(t *testing.T) {
 
 // serve is a small memcached whose answers lie may change.
 func serve(t *testing.T, lie func(n int, key, value string) string) string {
+	return serveSets(t, lie, func(int) (bool, bool) { return true, true })
+}
+
+// serveSets is serve where set says whether the nth set is stored, and whether it is answered so.
+func serveSets(t *testing.T, lie func(n int, key, value string) string, set func(n int) (stored, said bool)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +74,7 @@ func serve(t *testing.T, lie func(n int, key, value string) string) string {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	items := map[string]string{}
-	gets := 0
+	gets, sets := 0, 0
 	answer := func(c net.Conn) {
 		defer c.Close()
 		r := bufio.NewReader(c)
@@ -83,8 +88,16 @@ func serve(t *testing.T, lie func(n int, key, value string) string) string {
 			switch f[0] {
 			case "set", "ms":
 				value, _ := r.ReadString('\n')
-				items[f[1]] = strings.TrimSpace(value)
-				fmt.Fprint(c, map[string]string{"set": "STORED\r\n", "ms": "HD\r\n"}[f[0]])
+				sets++
+				stored, said := set(sets)
+				if stored {
+					items[f[1]] = strings.TrimSpace(value)
+				}
+				if said {
+					fmt.Fprint(c, map[string]string{"set": "STORED\r\n", "ms": "HD\r\n"}[f[0]])
+				} else {
+					fmt.Fprint(c, "SERVER_ERROR busy\r\n")
+				}
 			default:
 				for _, key := range f[1:] {
 					if key == "v" {
@@ -161,6 +174,28 @@ func TestOneWrongAnswerIsCaught(t *testing.T) {
 			rep, err := Run(context.Background(), Options{Addr: addr, Conns: 1, Keys: 5, Depth: 4, Sets: 0.5, Duration: 100 * time.Millisecond})
 			if err == nil && rep.Wrong == 0 {
 				t.Errorf("nothing is wrong: %+v", rep)
+			}
+		})
+	}
+}
+
+// A set that failed may have taken effect or not. One that did not fail must have.
+func TestSetsThatFail(t *testing.T) {
+	for _, d := range []struct {
+		name  string
+		set   func(n int) (stored, said bool)
+		wrong bool
+	}{
+		{"not stored", func(n int) (bool, bool) { return n <= 5 || n%3 > 0, n <= 5 || n%3 > 0 }, false},
+		{"stored", func(n int) (bool, bool) { return true, n <= 5 || n%3 > 0 }, false},
+		{"said to be stored", func(n int) (bool, bool) { return n <= 5 || n%3 > 0, n <= 5 || n%3 == 0 }, true},
+		{"lost once", func(n int) (bool, bool) { return n != 40, n <= 5 || n%3 == 1 }, true},
+	} {
+		t.Run(d.name, func(t *testing.T) {
+			o := Options{Addr: serveSets(t, honest, d.set), Conns: 1, Keys: 5, Depth: 4, Sets: 0.3, Duration: 100 * time.Millisecond}
+			rep, err := Run(context.Background(), o)
+			if err != nil || rep.Errors == 0 || (rep.Wrong > 0) != d.wrong {
+				t.Errorf("%v: %+v", err, rep)
 			}
 		})
 	}
