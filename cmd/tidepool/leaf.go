@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	if err != nil {
 		return errors.Join(err, l.Close(cancelled()))
 	}
-	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
+	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "cluster", cmp.Or(l.ClusterAddr(), noAdmin), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,

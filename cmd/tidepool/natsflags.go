@@ -91,7 +91,7 @@ func (f *leafAccessFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.NKey, "nkey", "", "`file` with the nkey seed to present to --nats")
 	f.addShared(fs, "", "that may connect to --listen, or is presented to --nats", "of --listen, or to present to --nats",
 		"that sign what the other side shows: with --listen clients must then show a certificate")
-	fs.StringVar(&f.users, "users-file", "", "`file` of users that may connect to --listen: name:password, one a line; bcrypt hashes are well")
+	fs.StringVar(&f.users, "users-file", "", "`file` of users that may connect to --listen: name:password, one a line; a password may be a bcrypt hash")
 	fs.StringVar(&f.nkeys, "authorized-nkeys", "", "`file` of public nkeys that may connect to --listen, one a line")
 	fs.StringVar(&f.advertise, "advertise", "", "`address` that NATS clients are told in place of --listen")
 	fs.StringVar(&f.cluster.Listen, "cluster-listen", "", "`address` for routes of other leaves: host:port")
