@@ -28,7 +28,9 @@ type Session interface {
 	Rules() mc.Rules
 	// Serve runs every request of b in order and appends the answers, in the same order, to b.Out. Requests that could not
 	// be parsed are among them (Bad set): they are answered with mc.AnswerBad. ErrClose: b.Out is written, then
-	// the connection is closed. Any other error closes it at once, for the log's eyes only.
+	// the connection is closed. Any other error closes it at once, for the log's eyes only. So does a panic: b.Out is
+	// thrown away, because it may end in half an answer or in somebody else's; to the client its requests are lost with
+	// their connection, as if the network had failed.
 	Serve(b *Batch) error
 	// Close is called once, after the last Serve, when the connection has ended for whatever reason.
 	Close()
@@ -127,7 +129,7 @@ type Server struct {
 	nextID   atomic.Uint64
 	tick     atomic.Int64 // seconds since Serve, counted by the sweeper
 	stopping atomic.Bool  // Shutdown or Close was called: finish and close
-	cut      atomic.Bool  // no more waiting: every write and read fails
+	cut      atomic.Bool  // no more waiting: reads fail, and writes that the socket does not take at once
 
 	mu        sync.Mutex
 	listeners []*listener
@@ -240,7 +242,7 @@ func (s *Server) beginStop() {
 	}
 }
 
-// cutAll makes every read and write fail from now on, and says how many connections that hit.
+// cutAll makes every read, and every write that would wait, fail from now on, and says how many connections that hit.
 func (s *Server) cutAll() int {
 	s.cut.Store(true) // before the deadlines: see conn.Write
 	s.mu.Lock()
