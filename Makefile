@@ -11,6 +11,8 @@ PREFIX    ?= /usr/local
 FUZZTIME  ?= 1m
 BENCH     ?=
 BENCHLEAF ?=
+DURATION  ?= 10m
+SOAK      ?=
 PKGS      ?= ./...
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -76,6 +78,10 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
 bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=-help, BENCHLEAF=-help for flags)
 	$(GO) run ./tests/benchpeers -tidepool bin/tidepool $(BENCH)
 	$(GO) run ./tests/benchleaf -tidepool bin/tidepool $(BENCHLEAF)
+
+.PHONY: soak
+soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)
+	$(GO) run ./tests/soak -tidepool bin/tidepool -duration $(DURATION) $(SOAK)
 
 .PHONY: peers
 peers: ## say which peers of the tests are missing here
