@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/leaf/store"
+	"github.com/tidepool-proxy/tidepool/tests/differ"
 )
 
 func open(t testing.TB) *Executor {
@@ -145,18 +146,17 @@ func TestAtomicPerKey(t *testing.T) {
 
 // FuzzExec: whatever is parsed is answered by one whole answer, or by nothing where the client asked for silence.
 func FuzzExec(f *testing.F) {
-	for _, c := range malformed {
-		if len(c.request) < 1000 {
-			f.Add([]byte(wire(c.request)))
+	for _, c := range differ.Malformed {
+		if len(c.Request) < 1000 {
+			f.Add([]byte(wire(c.Request)))
 		}
 	}
 	for _, s := range hot {
 		f.Add([]byte(wire(s)))
 	}
-	g := newGenerator(1)
+	g := differ.New(1, startTime/1000, false)
 	for range 100 {
-		s, _ := g.next()
-		f.Add([]byte(s))
+		f.Add([]byte(g.Next().Theirs()))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		b := newBench(t, Options{MaxItem: 1 << 16})

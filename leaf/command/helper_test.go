@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/leaf/store"
+	"github.com/tidepool-proxy/tidepool/tests/differ"
 )
 
 // bench is an executor whose clock the test moves.
@@ -57,12 +58,7 @@ func (b *bench) send(in string) string {
 }
 
 // wire turns the tests' way of writing into bytes: lines are joined by |.
-func wire(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ReplaceAll(s, "|", "\r\n") + "\r\n"
-}
+func wire(s string) string { return differ.Wire(s) }
 
 // unwire is the other way round.
 func unwire(s string) string { return strings.TrimSuffix(strings.ReplaceAll(s, "\r\n", "|"), "|") }

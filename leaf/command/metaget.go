@@ -47,10 +47,11 @@ func (e *Executor) metaGet(r *mc.Request, dst []byte) []byte {
 	return dst
 }
 
-// vivifyEmpty stores the empty item of a miss with N.
+// vivifyEmpty stores the empty item of a miss with N. Its expiry is set when the flags are done with: one that is past would
+// hide it from them, and a T may follow.
 func vivifyEmpty(tx *store.Tx, f *flags, now int64) (store.Item, bool) {
 	it := store.Item{Key: f.key, Access: now, Exp: expiry(now, f.vivifyTTL), Bits: f.keyBits()}
-	cas, err := tx.Put(nil, 0, it.Exp, it.Bits, f.newCAS)
+	cas, err := tx.Put(nil, 0, 0, it.Bits, f.newCAS)
 	if err != nil {
 		return it, false
 	}
@@ -112,7 +113,7 @@ func (e *Executor) answerHit(dst []byte, r *mc.Request, f *flags, tx *store.Tx, 
 	if !f.noBump {
 		tx.Touched()
 	}
-	if exp != it.Exp {
+	if created || exp != it.Exp {
 		tx.SetExp(exp)
 	}
 	return dst
@@ -124,7 +125,8 @@ func (f *flags) shorter(now, exp int64) bool {
 		return false
 	}
 	if f.recacheTTL > maxRelative {
-		return exp < int64(f.recacheTTL)*1000
+		at := int64(f.recacheTTL) * 1000
+		return now < at && exp < at // what is past has no time left to be shorter than
 	}
 	return remaining(now, exp) < int64(f.recacheTTL)
 }

@@ -183,7 +183,7 @@ func (e *Executor) metaArith(r *mc.Request, dst []byte) []byte {
 	case f.vivify:
 		created = true
 		it = store.Item{Exp: expiry(now, f.vivifyTTL)}
-		res, done = vivifyNumber(&tx, &f, it.Exp)
+		res, done = vivifyNumber(&tx, &f)
 	}
 	if !created {
 		e.countDelta(f.key, incr, res)
@@ -205,10 +205,10 @@ func (e *Executor) metaArith(r *mc.Request, dst []byte) []byte {
 	return e.answerNumber(dst, r, &f, &tx, it.Exp, done, created, now)
 }
 
-// vivifyNumber stores the initial number of a miss with N.
-func vivifyNumber(tx *store.Tx, f *flags, exp int64) (deltaResult, deltaDone) {
+// vivifyNumber stores the initial number of a miss with N, as vivifyEmpty does without its expiry.
+func vivifyNumber(tx *store.Tx, f *flags) (deltaResult, deltaDone) {
 	var buf [24]byte
-	cas, err := tx.Put(strconv.AppendUint(buf[:0], f.initial, 10), 0, exp, f.keyBits(), f.newCAS)
+	cas, err := tx.Put(strconv.AppendUint(buf[:0], f.initial, 10), 0, 0, f.keyBits(), f.newCAS)
 	if err != nil {
 		return deltaNoMemory, deltaDone{}
 	}
@@ -248,7 +248,7 @@ func (e *Executor) answerNumber(dst []byte, r *mc.Request, f *flags, tx *store.T
 			dst = appendKey(dst, f.key, f.binaryKey())
 		}
 	}
-	if exp != was {
+	if created || exp != was {
 		tx.SetExp(exp)
 	}
 	if f.quiet {

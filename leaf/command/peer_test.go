@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,15 @@ func startPeer(t *testing.T) *peer {
 	p.version = strings.TrimSuffix(strings.TrimPrefix(p.send("version\r\n"), "VERSION "), "\r\n")
 	t.Logf("comparing with memcached %s", p.version)
 	return p
+}
+
+// old: it is older than what we follow.
+func (p *peer) old() bool {
+	patch, err := strconv.Atoi(strings.TrimPrefix(p.version, "1.6."))
+	if err != nil {
+		p.t.Fatalf("cannot read version %q", p.version)
+	}
+	return patch < 45
 }
 
 // send gives the answer to one request: all that comes before the answer to the miss sent after it.
