@@ -1,0 +1,63 @@
+// Operations: streams of a leaf's items, and flushing it, beside frames.
+
+package frame
+
+import "strconv"
+
+// StreamSubject is where a leaf takes StreamRequests, and acknowledgements of the streams that came of them. One token more
+// makes the reply subject of what a stream sends: nobody answers there but NATS itself, when the reader is gone.
+func StreamSubject(leaf string) string { return "tp." + strconv.Itoa(Version) + "." + leaf + ".stream" }
+
+// FlushSubject is where a leaf takes FlushRequests.
+func FlushSubject(leaf string) string { return "tp." + strconv.Itoa(Version) + "." + leaf + ".flush" }
+
+// What a stream brings, and in what order.
+const (
+	StreamKeys    = "keys"    // an HD line for each item
+	StreamItems   = "items"   // an ms line and its value for each item
+	StreamHottest = "hottest" // an order: what was read most comes first, in five classes
+)
+
+// StreamCancel is acknowledged by who wants nothing more of a stream.
+const StreamCancel = ^uint64(0)
+
+// StreamBusy is the whole text of a leaf that has as many streams as it wants: ask again later.
+const StreamBusy = "SERVER_ERROR too many streams"
+
+// StreamRequest asks a leaf for its items, as JSON. They come to the reply subject as frames with FlagAnswer, whose ID is the
+// stream's and whose Acked is how many bytes of bodies came before this one, so that a receiver sees that it lost none.
+// The bodies end to end, cut anywhere, are
+//
+//	HD k<key> s<size> t<ttl> c<cas> f<flags> O<more> [b] [X] [Z]     for keys
+//	ms <key> <size> T<ttl> E<cas> F<flags> O<more> [b]               for items; the value and CRLF follow
+//	EN                                                               it is complete, and nothing follows
+//	CLIENT_ERROR <text>, SERVER_ERROR <text>                         it is not, and nothing follows
+//
+// An ms line is what any leaf or memcached takes as it is: T is 0 for ever, or seconds, or beyond 30 days a Unix time. <more>
+// is what ms has no flag for, in base 36 with points between: the item's bits (store.BitFetched and the rest), its heat,
+// milliseconds since its last access, and milliseconds that it has left (0: for ever).
+//
+// Who reads acknowledges: an ack frame to StreamSubject with the stream's ID and instance, whose Acked is how many bytes of
+// bodies it has taken; at once for a frame without a body, which says that the stream lives: one comes first of all, then
+// about one a second while nothing else does. More than Window are never on their way. Who is silent for some seconds, or
+// takes nothing of a full window for a minute, is given up. An ack with a reply subject for another instance is refused there
+// (ReasonInstance): the leaf was restarted.
+type StreamRequest struct {
+	Mode   string `json:"mode"`
+	Order  string `json:"order,omitempty"`  // "": as they lie, which is cheaper
+	Prefix []byte `json:"prefix,omitempty"` // of keys
+	Limit  int64  `json:"limit,omitempty"`  // items; 0: all
+	Window int64  `json:"window,omitempty"` // bytes not acknowledged; 0, or more than the leaf allows: its own limit; at least 4 KiB
+}
+
+// FlushRequest asks a leaf to make items unreadable, as JSON: those whose keys begin with Prefix, or all.
+type FlushRequest struct {
+	Prefix []byte `json:"prefix,omitempty"`
+	All    bool   `json:"all,omitempty"` // without Prefix, so that nobody flushes all by leaving something out
+}
+
+// FlushReply says that it was done, or why not.
+type FlushReply struct {
+	Instance uint64 `json:"instance,string"`
+	Error    string `json:"error,omitempty"` // "": done
+}
