@@ -15,7 +15,7 @@ type Local struct {
 	Store *store.Store
 }
 
-// NewLocal makes one. Of o it uses Memory, MaxItem and Now.
+// NewLocal makes one. Of o it uses Memory, MaxItem, Now, Conns and Lanes.
 func NewLocal(o Options) (*Local, error) {
 	if o.MaxItem <= 0 {
 		o.MaxItem = defaultMaxItem
@@ -28,7 +28,7 @@ func NewLocal(o Options) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open store: %w", err)
 	}
-	ex, err := command.New(command.Options{Store: st, MaxItem: o.MaxItem, Now: now})
+	ex, err := command.New(command.Options{Store: st, MaxItem: o.MaxItem, Now: now, Conns: o.Conns, Threads: o.Lanes})
 	if err != nil {
 		st.Close()
 		return nil, err

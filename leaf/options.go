@@ -19,9 +19,10 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/leaf/access"
+	"github.com/tidepool-proxy/tidepool/leaf/command"
 )
 
-// Options configure a Leaf, and of them Memory, MaxItem, Exec and Now a Local. The zero value of each field but Name
+// Options configure a Leaf, and of them Memory, MaxItem, Exec, Conns and Now a Local. The zero value of each field but Name
 // is usable.
 type Options struct {
 	Name   string // [a-z0-9-]{1,63}; also the embedded server's name
@@ -32,6 +33,7 @@ type Options struct {
 	MaxItem int                                    // largest value in bytes; 0: 1 MiB
 	Exec    func(r *mc.Request, dst []byte) []byte // executes one request; nil: a Local of the leaf's own
 	Now     func() time.Time                       // clock; nil: time.Now
+	Conns   func() command.Conns                   // told by stats: connections, if the owner knows of any; nil: none are known
 	Log     *slog.Logger                           // nil: nothing is logged
 	Random  func() uint64                          // the instance number; nil: crypto/rand. 0 is drawn again.
 

@@ -24,6 +24,7 @@ type leafFlags struct {
 	access leafAccessFlags
 
 	name, listen, nats string
+	memcached          string
 	memory, maxItem    int64
 	drain              time.Duration
 	insecure           bool
@@ -55,6 +56,7 @@ one ends it at once.`,
 	fs.StringVar(&f.nats, "nats", "", "`URL` of a NATS system to join in place of --listen")
 	sizeVar(fs, &f.memory, "memory", defaultMemory, "memory for items: keys, values and what is kept about them")
 	sizeVar(fs, &f.maxItem, "max-item", 1<<20, "largest value")
+	fs.StringVar(&f.memcached, "memcached", "", "`address` where memcached clients and exporters may ask this leaf itself: host:port or unix:/path (default: none)")
 	fs.DurationVar(&f.drain, "drain", 5*time.Second, "how long a stop may take to answer what proxies have sent")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
 	f.access.add(fs)
@@ -78,6 +80,8 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		return nil, bad("want --listen or --nats, not both")
 	case f.access.problem(f.nats) != "":
 		return nil, bad(f.access.problem(f.nats))
+	case clientsProblem(f.memcached, f.insecure) != "":
+		return nil, bad(clientsProblem(f.memcached, f.insecure))
 	case f.maxItem < 1 || f.maxItem > maxItemLimit:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
 	case f.memory < minMemory:
@@ -115,21 +119,32 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	if err := f.access.fill(&o, log); err != nil {
 		return fmt.Errorf("cannot start leaf %q: %w", f.name, err)
 	}
+	clients := newLeafClients(o.MaxItem, log)
+	if f.memcached != "" {
+		o.Conns = clients.conns
+	}
 	l, err := startLeaf(c.Context(), o)
 	if err != nil {
 		return err
 	}
+	if f.memcached != "" {
+		if err := clients.listen(l, f.memcached); err != nil {
+			return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()))
+		}
+	}
 	a, err := f.admin.start("tidepool leaf "+f.name, leafView{l}, f.insecure, leafCollectors(l), log)
 	if err != nil {
-		return errors.Join(err, l.Close(cancelled()))
+		return errors.Join(err, clients.stop(cancelled()), l.Close(cancelled()))
 	}
-	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "cluster", cmp.Or(l.ClusterAddr(), noAdmin), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
+	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "memcached", clients.addr(), "cluster", cmp.Or(l.ClusterAddr(), noAdmin), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,
 		reload: f.access.reload(l, o, log),
 		stop: func(ctx context.Context) error {
-			return errors.Join(l.Close(ctx), stopAdmin(ctx, a))
+			stopped := make(chan error, 1)
+			go func() { stopped <- clients.stop(ctx) }() // beside the proxies: neither's drain takes from the other's
+			return errors.Join(l.Close(ctx), <-stopped, stopAdmin(ctx, a))
 		},
 	})
 }
