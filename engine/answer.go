@@ -15,15 +15,12 @@ const endLine = "END\r\n"
 
 // write appends the answers of the slots before `to` that have not been written yet.
 func (s *session) write(b *server.Batch, to int) error {
+	if b.Each != nil {
+		s.tell(b, to)
+		return nil
+	}
 	for ; s.head < to; s.head++ {
-		sl := &s.slots[s.head]
-		result := s.append(b, sl)
-		if sl.req.Cmd < mc.NumCmds {
-			s.p.stats.request(s.stripe, sl.req.Cmd, result)
-		}
-		if sl.route != nil && sl.route.Latency != nil {
-			sl.route.Latency.Observe(s.stripe, sl.end-s.now)
-		}
+		s.count(b, &s.slots[s.head])
 		if len(b.Out) > flushSize {
 			if err := b.Flush(); err != nil {
 				return err
@@ -31,6 +28,34 @@ func (s *session) write(b *server.Batch, to int) error {
 		}
 	}
 	return nil
+}
+
+// tell gives b.Each the answers that it has not had, in the order of the requests, leaving out those that are still under way.
+func (s *session) tell(b *server.Batch, to int) {
+	for i := s.head; i < to; i++ {
+		sl := &s.slots[i]
+		if sl.done && !sl.told {
+			sl.told = true
+			b.Out = b.Out[:0]
+			s.count(b, sl)
+			b.Each(i, b.Out)
+		}
+		if sl.told && i == s.head {
+			s.head++
+		}
+	}
+	b.Out = b.Out[:0]
+}
+
+// count appends one answer and counts it.
+func (s *session) count(b *server.Batch, sl *slot) {
+	result := s.append(b, sl)
+	if sl.req.Cmd < mc.NumCmds {
+		s.p.stats.request(s.stripe, sl.req.Cmd, result)
+	}
+	if sl.route != nil && sl.route.Latency != nil {
+		sl.route.Latency.Observe(s.stripe, sl.end-s.now)
+	}
 }
 
 // append appends one answer and says how the request went.

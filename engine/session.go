@@ -60,6 +60,7 @@ type slot struct {
 	to      int
 	end     int64 // when it was answered
 	done    bool
+	told    bool // Batch.Each has had it
 	restore bool // put the client's key back into the answer
 	part    part
 }

@@ -34,6 +34,11 @@ func (s *session) Wake() {
 // wait waits until a backend's reader wakes the session. If the first answers are ready and the rest is slow, they are
 // written meanwhile.
 func (s *session) wait(b *server.Batch) error {
+	if b.Each != nil {
+		s.tell(b, len(s.slots))
+		<-s.wakeup
+		return nil
+	}
 	ready := s.head
 	for ready < len(s.slots) && s.slots[ready].done {
 		ready++

@@ -109,6 +109,11 @@ func checkTag(old, name string) error {
 	if old != "" {
 		return errors.New("a listener has one tag")
 	}
+	return CheckTag(name)
+}
+
+// CheckTag says whether name can be a listener's tag.
+func CheckTag(name string) error {
 	if name == "" || len(name) > maxTag {
 		return fmt.Errorf("tag %q must be 1 to %d characters", name, maxTag)
 	}

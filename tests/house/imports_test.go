@@ -36,12 +36,14 @@ var ours = []struct {
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
 	{"engine/server", []string{"engine/mc", "engine/stat", "engine/sock"}},
+	{"engine/face/wire", nil},
+	{"engine/face", []string{"engine/face/wire", "engine/mc", "engine/server", "engine/stat"}},
 	{"engine/topo", []string{"pools"}},
 	{"engine/admin", nil},
 	{"luaapi", []string{"engine/vm/...", "engine/mc", "engine/stat", "pools", "pools/hash", "pools/backend"}}, // contracts, not NATS
 	{"engine", []string{"engine/...", "luaapi/...", "pools", "pools/hash", "pools/backend", "pools/backend/memcached", "scripts", "routes"}},
 
-	{"client/...", []string{"client/...", "engine/mc/...", "engine/stat", "engine/sock"}},
+	{"client/...", []string{"client/...", "engine/face/wire", "engine/mc/...", "engine/stat", "engine/sock"}},
 	{"cmd/...", []string{"..."}},
 	{"tests/...", []string{"..."}},
 }
@@ -53,7 +55,7 @@ var libraries = []struct {
 }{
 	{"github.com/yuin/gopher-lua", []string{"luaapi/...", "engine/vm/..."}},
 	{"github.com/nats-io/nats-server", []string{"leaf"}},
-	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "pools/backend/leafnats", "client/...", "cmd/tidepool"}},
+	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "pools/backend/leafnats", "engine/face", "client/...", "cmd/tidepool"}},
 	{"github.com/nats-io/nkeys", []string{"leaf", "leaf/access"}},
 	{"github.com/nats-io/jwt", []string{"leaf/access"}},
 	{"github.com/dgraph-io/ristretto", []string{"leaf/store"}},
