@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,9 +59,8 @@ func (c *Cluster) check(o *Options) error {
 	if strings.Contains(c.Name, " ") {
 		return fmt.Errorf("cluster name %q holds a space", c.Name)
 	}
-	mutual := c.TLS != nil && c.TLS.ClientAuth == tls.RequireAndVerifyClientCert
-	if !o.Insecure && !mutual && c.Password == "" && !loopback(host) {
-		return fmt.Errorf("cannot listen for routes on %q: %w", c.Listen, ErrInsecure)
+	if !o.Insecure && !mutual(c.TLS) && c.Password == "" && !loopback(host) {
+		return fmt.Errorf("cannot listen for routes on %q: %w: want certificates or a cluster's password", c.Listen, ErrInsecure)
 	}
 	for _, r := range c.Routes {
 		if _, err := c.route(r); err != nil {
@@ -119,19 +119,39 @@ func (l *Leaf) ClusterAddr() string {
 }
 
 // Routes is to how many other servers there are routes.
-func (l *Leaf) Routes() int {
+func (l *Leaf) Routes() int { return len(l.remotes()) }
+
+// remotes are the leaves to whose servers there are routes, by name.
+func (l *Leaf) remotes() (names []string) {
 	if l.srv == nil || l.o.Cluster.Listen == "" {
-		return 0
+		return nil
 	}
 	rz, err := l.srv.Routez(nil)
 	if err != nil {
-		return 0
+		return nil
 	}
-	ids := map[string]bool{}
-	for _, r := range rz.Routes { // several connections make one route
-		ids[r.RemoteID] = true
+	for _, r := range rz.Routes {
+		names = append(names, r.RemoteName)
 	}
-	return len(ids)
+	slices.Sort(names)
+	return slices.Compact(names) // several connections make one route
+}
+
+// tellRoutes logs which routes there are, if that has changed; with none, once that they were asked for in vain. nats-server tells of
+// attempts, and not at both ends. The janitor calls it.
+func (l *Leaf) tellRoutes() {
+	now := l.remotes()
+	lost := slices.DeleteFunc(slices.Clone(l.routed), func(name string) bool { return slices.Contains(now, name) })
+	alone := len(now) == 0 && len(l.o.Cluster.Routes) > 0 && !l.alone
+	switch {
+	case len(lost) > 0:
+		l.o.Log.Warn("leaf: routes to other leaves lost", "leaf", l.o.Name, "lost", lost, "routes", now)
+	case len(now) > len(l.routed):
+		l.o.Log.Info("leaf: routes to other leaves", "leaf", l.o.Name, "routes", now)
+	case alone:
+		l.o.Log.Warn("leaf: no route to another leaf yet", "leaf", l.o.Name, "tried", l.o.Cluster.Routes)
+	}
+	l.routed, l.alone = now, l.alone || alone
 }
 
 // relaySubject is where the leaves of a cluster are asked to ask for a leaf's name. Servers of one name make no route to each other,

@@ -46,6 +46,7 @@ func serverOptions(o *Options) (*server.Options, error) {
 	}
 	if o.Cluster.Listen != "" {
 		so.Cluster, so.Routes = o.Cluster.options()
+		so.ReconnectErrorReports = 60 // attempts, one a second, to make a route again
 	}
 	return so, err
 }

@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,8 @@ type Leaf struct {
 	state      atomic.Int32
 	epoch      atomic.Uint64
 	maxPayload atomic.Int64 // of a NATS message, in bytes
+	routed     []string     // leaves to which the log says that there are routes; the janitor's
+	alone      bool         // the log says that there is none; the janitor's
 	count      counters
 
 	quit  chan struct{}
@@ -121,6 +124,10 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 	}
 	if err := l.nc.FlushWithContext(ctx); err != nil {
 		return err
+	}
+	// By now it has subscribed to all it wants, and published to a leaf and to an inbox when it asked for its name.
+	if err := l.nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+		return fmt.Errorf("NATS does not let it do what a leaf does: %w", err)
 	}
 	l.state.Store(stateServing)
 	return nil
@@ -242,6 +249,7 @@ func (l *Leaf) janitor() {
 			l.resume(p) // frames of a proxy that does not acknowledge expire where they are parked
 		}
 		l.peers.forget(now)
+		l.tellRoutes()
 	}
 }
 

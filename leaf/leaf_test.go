@@ -18,6 +18,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/leaf/access"
 )
 
 func TestFrames(t *testing.T) {
@@ -379,7 +380,10 @@ func TestOptions(t *testing.T) {
 	insecure(Options{Listen: "0.0.0.0:1", Insecure: true}, false)
 	insecure(Options{Listen: "0.0.0.0:1", User: "u", Password: "p"}, false)
 	insecure(Options{Listen: "0.0.0.0:1", Token: "t"}, false)
-	insecure(Options{Listen: "0.0.0.0:1", TLS: &tls.Config{}}, false)
+	insecure(Options{Listen: "0.0.0.0:1", TLS: &tls.Config{}}, true)
+	insecure(Options{Listen: "0.0.0.0:1", TLS: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert}}, false)
+	insecure(Options{Listen: "0.0.0.0:1", Users: []access.User{{Name: "u", Password: "p"}}}, false)
+	insecure(Options{Listen: "0.0.0.0:1", NKeys: []string{"U"}}, false)
 	insecure(Options{NATS: "nats://elsewhere:4222"}, false)
 }
 

@@ -47,7 +47,7 @@ type Options struct {
 	User     string        // with Password: what clients of the embedded server must present, and what is
 	Password string        // presented to NATS
 	Token    string        // the same, as one token
-	Insecure bool          // allows a listener outside loopback with neither TLS nor User or Token
+	Insecure bool          // allows a listener outside loopback to which anybody may connect
 	Settle   time.Duration // how long another leaf of this name has to answer, with NATS; 0: 500 ms
 
 	Users     []access.User // who may connect to the embedded server, besides User
@@ -72,6 +72,9 @@ const (
 )
 
 var nameRule = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// mutual: who connects must show a certificate that has been signed by an authority of ours.
+func mutual(c *tls.Config) bool { return c != nil && c.ClientAuth == tls.RequireAndVerifyClientCert }
 
 // ValidName reports whether name may be a leaf's. Names are tokens of NATS subjects, so nothing else is let in.
 func ValidName(name string) bool { return nameRule.MatchString(name) }
@@ -123,10 +126,11 @@ func def[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// ErrInsecure: the listener would be open to the network with neither TLS nor authentication.
-var ErrInsecure = errors.New("not on loopback, with neither TLS nor authentication (--insecure allows it)")
+// ErrInsecure: whoever reaches the listener could connect.
+var ErrInsecure = errors.New("not on loopback, and nothing says who may connect (--insecure allows it)")
 
-// checkListen refuses an address that strangers reach, unless it is protected or Insecure.
+// checkListen refuses an address that strangers reach, unless they are kept out or it is Insecure. TLS keeps out only who must show a
+// certificate.
 func (o *Options) checkListen() error {
 	if o.NATS != "" {
 		return nil
@@ -135,10 +139,10 @@ func (o *Options) checkListen() error {
 	if err != nil {
 		return err
 	}
-	if o.Insecure || o.TLS != nil || o.User != "" || o.Token != "" || o.identified() || loopback(host) {
+	if o.Insecure || mutual(o.TLS) || o.User != "" || o.Token != "" || o.identified() || loopback(host) {
 		return nil
 	}
-	return fmt.Errorf("cannot listen on %q: %w", o.Listen, ErrInsecure)
+	return fmt.Errorf("cannot listen on %q: %w: want users, nkeys or an authority for clients' certificates", o.Listen, ErrInsecure)
 }
 
 func (o *Options) hostPort() (string, int, error) { return hostPort(o.Listen) }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -24,7 +25,7 @@ func embed(ctx context.Context, o *Options) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	lg := &serverLog{log: o.Log, fatal: make(chan string, 1)}
+	lg := &serverLog{log: o.Log, now: o.Now, fatal: make(chan string, 1)}
 	srv, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a nats-server: %w", err)
@@ -67,17 +68,45 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 	return nc, nil
 }
 
-// serverLog passes nats-server's log on: what it calls a notice is detail to us.
+// serverLog passes nats-server's log on: what it calls a notice is detail to us. Of warnings it passes warnBurst, and then one a second:
+// a server whose certificate is refused comes back dozens of times a second.
 type serverLog struct {
 	log   *slog.Logger
+	now   func() time.Time
 	fatal chan string // the first fatal message, such as a port that is taken
+
+	mu      sync.Mutex
+	paid    time.Time // each warning that was passed costs a second from here
+	dropped int       // since the last that was passed
+}
+
+const warnBurst = 10
+
+func (l *serverLog) warn(f string, v []any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if l.paid.Before(now) {
+		l.paid = now
+	}
+	if l.paid.Sub(now) > (warnBurst-1)*time.Second {
+		l.dropped++
+		return
+	}
+	l.paid = l.paid.Add(time.Second)
+	var dropped []any
+	if l.dropped > 0 {
+		dropped = []any{"dropped", l.dropped}
+	}
+	l.dropped = 0
+	l.log.Warn("nats-server: "+fmt.Sprintf(f, v...), dropped...)
 }
 
 func (l *serverLog) Noticef(f string, v ...any) { l.log.Debug("nats-server: " + fmt.Sprintf(f, v...)) }
 func (l *serverLog) Debugf(f string, v ...any)  { l.log.Debug("nats-server: " + fmt.Sprintf(f, v...)) }
 func (l *serverLog) Tracef(string, ...any)      {}
-func (l *serverLog) Warnf(f string, v ...any)   { l.log.Warn("nats-server: " + fmt.Sprintf(f, v...)) }
-func (l *serverLog) Errorf(f string, v ...any)  { l.log.Warn("nats-server: " + fmt.Sprintf(f, v...)) }
+func (l *serverLog) Warnf(f string, v ...any)   { l.warn(f, v) }
+func (l *serverLog) Errorf(f string, v ...any)  { l.warn(f, v) }
 
 func (l *serverLog) Fatalf(f string, v ...any) {
 	msg := fmt.Sprintf(f, v...)

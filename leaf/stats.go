@@ -21,6 +21,7 @@ type Stats struct {
 	Refused  [numReasons]uint64 // frames refused, by frame.Reason
 	Pending  int64              // bytes of requests that wait now
 	Proxies  int                // proxies known now
+	Routes   int                // other leaves to whose servers there are routes now
 }
 
 // numReasons is the size of a table indexed by frame.Reason.
@@ -48,6 +49,7 @@ func (l *Leaf) Stats() Stats {
 		Lost:     c.lost.Load(),
 		Pending:  c.pending.Load(),
 		Proxies:  l.peers.len(),
+		Routes:   l.Routes(),
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()

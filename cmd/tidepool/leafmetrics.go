@@ -48,6 +48,7 @@ var frameMetrics = []struct {
 	{leafDesc("refused_total", "Frames of which nothing was executed."), prometheus.CounterValue, refused},
 	{leafDesc("pending_bytes", "Bytes of requests that wait."), prometheus.GaugeValue, func(s *leaf.Stats) float64 { return float64(s.Pending) }},
 	{leafDesc("proxies", "Proxies known."), prometheus.GaugeValue, func(s *leaf.Stats) float64 { return float64(s.Proxies) }},
+	{leafDesc("routes", "Other leaves of its cluster to whose servers there are routes."), prometheus.GaugeValue, func(s *leaf.Stats) float64 { return float64(s.Routes) }},
 }
 
 func refused(s *leaf.Stats) (n float64) {

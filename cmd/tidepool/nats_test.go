@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,7 +73,11 @@ func TestSecuredLeaf(t *testing.T) {
 	}
 	trouble("certificate signed by unknown authority", "--leaf-tls-ca", stranger.File, "--leaf-nkey", key)
 	trouble("certificate signed by unknown authority") // the system's authorities do not know ours
-	trouble("tls", "--leaf-tls-ca", ca.File, "--leaf-nkey", key)
+	from := p.Stderr.Count()
+	trouble("", "--leaf-tls-ca", ca.File, "--leaf-nkey", key) // what it hears of the leaf's alert depends on who writes first
+	if p.Stderr.Find(from, patience, "client didn't provide a certificate") == "" {
+		t.Error(p.Stderr.Text())
+	}
 	trouble("Authorization Violation", append(all[:6:6], "--leaf-nkey", otherKey)...)
 	trouble("Authorization Violation", all[:6]...)
 
@@ -91,18 +96,23 @@ func TestSecuredLeaf(t *testing.T) {
 	ca.Renew(t, cert, time.Hour, "127.0.0.1")
 	p.logged(put(pub+"\n"), "files reloaded", cert.Cert)
 	stores(t, addr)
-	from := px.Stderr.Count()
-	other, _ := seed(t)
-	p.logged(put(other+"\n"), "files reloaded")
-	px.logged(from, "backend trouble", "disconnected")
-	p.logged(put(pub+"\n"), "files reloaded")
-	px.logged(from, "leaf: up")
-	stores(t, addr)
-
 	secret, err := os.ReadFile(key)
 	if err != nil {
 		t.Fatal(err)
 	}
+	from = px.Stderr.Count()
+	other, _ := seed(t)
+	p.logged(put(other+"\n"), "files reloaded")
+	px.logged(from, "backend trouble", "disconnected")
+	// Meanwhile another authority signs for everybody, in the same files; of these the nkey alone is what it was at the start.
+	stranger.Renew(t, cert, time.Hour, "127.0.0.1")
+	stranger.Renew(t, mine, time.Hour, "proxy")
+	move(t, stranger.File, ca.File)
+	move(t, otherKey, key)
+	p.logged(put(pub+"\n"), "files reloaded")
+	px.logged(from, "leaf: up")
+	stores(t, addr)
+
 	for _, log := range []string{p.Stderr.Text(), px.Stderr.Text()} {
 		if strings.Contains(log, strings.TrimSpace(string(secret))) {
 			t.Errorf("a seed is in the log:\n%s", log)
@@ -110,7 +120,15 @@ func TestSecuredLeaf(t *testing.T) {
 	}
 }
 
-// TestPasswordLeaf: a name and a password from a file, which is not told even where it is wrong.
+// move puts one file in the place of another.
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPasswordLeaf: a name and a password from a file, which is not told even where it is wrong, and may be another one later.
 func TestPasswordLeaf(t *testing.T) {
 	password, wrong, open := write(t, "pw", "s3cret\n"), write(t, "pw", "wr0ng"), write(t, "pw", "s3cret")
 	if err := os.Chmod(open, 0o644); err != nil {
@@ -125,6 +143,12 @@ func TestPasswordLeaf(t *testing.T) {
 	stores(t, addr) // who an address names comes first
 	q, _, _ := startProxy(t, oneLeaf(url), "--leaf-user", "proxy", "--leaf-password-file", wrong)
 	q.logged(0, "backend trouble", "Authorization Violation")
+	from := px.Stderr.Count()
+	move(t, write(t, "pw", "s3cret-2"), password)
+	p.signal(syscall.SIGHUP)
+	px.logged(from, "backend trouble", "disconnected")
+	move(t, write(t, "pw", "s3cret-2"), open)
+	px.logged(from, "leaf: up")
 	for _, x := range []*process{p, px, q} {
 		if log := x.Stderr.Text(); strings.Contains(log, "s3cret") || strings.Contains(log, "wr0ng") {
 			t.Errorf("a password is in the log:\n%s", log)
@@ -144,8 +168,9 @@ func TestLeafCluster(t *testing.T) {
 		return p, strings.TrimPrefix(f["url"].(string), "tls://"), f["cluster"].(string)
 	}
 	a, addrA, routes := one("a")
-	_, addrB, _ := one("b", "--routes", routes)
+	b, addrB, _ := one("b", "--routes", routes)
 	one("c", "--routes", routes)
+	b.logged(0, "leaf: routes to other leaves", `"routes":["a","c"]`)
 	if addrA == addrB {
 		t.Fatal(addrA)
 	}
@@ -175,19 +200,48 @@ end`, addrA)
 	px.logged(from, "leaf: up", `"b"`)
 	px.logged(from, "leaf: up", `"c"`)
 	both()
+	b.logged(0, "leaf: routes to other leaves lost", `"lost":["a"],"routes":["c"]`)
+}
+
+// mayDo reads what a user may publish and subscribe to off the table in docs/operations.md.
+func mayDo(t *testing.T, who string) (pub, sub []string) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(doc), "| | publish | subscribe |")
+	row := regexp.MustCompile(`(?m)^\| ` + who + ` \| (.+) \| (.+) \|$`).FindStringSubmatch(table)
+	if row == nil {
+		t.Fatalf("no row for a %s", who)
+	}
+	list := func(cell string) []string { return strings.Split(strings.ReplaceAll(cell, "`", ""), ", ") }
+	return list(row[1]), list(row[2])
 }
 
 // TestJoinNATS: a NATS system of a user's own, with an operator, accounts, and users that may do what docs/operations.md says and no more.
 func TestJoinNATS(t *testing.T) {
 	url, creds := natsSystem(t)
-	leafCreds := creds("cache", []string{"tp.1.>", "_INBOX.>"}, []string{"tp.1.>", "_INBOX.>"})
-	proxyCreds := creds("cache", []string{"tp.1.>"}, []string{"_INBOX.>"})
+	as := func(who string) string {
+		pub, sub := mayDo(t, who)
+		return creds("cache", pub, sub)
+	}
+	leafCreds, proxyCreds := as("leaf"), as("proxy")
 	p := start(t, "leaf", "--name", "leaf-1", "--nats", url, "--creds", leafCreds, "--memory", "8MiB")
 	if got := p.logged(0, "leaf ready")["url"]; got != url+"/leaf-1" {
 		t.Errorf("url %q, want %s/leaf-1", got, url)
 	}
 	px, addr, _ := startProxy(t, oneLeaf(url+"/leaf-1"), "--leaf-creds", proxyCreds)
 	stores(t, addr)
+	large := strings.Repeat("v", 300_000) // in parts, there and back
+	if got := talk(t, addr, fmt.Sprintf("set big 0 0 %d\r\n%s\r\nget big\r\n", len(large), large), 4); got != fmt.Sprintf("STORED\r\nVALUE big 0 %d\r\n%s\r\nEND\r\n", len(large), large) {
+		t.Errorf("a large value: %.100q", got)
+	}
+	asProxy := start(t, "leaf", "--name", "leaf-3", "--nats", url, "--creds", proxyCreds, "--memory", "8MiB")
+	asProxy.exit(1)
+	if got := asProxy.Stderr.Text(); !strings.Contains(got, "tidepool: cannot start leaf \"leaf-3\": NATS does not let it do what a leaf does: nats: permissions violation: ") {
+		t.Errorf("%s", got)
+	}
 	second := start(t, "leaf", "--name", "leaf-1", "--nats", url, "--creds", leafCreds, "--memory", "8MiB")
 	second.exit(1)
 	if got := second.Stderr.Text(); !strings.Contains(got, "the name is taken") {
@@ -198,6 +252,14 @@ func TestJoinNATS(t *testing.T) {
 			t.Errorf("what the docs say may be done was not enough:\n%s", log)
 		}
 	}
+	// A leaf that stops says so, and one that comes is seen.
+	from := px.Stderr.Count()
+	p.signal(syscall.SIGTERM)
+	p.exit(0)
+	px.logged(from, "leaf: is stopping")
+	start(t, "leaf", "--name", "leaf-1", "--nats", url, "--creds", leafCreds, "--memory", "8MiB").logged(0, "leaf ready")
+	px.logged(from, "leaf: up")
+	stores(t, addr)
 	// Another account is another world, and nobody is nobody.
 	_, addr, _ = startProxy(t, oneLeaf(url+"/leaf-1"), "--leaf-creds", creds("other", nil, nil))
 	if got := talk(t, addr, "get k\r\n", 1); !strings.HasPrefix(got, "SERVER_ERROR ") {
@@ -233,7 +295,7 @@ func natsSystem(t *testing.T) (url string, creds func(account string, pub, sub [
 	operator, operatorPub := key(nkeys.CreateOperator())
 	resolver := &server.MemAccResolver{}
 	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: 8 << 20,
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: 64 << 10,
 		TrustedKeys: []string{operatorPub}, AccountResolver: resolver,
 	})
 	if err != nil {
@@ -299,10 +361,12 @@ func TestNATSFlags(t *testing.T) {
 	leaf(1, "it expired at ", "--tls-cert", old.Cert, "--tls-key", old.Key)
 	leaf(1, text+`" holds none`, "--tls-cert", cert.Cert, "--tls-key", cert.Key, "--tls-ca", text)
 	leaf(1, "cannot read users: "+text+":1: want name:password", "--users-file", text)
+	f(1, `cannot listen on "0.0.0.0:0": not on loopback, and nothing says who may connect`, // encryption does not keep out anybody
+		"leaf", "--name", "a", "--listen", "0.0.0.0:0", "--tls-cert", cert.Cert, "--tls-key", cert.Key)
 	leaf(1, "cannot read nkeys: "+text+":1: ", "--authorized-nkeys", text)
 	leaf(1, "cannot read a password: open /no/such: ", "--user", "u", "--password-file", "/no/such")
 	leaf(1, `route "127.0.0.1": want host:port`, "--cluster-listen", "127.0.0.1:0", "--routes", "127.0.0.1")
-	leaf(1, "cannot listen for routes on ", "--cluster-listen", "0.0.0.0:0")
+	leaf(1, `cannot listen for routes on "0.0.0.0:0": not on loopback, and nothing says who may connect (--insecure`, "--cluster-listen", "0.0.0.0:0")
 	leaf(1, "cannot listen for routes on ", "--cluster-listen", "0.0.0.0:0", "--user", "u", "--password-file", secret)
 
 	join := func(code int, want string, args ...string) {

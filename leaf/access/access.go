@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -21,6 +22,11 @@ import (
 
 // User is somebody who may connect. The password may be a bcrypt hash, as NATS's tools make it.
 type User struct{ Name, Password string }
+
+// likeHash is what nats-server takes for a bcrypt hash, never for a password: one of another length lets nobody in.
+var likeHash = regexp.MustCompile(`^\$2[abxy]\$\d\d\$`)
+
+const hashLen = 60
 
 // ReadSecret reads a file that holds one line: a password.
 func ReadSecret(path string) (string, error) {
@@ -51,6 +57,8 @@ func ReadUsers(path string) ([]User, error) {
 			return fmt.Errorf("user name %q holds a space", name)
 		case seen[name]:
 			return fmt.Errorf("user %q is there already", name)
+		case likeHash.MatchString(password) && len(password) != hashLen:
+			return fmt.Errorf("the password of %q begins like a bcrypt hash, but has %d characters in place of %d", name, len(password), hashLen)
 		}
 		seen[name] = true
 		all = append(all, User{name, password})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
 	"github.com/tidepool-proxy/tidepool/leaf/access"
@@ -54,7 +55,7 @@ func TestSecret(t *testing.T) {
 }
 
 func TestUsers(t *testing.T) {
-	got, err := access.ReadUsers(file(t, "# who\n\nproxy:s3:cret\n  other:$2a$11$xyz\n"))
+	got, err := access.ReadUsers(file(t, "# who\n\nproxy:s3:cret\n  other:$2a$11$"+strings.Repeat("x", 53)+"\n"))
 	if err != nil || len(got) != 2 || got[0] != (access.User{Name: "proxy", Password: "s3:cret"}) || got[1].Name != "other" {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -64,6 +65,7 @@ func TestUsers(t *testing.T) {
 		":s3cret":               "FILE:1: want name:password",
 		"#\na:":                 "FILE:2: want name:password",
 		"a b:s3cret":            `FILE:1: user name "a b" holds a space`,
+		"a:$2y$04$s3cret":       `FILE:1: the password of "a" begins like a bcrypt hash, but has 13 characters in place of 60`,
 		"a:s3cret\n\na:s3cret2": `FILE:3: user "a" is there already`,
 	} {
 		path := file(t, text)
@@ -177,6 +179,24 @@ func TestClientFiles(t *testing.T) {
 	f(byNKey, "", `cannot use nkey "FILE": no user's seed (SU...) is in it`)
 	f(byPassword, "s3cret", "")
 	f(byPassword, "", `"FILE" is empty`)
+
+	// An nkey is read once: its public part could not follow. (That all else is read again is tested with the real thing, in cmd/tidepool.)
+	path := file(t, string(seed))
+	auth, err := access.Client{NKey: path}.Auth()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, accountSeed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var o nats.Options
+	if err := auth(&o); err != nil {
+		t.Fatal(err)
+	}
+	sig, err := o.SignatureCB([]byte("nonce"))
+	if err != nil || o.Nkey != pub || kp.Verify([]byte("nonce"), sig) != nil {
+		t.Errorf("%q, want %q; %v", o.Nkey, pub, err)
+	}
 
 	for _, c := range []access.Client{{Creds: "/no/such"}, {NKey: "/no/such"}, {User: "u", PasswordFile: "/no/such"}} {
 		_, err := c.Options()

@@ -23,7 +23,7 @@ type Client struct {
 }
 
 // Auth presents the client; nil if it is nobody in particular. The files are read now, to see whether they can be, and again for
-// each connection.
+// each connection; but NKey is read once, since nats.go cannot be told of another public key later.
 func (c Client) Auth() (nats.Option, error) {
 	switch {
 	case c.Creds != "":
@@ -32,10 +32,11 @@ func (c Client) Auth() (nats.Option, error) {
 		}
 		return nats.UserCredentials(c.Creds), nil
 	case c.NKey != "":
-		if err := checkSeed(c.NKey); err != nil {
+		o, err := nkeyOption(c.NKey)
+		if err != nil {
 			return nil, fmt.Errorf("cannot use nkey %q: %w", c.NKey, err)
 		}
-		return nats.NkeyOptionFromSeed(c.NKey)
+		return o, nil
 	case c.User != "":
 		return passwordOption(c.User, c.PasswordFile)
 	}
@@ -60,6 +61,24 @@ func (c Client) Options() ([]nats.Option, error) {
 		all = append(all, o)
 	}
 	return all, nil
+}
+
+// nkeyOption presents an nkey. nats.NkeyOptionFromSeed would read the seed again for each signature, and one that has been put in its
+// place does not belong to the public key that goes with it: the client would be shut out though its old key is still good.
+func nkeyOption(path string) (nats.Option, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	kp, err := userKey(b)
+	if err != nil {
+		return nil, err
+	}
+	pub, err := kp.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	return nats.Nkey(pub, kp.Sign), nil
 }
 
 // passwordOption presents a name and what its file holds at the time; what it held last, if it cannot be read.
@@ -94,22 +113,18 @@ func checkCreds(path string) error {
 	if claims.Expires > 0 && time.Now().Unix() > claims.Expires {
 		return fmt.Errorf("they expired at %s", time.Unix(claims.Expires, 0).UTC().Format(time.RFC3339))
 	}
-	return checkSeedOf(b)
-}
-
-func checkSeed(path string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
+	kp, err := userKey(b)
+	if err == nil {
+		kp.Wipe()
 	}
-	return checkSeedOf(b)
+	return err
 }
 
-func checkSeedOf(b []byte) error {
+// userKey finds a user's seed in a file's text.
+func userKey(b []byte) (nkeys.KeyPair, error) {
 	kp, err := nkeys.ParseDecoratedUserNKey(b)
 	if err != nil {
-		return fmt.Errorf("no user's seed (SU...) is in it (%w)", err)
+		return nil, fmt.Errorf("no user's seed (SU...) is in it (%w)", err)
 	}
-	kp.Wipe()
-	return nil
+	return kp, nil
 }

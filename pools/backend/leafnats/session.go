@@ -44,7 +44,7 @@ type route struct {
 // subscribe makes the reply subject. nats.go drops nothing of what comes to it: the window bounds how much that is.
 func (s *session) subscribe(nc *nats.Conn) error {
 	if !validName(s.name) {
-		return fmt.Errorf("NATS server is not a leaf: its name is %q: %w", s.name, backend.ErrProtocol)
+		return fmt.Errorf("NATS server %q is not a leaf (the address wants /NAME at its end to say which leaf is meant): %w", s.name, backend.ErrProtocol)
 	}
 	if s.maxPayload < minPayload {
 		return fmt.Errorf("NATS server allows messages of %d bytes, want at least %d: %w",

@@ -170,8 +170,11 @@ func (b *Backend) open(nc *nats.Conn) {
 	defer b.mu.Unlock()
 	if err != nil {
 		b.noSession = true // until the keeper tries again
+		// It does so every second: what it finds is told when it is news.
+		if last := b.health.State().Err; last == nil || last.Error() != err.Error() {
+			b.o.Log.Warn("leaf: cannot use connection", "backend", b.o.Label, "err", err)
+		}
 		b.health.Failure(err)
-		b.o.Log.Warn("leaf: cannot use connection", "backend", b.o.Label, "err", err)
 		return
 	}
 	if b.closed || b.nc != nc || b.sess != nil {
