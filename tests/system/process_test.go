@@ -128,8 +128,8 @@ func startLeaves(t *testing.T, n int) (leaves []*runningLeaf, urls []string) {
 	return leaves, urls
 }
 
-// startMemcached runs Debian's memcached on a port that the kernel chooses and gives its address.
-func startMemcached(t *testing.T) string {
+// startMemcached runs Debian's memcached, with further arguments, on a port that the kernel chooses and gives its address.
+func startMemcached(t *testing.T, args ...string) string {
 	t.Helper()
 	path := peer.Need(t, "memcached")
 	who := "nobody"
@@ -137,7 +137,7 @@ func startMemcached(t *testing.T) string {
 		who = u.Username
 	}
 	ports := filepath.Join(t.TempDir(), "ports")
-	cmd := exec.Command(path, "-u", who, "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-t", "1", "-m", "64")
+	cmd := exec.Command(path, append([]string{"-u", who, "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-t", "1", "-m", "64"}, args...)...)
 	cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
 	p := run(t, cmd)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
