@@ -221,10 +221,11 @@ func mayDo(t *testing.T, who string) (pub, sub []string) {
 
 // TestJoinNATS: a NATS system of a user's own, with an operator, accounts, and users that may do what docs/operations.md says and no more.
 func TestJoinNATS(t *testing.T) {
-	url, creds := natsSystem(t)
+	y := natsSystem(t)
+	url := y.url
 	as := func(who string) string {
 		pub, sub := mayDo(t, who)
-		return creds("cache", pub, sub)
+		return y.creds("cache", pub, sub)
 	}
 	leafCreds, proxyCreds := as("leaf"), as("proxy")
 	p := start(t, "leaf", "--name", "leaf-1", "--nats", url, "--creds", leafCreds, "--memory", "8MiB")
@@ -247,13 +248,24 @@ func TestJoinNATS(t *testing.T) {
 	if got := second.Stderr.Text(); !strings.Contains(got, "the name is taken") {
 		t.Errorf("%s", got)
 	}
+	// Credentials are renewed, and then the old ones are worth nothing.
+	old := []string{y.userOf(leafCreds), y.userOf(proxyCreds)}
+	move(t, as("leaf"), leafCreds)
+	move(t, as("proxy"), proxyCreds)
+	from := px.Stderr.Count()
+	y.revoke("cache", old...)
+	px.logged(from, "backend trouble", "disconnected")
+	px.logged(from, "leaf: up")
+	if got := talk(t, addr, "get k\r\n", 3); got != "VALUE k 0 1\r\nv\r\nEND\r\n" {
+		t.Errorf("with other credentials: %q", got)
+	}
 	for _, x := range []*process{p, px} {
 		if log := x.Stderr.Text(); strings.Contains(log, "ermissions") {
 			t.Errorf("what the docs say may be done was not enough:\n%s", log)
 		}
 	}
 	// A leaf that stops says so, and one that comes is seen.
-	from := px.Stderr.Count()
+	from = px.Stderr.Count()
 	p.signal(syscall.SIGTERM)
 	p.exit(0)
 	px.logged(from, "leaf: is stopping")
@@ -261,7 +273,7 @@ func TestJoinNATS(t *testing.T) {
 	px.logged(from, "leaf: up")
 	stores(t, addr)
 	// Another account is another world, and nobody is nobody.
-	_, addr, _ = startProxy(t, oneLeaf(url+"/leaf-1"), "--leaf-creds", creds("other", nil, nil))
+	_, addr, _ = startProxy(t, oneLeaf(url+"/leaf-1"), "--leaf-creds", y.creds("other", nil, nil))
 	if got := talk(t, addr, "get k\r\n", 1); !strings.HasPrefix(got, "SERVER_ERROR ") {
 		t.Errorf("from another account: %q", got)
 	}
@@ -272,62 +284,119 @@ func TestJoinNATS(t *testing.T) {
 	}
 }
 
-// natsSystem runs a nats-server that knows its users by an operator's signatures. creds makes a user of an account, who may publish
-// and subscribe to what is said (nil: anything), and gives the file.
-func natsSystem(t *testing.T) (url string, creds func(account string, pub, sub []string) string) {
+// system is a nats-server that knows its users by an operator's signatures.
+type system struct {
+	t        *testing.T
+	s        *server.Server
+	url      string
+	resolver *server.MemAccResolver
+	operator nkeys.KeyPair
+	accounts map[string]*account
+}
+
+type account struct {
+	nkeys.KeyPair
+	claims *jwt.AccountClaims
+}
+
+// newKey makes a key pair, of nkeys.CreateUser or the like.
+func newKey(t *testing.T, kp nkeys.KeyPair, err error) (_ nkeys.KeyPair, pub string) {
 	t.Helper()
-	key := func(kp nkeys.KeyPair, err error) (nkeys.KeyPair, string) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		pub, _ := kp.PublicKey()
-		return kp, pub
+	if err == nil {
+		pub, err = kp.PublicKey()
 	}
-	encode := func(c jwt.Claims, by nkeys.KeyPair) string {
-		t.Helper()
-		s, err := c.Encode(by)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+	if err != nil {
+		t.Fatal(err)
 	}
-	operator, operatorPub := key(nkeys.CreateOperator())
-	resolver := &server.MemAccResolver{}
-	s, err := server.NewServer(&server.Options{
+	return kp, pub
+}
+
+func natsSystem(t *testing.T) *system {
+	t.Helper()
+	kp, err := nkeys.CreateOperator()
+	operator, pub := newKey(t, kp, err)
+	y := &system{t: t, operator: operator, resolver: &server.MemAccResolver{}, accounts: map[string]*account{}}
+	y.s, err = server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: 64 << 10,
-		TrustedKeys: []string{operatorPub}, AccountResolver: resolver,
+		TrustedKeys: []string{pub}, AccountResolver: y.resolver,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
+	y.s.Start()
+	t.Cleanup(func() { y.s.Shutdown(); y.s.WaitForShutdown() })
+	if !y.s.ReadyForConnections(patience) {
 		t.Fatal("NATS server is not ready")
 	}
-	accounts := map[string]nkeys.KeyPair{}
-	return "nats://" + s.Addr().String(), func(account string, pub, sub []string) string {
-		t.Helper()
-		if accounts[account] == nil {
-			kp, accountPub := key(nkeys.CreateAccount())
-			accounts[account] = kp
-			c := jwt.NewAccountClaims(accountPub)
-			c.Name = account
-			if err := resolver.Store(accountPub, encode(c, operator)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		user, userPub := key(nkeys.CreateUser())
-		c := jwt.NewUserClaims(userPub)
-		c.Pub.Allow, c.Sub.Allow = pub, sub
-		seed, _ := user.Seed()
-		text, err := jwt.FormatUserConfig(encode(c, accounts[account]), seed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return write(t, "creds", string(text))
+	y.url = "nats://" + y.s.Addr().String()
+	return y
+}
+
+func (y *system) sign(c jwt.Claims, by nkeys.KeyPair) string {
+	y.t.Helper()
+	text, err := c.Encode(by)
+	if err != nil {
+		y.t.Fatal(err)
 	}
+	return text
+}
+
+// creds makes a user of an account, who may publish and subscribe to what is said (nil: anything), and gives the file.
+func (y *system) creds(of string, pub, sub []string) string {
+	y.t.Helper()
+	a := y.accounts[of]
+	if a == nil {
+		kp, err := nkeys.CreateAccount()
+		kp, accountPub := newKey(y.t, kp, err)
+		a = &account{kp, jwt.NewAccountClaims(accountPub)}
+		a.claims.Name = of
+		y.accounts[of] = a
+		if err := y.resolver.Store(accountPub, y.sign(a.claims, y.operator)); err != nil {
+			y.t.Fatal(err)
+		}
+	}
+	kp, err := nkeys.CreateUser()
+	user, userPub := newKey(y.t, kp, err)
+	c := jwt.NewUserClaims(userPub)
+	c.Pub.Allow, c.Sub.Allow = pub, sub
+	seed, _ := user.Seed()
+	text, err := jwt.FormatUserConfig(y.sign(c, a.KeyPair), seed)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return write(y.t, "creds", string(text))
+}
+
+// userOf is the user of a file of credentials, who may be revoked.
+func (y *system) userOf(file string) (pub string) {
+	y.t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	text, _ := nkeys.ParseDecoratedJWT(b)
+	c, err := jwt.DecodeUserClaims(text)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return c.Subject
+}
+
+// revoke cuts users of an account off, and they are not let in again.
+func (y *system) revoke(of string, users ...string) {
+	y.t.Helper()
+	a := y.accounts[of]
+	for _, u := range users {
+		a.claims.Revoke(u)
+	}
+	if err := y.resolver.Store(a.claims.Subject, y.sign(a.claims, y.operator)); err != nil {
+		y.t.Fatal(err)
+	}
+	acc, err := y.s.LookupAccount(a.claims.Subject)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	y.s.UpdateAccountClaims(acc, a.claims)
 }
 
 // TestNATSFlags: what cannot be meant is said before anything is opened, and which file is wrong.
