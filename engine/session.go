@@ -172,6 +172,7 @@ func (s *session) start(b *server.Batch) (closing bool) {
 
 // forget drops the slots from i on: what follows a request that closes the connection is not looked at.
 func (s *session) forget(i int) {
+	s.p.leave(len(s.slots) - i)
 	s.open = 0
 	s.slots = s.slots[:i]
 	for j := range s.slots {
