@@ -35,11 +35,13 @@ function mcp_config_pools() return mcp.pool({ mcp.backend("nats://127.0.0.1:1") 
 function mcp_config_routes(p) mcp.attach(mcp.CMD_ANY_STORAGE, ROUTE) end
 `
 
+func instantLeaf(o *Options) {
+	o.NewLeaf = func(pools.Spec, func(backend.Event)) (backend.Backend, error) { return instant{}, nil }
+}
+
 // serving gives a function that serves one batch of n gets through route.
 func serving(t testing.TB, route string, n int) func() {
-	p := startProxy(t, writeConfig(t, strings.Replace(instantConfig, "ROUTE", route, 1)), func(o *Options) {
-		o.NewLeaf = func(pools.Spec, func(backend.Event)) (backend.Backend, error) { return instant{}, nil }
-	})
+	p := startProxy(t, writeConfig(t, strings.Replace(instantConfig, "ROUTE", route, 1)), instantLeaf)
 	s := p.Open(server.ConnInfo{ID: 1})
 	t.Cleanup(s.Close)
 	b := server.NewBatch(io.Discard)

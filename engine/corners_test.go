@@ -3,7 +3,13 @@
 package engine
 
 import (
+	"io"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/server"
 )
 
 // What stands behind a quit was counted as under way and never counted out: each such connection took from the limit for good.
@@ -17,5 +23,33 @@ func TestWhatFollowsQuitIsCountedOut(t *testing.T) {
 	}
 	if n := p.inFlight.Load(); n != 0 {
 		t.Errorf("%d requests are under way on an idle proxy", n)
+	}
+}
+
+// A batch's number travels in its Pendings; a connection that lives for 2^31 batches must still know its answers.
+func TestConnectionsLiveLong(t *testing.T) {
+	p := startProxy(t, writeConfig(t, strings.Replace(instantConfig, "ROUTE", "p", 1)), instantLeaf)
+	s := p.Open(server.ConnInfo{ID: 1}).(*session)
+	defer s.Close()
+	s.number = 1<<31 - 3
+	b := server.NewBatch(io.Discard)
+	b.Rules = s.Rules()
+	b.Reqs = make([]mc.Request, 1)
+	var parser mc.Parser
+	if _, _, err := parser.Next([]byte("get key\r\n"), &b.Rules, &b.Reqs[0]); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		b.Out = b.Out[:0]
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(b) }()
+		select {
+		case err := <-done:
+			if err != nil || !strings.HasPrefix(string(b.Out), "VALUE") {
+				t.Fatalf("batch %d: %q %v", s.number, b.Out, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("batch %d waits for ever", s.number)
+		}
 	}
 }

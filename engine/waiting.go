@@ -101,7 +101,7 @@ func (s *session) deliver(p *backend.Pending) {
 	}
 	c, ok := p.Data.(*luaapi.Call)
 	if !ok {
-		if i := p.Tag & (1<<32 - 1); p.Tag>>32 == s.number && !s.slots[i].done {
+		if i := p.Tag & (1<<32 - 1); uint32(p.Tag>>32) == uint32(s.number) && !s.slots[i].done {
 			s.answered(&s.slots[i], p)
 		} else {
 			p.Release()
