@@ -53,3 +53,16 @@ func TestConnectionsLiveLong(t *testing.T) {
 		}
 	}
 }
+
+// flush_all waits for every backend. Other clients of the worker do not wait with it.
+func TestFlushAllKeepsNoLock(t *testing.T) {
+	c, b, p := routed(t, `mcp.attach(mcp.CMD_GET, function(r) return "x\r\n" end)`,
+		func(o *Options) { o.AllowFlush, o.Workers = true, 1 })
+	c.says("get a\r\nflush_all\r\n") // the get takes the worker's lock
+	b.sees("flush_all\r\n")
+	other := dial(t, p)
+	other.says("get a\r\n")
+	other.sees("x\r\n")
+	b.says("OK\r\n")
+	c.sees("x\r\nOK\r\n")
+}

@@ -48,6 +48,7 @@ func (s *session) unrouted(sl *slot) {
 
 // flushAll flushes every backend of every pool, and the local store. It waits for all of them.
 func (s *session) flushAll(sl *slot) {
+	s.unlock() // a request before it may have taken the worker, which others want meanwhile
 	from := len(s.local)
 	var failed error
 	for _, err := range s.g.broadcast(sl.req, s.stripe) {
