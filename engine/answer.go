@@ -63,6 +63,7 @@ func (s *session) append(b *server.Batch, sl *slot) (result result) {
 	switch p := sl.pending; {
 	case p == nil && sl.text != "":
 		b.Out = append(b.Out, sl.text...)
+		s.cutEnd(b, sl, len(sl.text))
 		result = textResult(sl.text)
 	case p == nil:
 		b.Out = append(b.Out, s.local[sl.from:sl.to]...)
@@ -96,7 +97,12 @@ func (s *session) response(b *server.Batch, sl *slot, resp *mc.Response) {
 	default:
 		b.Out = append(b.Out, resp.Raw...)
 	}
-	if sl.part != whole && len(b.Out)-from >= len(endLine) && string(b.Out[len(b.Out)-len(endLine):]) == endLine {
-		b.Out = b.Out[:len(b.Out)-len(endLine)]
+	s.cutEnd(b, sl, len(b.Out)-from)
+}
+
+// cutEnd cuts the END off the answer to one key of a multiget, which is the last n bytes of Out.
+func (s *session) cutEnd(b *server.Batch, sl *slot, n int) {
+	if at := len(b.Out) - len(endLine); sl.part != whole && n >= len(endLine) && string(b.Out[at:]) == endLine {
+		b.Out = b.Out[:at]
 	}
 }

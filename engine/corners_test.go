@@ -66,3 +66,14 @@ func TestFlushAllKeepsNoLock(t *testing.T) {
 	b.says("OK\r\n")
 	c.sees("x\r\nOK\r\n")
 }
+
+// The END of each key's answer is cut when a script made the answer, too.
+func TestMultigetOfStrings(t *testing.T) {
+	c, _, _ := routed(t, `mcp.attach(mcp.CMD_GET, function(r)
+        if r:key() == "miss" then return "END\r\n" end
+        return "VALUE " .. r:key() .. " 0 1\r\nx\r\nEND\r\n"
+    end)`)
+	c.says("get a miss b\r\nget a\r\n")
+	c.sees("VALUE a 0 1\r\nx\r\nVALUE b 0 1\r\nx\r\nEND\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
+	c.silence()
+}
