@@ -77,3 +77,20 @@ func TestMultigetOfStrings(t *testing.T) {
 	c.sees("VALUE a 0 1\r\nx\r\nVALUE b 0 1\r\nx\r\nEND\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
 	c.silence()
 }
+
+// Commands without a key can have routes too (mcp.CMD_ANY); what cannot be sent by key is not sent.
+func TestRoutesOfCommandsWithoutAKey(t *testing.T) {
+	for _, d := range []struct{ route, says, sees string }{
+		{`function(r) return "VERSION " .. r:command() .. "\r\n" end`, "version\r\n", "VERSION 27\r\n"},
+		{`function(r) return p(r) end`, "version\r\n", lineLuaFailure},
+		{`p`, "flush_all\r\n", lineNotAllowed}, // no pool can place it: as if there were no route
+		{`p`, "stats proxybe\r\n", "END\r\n"},
+		{`mcp.router_new{ map = { x = p }, default = p }`, "stats proxybe\r\n", "END\r\n"},
+		{`mcp.router_new{ map = { x = p }, default = function() return "VERSION x\r\n" end }`, "version\r\n", "VERSION x\r\n"},
+	} {
+		c, _, _ := routed(t, "mcp.attach(mcp.CMD_ANY, "+d.route+")")
+		c.says(d.says)
+		c.sees(d.sees)
+		c.silence()
+	}
+}

@@ -244,12 +244,16 @@ func (s *session) route(i int, sl *slot) {
 			return
 		}
 	}
+	if route.Pool != nil && len(r.Key) == 0 { // no pool can place it
+		s.unrouted(sl)
+		return
+	}
 	sl.route = route
 	if route.Pool != nil && trim == 0 {
 		s.send(i, route.Pool, r)
 		return
 	}
-	if trim >= len(r.Key) {
+	if trim > 0 && trim >= len(r.Key) {
 		s.answer(sl, lineNoKey)
 		return
 	}
