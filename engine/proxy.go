@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/pools"
 )
@@ -40,9 +41,17 @@ type Options struct {
 	LuaUnsafe  bool   // scripts get the whole standard library
 	StartArg   string // mcp.start_arg
 
+	Others []Other // who sends requests besides the listeners
+
 	Local   LocalStore    // serves what no route is attached for
 	NewLeaf pools.Factory // makes the backend of a nats:// address
 	Log     *slog.Logger  // nil: slog.Default
+}
+
+// Other is who calls Proxy.Open besides the listeners: it is warned of commands without a route as they are.
+type Other struct {
+	Name, Tag string
+	Commands  []mc.Cmd // that it sends
 }
 
 func (o *Options) setDefaults() {

@@ -68,21 +68,33 @@ func (p *Proxy) backendEvent(e backend.Event) {
 
 // warnListeners says which listeners serve the local store although others of their commands are routed.
 func (p *Proxy) warnListeners(g *generation) {
+	var all []mc.Cmd
+	for c := mc.CmdNone + 1; c < mc.CmdEndStorage; c++ {
+		if c != mc.CmdMN && c != mc.CmdME {
+			all = append(all, c)
+		}
+	}
 	for _, a := range p.server.Addrs() {
-		h := g.workers[0].hooksFor(a.Tag)
-		if h == nil {
-			p.log.Warn("no route is attached for a listener: it serves the proxy's own store", "listener", a.String())
-			continue
+		p.warnUnrouted(a.String(), g.workers[0].hooksFor(a.Tag), all)
+	}
+	for _, o := range p.opts.Others {
+		p.warnUnrouted(o.Name, g.workers[0].hooksFor(o.Tag), o.Commands)
+	}
+}
+
+func (p *Proxy) warnUnrouted(listener string, h *hooks, commands []mc.Cmd) {
+	if h == nil {
+		p.log.Warn("no route is attached for a listener: it serves the proxy's own store", "listener", listener)
+		return
+	}
+	var without []string
+	for _, c := range commands {
+		if h[c] == nil {
+			without = append(without, c.String())
 		}
-		var without []string
-		for c := mc.CmdNone + 1; c < mc.CmdEndStorage; c++ {
-			if h[c] == nil && c != mc.CmdMN && c != mc.CmdME {
-				without = append(without, c.String())
-			}
-		}
-		if len(without) > 0 {
-			p.log.Warn("commands without a route go to the proxy's own store", "listener", a.String(), "commands", without)
-		}
+	}
+	if len(without) > 0 {
+		p.log.Warn("commands without a route go to the proxy's own store", "listener", listener, "commands", without)
 	}
 }
 

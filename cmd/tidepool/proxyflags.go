@@ -15,6 +15,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine"
 	"github.com/tidepool-proxy/tidepool/engine/admin"
+	"github.com/tidepool-proxy/tidepool/engine/face"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/leaf"
 	"github.com/tidepool-proxy/tidepool/pools/backend/leafnats"
@@ -45,6 +46,7 @@ type proxyFlags struct {
 	admin  adminFlags
 	log    logFlags
 	leaves clientFlags
+	face   faceFlags
 	way    leafnats.Access // to leaves; made of leaves by check
 
 	listen        []string
@@ -65,6 +67,7 @@ func (f *proxyFlags) add(fs *pflag.FlagSet) {
 	f.scriptFlags.add(fs)
 	f.admin.add(fs, defaultAdmin)
 	f.log.add(fs)
+	f.face.add(fs)
 	fs.StringArrayVar(&f.listen, "listen", []string{defaultListen}, "`address` for clients: host:port, unix:/path, either with tag_NAME_: before it; may be given again")
 	fs.IntVar(&f.workers, "workers", 0, "Lua states (default: one per processor)")
 	sizeVar(fs, &f.localMemory, "local-memory", defaultMemory, "memory of the proxy's own store, which serves commands without a route")
@@ -119,6 +122,12 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 	if f.way, err = f.leaves.way(log); err != nil {
 		return nil, err
 	}
+	if p := f.face.problem(c.Flags().Changed); p != "" {
+		return nil, usageError{c.CommandPath(), p}
+	}
+	if err := f.face.read(log); err != nil {
+		return nil, err
+	}
 	return log, nil
 }
 
@@ -143,6 +152,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 		Local:         local,
 		NewLeaf:       leafFactory(f.way, log),
 		StartArg:      f.startArg,
+		Others:        f.face.others(),
 		Log:           log,
 	}
 }
@@ -151,6 +161,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 type runningProxy struct {
 	*engine.Proxy
 	local *leaf.Local
+	face  *face.Face    // nil: none
 	admin *admin.Server // nil: none
 }
 
@@ -171,7 +182,11 @@ func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more 
 		return nil, fmt.Errorf("cannot start the proxy: %w", err)
 	}
 	r := &runningProxy{Proxy: p, local: local}
-	r.admin, err = f.admin.start(title, inspected{p}, f.insecure, append(append(p.Collectors(), storeCollector(localName, local)), more...), log)
+	if r.face, err = f.startFace(p, log); err != nil {
+		return nil, errors.Join(err, r.stop(cancelled()))
+	}
+	more = append(append(p.Collectors(), storeCollector(localName, local)), append(more, faceCollectors(r.face)...)...)
+	r.admin, err = f.admin.start(title, inspected{p}, f.insecure, more, log)
 	if err != nil {
 		return nil, errors.Join(err, r.stop(cancelled()))
 	}
@@ -183,7 +198,11 @@ func (r *runningProxy) reload() { _, _ = r.Proxy.Reload() }
 
 // stop finishes what is under way until ctx ends. Admin goes on: it is stopped last, by stopAdmin.
 func (r *runningProxy) stop(ctx context.Context) error {
-	err := r.Proxy.Shutdown(ctx)
+	var err error
+	if r.face != nil { // before the engine: what has come by it is answered
+		err = r.face.Close(ctx)
+	}
+	err = errors.Join(err, r.Proxy.Shutdown(ctx))
 	r.local.Close()
 	return err
 }
