@@ -12,9 +12,16 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/server"
 )
 
+// scripted starts a proxy whose only route is the given Lua, without a pool.
+func scripted(t *testing.T, route string, change ...func(*Options)) (*client, *Proxy) {
+	t.Helper()
+	p := startProxy(t, writeConfig(t, "function mcp_config_pools() return true end\nfunction mcp_config_routes() "+route+" end"), change...)
+	return dial(t, p), p
+}
+
 // What stands behind a quit was counted as under way and never counted out: each such connection took from the limit for good.
 func TestWhatFollowsQuitIsCountedOut(t *testing.T) {
-	_, _, p := routed(t, "mcp.attach(mcp.CMD_GET, p)")
+	_, p := scripted(t, "mcp.attach(mcp.CMD_GET, print)")
 	for range 3 {
 		c := dial(t, p)
 		c.says("mn\r\nquit\r\nmn\r\nmn\r\n")
@@ -69,7 +76,7 @@ func TestFlushAllKeepsNoLock(t *testing.T) {
 
 // The END of each key's answer is cut when a script made the answer, too.
 func TestMultigetOfStrings(t *testing.T) {
-	c, _, _ := routed(t, `mcp.attach(mcp.CMD_GET, function(r)
+	c, _ := scripted(t, `mcp.attach(mcp.CMD_GET, function(r)
         if r:key() == "miss" then return "END\r\n" end
         return "VALUE " .. r:key() .. " 0 1\r\nx\r\nEND\r\n"
     end)`)
@@ -84,11 +91,15 @@ func TestRoutesOfCommandsWithoutAKey(t *testing.T) {
 		{`function(r) return "VERSION " .. r:command() .. "\r\n" end`, "version\r\n", "VERSION 27\r\n"},
 		{`function(r) return p(r) end`, "version\r\n", lineLuaFailure},
 		{`p`, "flush_all\r\n", lineNotAllowed}, // no pool can place it: as if there were no route
-		{`p`, "stats proxybe\r\n", "END\r\n"},
-		{`mcp.router_new{ map = { x = p }, default = p }`, "stats proxybe\r\n", "END\r\n"},
+		{`p`, "verbosity 1\r\n", lineNotAllowed},
+		{`mcp.router_new{ map = { x = p }, default = p }`, "flush_all\r\n", lineNotAllowed},
 		{`mcp.router_new{ map = { x = p }, default = function() return "VERSION x\r\n" end }`, "version\r\n", "VERSION x\r\n"},
 	} {
-		c, _, _ := routed(t, "mcp.attach(mcp.CMD_ANY, "+d.route+")")
+		c, b, _ := routed(t, "mcp.attach(mcp.CMD_ANY, "+d.route+") mcp.attach(mcp.CMD_GET, p)")
+		c.says("get a\r\n")
+		b.sees("get a\r\n")
+		b.says("END\r\n")
+		c.sees("END\r\n")
 		c.says(d.says)
 		c.sees(d.sees)
 		c.silence()
