@@ -13,10 +13,11 @@ import (
 type userStats struct {
 	mu    sync.Mutex
 	names map[int]string
-	vals  atomic.Pointer[[]atomic.Uint64] // by index; 0 is unused
+	vals  atomic.Pointer[[]*atomic.Uint64] // by index; 0 is unused
 }
 
-// name commits the names of a load, up to index limit. A counter that keeps its name keeps its value; a new
+// name commits the names of a load. There are counters up to index limit, and further if the load has named one before it set
+// the limit. A counter that keeps its name keeps its value; a new
 // name starts at 0; one that a load does not mention stays as it was.
 func (u *userStats) name(names map[int]string, limit int) {
 	u.mu.Lock()
@@ -24,26 +25,38 @@ func (u *userStats) name(names map[int]string, limit int) {
 	if len(names) == 0 && u.vals.Load() == nil {
 		return
 	}
-	old := u.vals.Load()
-	if old == nil || len(*old) < limit+1 {
-		grown := make([]atomic.Uint64, limit+1)
-		if old != nil {
-			for i := range *old {
-				grown[i].Store((*old)[i].Load())
-			}
-		}
-		u.vals.Store(&grown)
-		old = &grown
+	size := limit + 1
+	for i := range names {
+		size = max(size, i+1)
 	}
+	vals := u.grow(size)
 	if u.names == nil {
 		u.names = map[int]string{}
 	}
 	for i, name := range names {
 		if u.names[i] != name {
 			u.names[i] = name
-			(*old)[i].Store(0)
+			vals[i].Store(0)
 		}
 	}
+}
+
+// grow sees to it that there are size counters. Those that are there stay where they are: routes are counting.
+func (u *userStats) grow(size int) []*atomic.Uint64 {
+	var vals []*atomic.Uint64
+	if old := u.vals.Load(); old != nil {
+		vals = *old
+	}
+	if len(vals) >= size {
+		return vals
+	}
+	vals = append(make([]*atomic.Uint64, 0, size), vals...)
+	more := make([]atomic.Uint64, size-len(vals))
+	for i := range more {
+		vals = append(vals, &more[i])
+	}
+	u.vals.Store(&vals)
+	return vals
 }
 
 // add adds change to counter i.

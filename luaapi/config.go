@@ -155,10 +155,16 @@ func bufferLimit(a *API, L *lua.LState) int {
 	return 0
 }
 
+// maxStatLimit bounds the memory of user counters: 8 MiB.
+const maxStatLimit = 1 << 20
+
 func statLimit(a *API, L *lua.LState) int {
 	n := L.CheckInt(1)
 	if n <= 0 {
 		n = 1024
+	}
+	if n > maxStatLimit {
+		return raise(L, fmt.Sprintf("stat_limit must be %d or less", maxStatLimit))
 	}
 	a.o.Settings.StatLimit = n
 	return 0

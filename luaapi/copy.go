@@ -4,19 +4,34 @@ package luaapi
 
 import (
 	"errors"
+	"fmt"
 
 	lua "github.com/yuin/gopher-lua"
 )
 
-// maxDepth bounds how deep a configuration table may nest.
-const maxDepth = 100
+const (
+	maxDepth  = 100       // how deep a configuration table may nest
+	maxCopied = 1_000_000 // values that it may hold: a table that is referred to twice is copied twice, and so on
+)
 
 // Copy makes v, a value of another state, one of a's. Tables are copied, pools are shared; both states' locks must be held.
-func (a *API) Copy(v lua.LValue) (lua.LValue, error) { return a.copy(v, 0) }
+func (a *API) Copy(v lua.LValue) (lua.LValue, error) {
+	c := copier{API: a}
+	return c.copy(v, 0)
+}
 
-func (a *API) copy(v lua.LValue, depth int) (lua.LValue, error) {
+// copier is one Copy under way.
+type copier struct {
+	*API
+	n int // values copied
+}
+
+func (a *copier) copy(v lua.LValue, depth int) (lua.LValue, error) {
 	if depth > maxDepth {
 		return nil, errors.New("configuration error: table recursion too deep")
+	}
+	if a.n++; a.n > maxCopied {
+		return nil, fmt.Errorf("configuration table too large (limit is %d values)", maxCopied)
 	}
 	switch v := v.(type) {
 	case *lua.LNilType, lua.LBool, lua.LNumber, lua.LString:
@@ -32,8 +47,8 @@ func (a *API) copy(v lua.LValue, depth int) (lua.LValue, error) {
 	return nil, errors.New("unhandled data type in configuration table")
 }
 
-func (a *API) copyTable(from *lua.LTable, depth int) (lua.LValue, error) {
-	to := a.st.L.NewTable()
+func (a *copier) copyTable(from *lua.LTable, depth int) (lua.LValue, error) {
+	to := a.st.L.CreateTable(from.Len(), 0)
 	var err error
 	from.ForEach(func(k, v lua.LValue) {
 		if err != nil {

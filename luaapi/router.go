@@ -237,7 +237,7 @@ func (a *API) cmdMap(t *lua.LTable) (*entry, error) {
 			return
 		}
 		n, ok := k.(lua.LNumber)
-		if !ok {
+		if !ok || n != lua.LNumber(int(n)) {
 			err = fmt.Errorf("Non integer key in router command map in router_new")
 			return
 		}
