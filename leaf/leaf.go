@@ -48,6 +48,7 @@ type Leaf struct {
 	routed     []string     // leaves to which the log says that there are routes; the janitor's
 	alone      bool         // the log says that there is none; the janitor's
 	count      counters
+	streams    *streams
 
 	quit  chan struct{}
 	done  sync.WaitGroup
@@ -65,6 +66,7 @@ func Start(ctx context.Context, o Options) (*Leaf, error) {
 		peers: newPeers(o.MaxProxies, o.Lanes, o.Window),
 		quit:  make(chan struct{}),
 	}
+	l.streams = newStreams(l)
 	for l.instance == 0 {
 		l.instance = o.Random()
 	}
@@ -121,6 +123,9 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 		if err := l.subscribe(frame.LaneSubject(l.o.Name, i), ln.arrive); err != nil {
 			return err
 		}
+	}
+	if err := l.offerStreams(); err != nil {
+		return err
 	}
 	if err := l.nc.FlushWithContext(ctx); err != nil {
 		return err
@@ -275,6 +280,7 @@ func (l *Leaf) drain(ctx context.Context) {
 	}
 	l.state.Store(stateDraining)
 	l.announce()
+	l.streams.stop()
 	t := time.NewTicker(10 * time.Millisecond)
 	defer t.Stop()
 	for quiet, last := 0, l.count.frames.Load(); quiet < 2; {
@@ -284,7 +290,7 @@ func (l *Leaf) drain(ctx context.Context) {
 		case <-t.C:
 		}
 		quiet++
-		if n := l.count.frames.Load(); n != last || l.count.pending.Load() > 0 {
+		if n := l.count.frames.Load(); n != last || l.count.pending.Load() > 0 || l.streams.len() > 0 {
 			quiet, last = 0, n
 		}
 	}
@@ -293,6 +299,7 @@ func (l *Leaf) drain(ctx context.Context) {
 
 // stop closes whatever was started.
 func (l *Leaf) stop() {
+	l.streams.stop() // and none begins while we wait for those below
 	for _, s := range l.subs {
 		_ = s.Unsubscribe() // the connection is closed next
 	}

@@ -22,6 +22,13 @@ type Stats struct {
 	Pending  int64              // bytes of requests that wait now
 	Proxies  int                // proxies known now
 	Routes   int                // other leaves to whose servers there are routes now
+
+	Streams        int    // streams of items under way now
+	StreamsBegun   uint64 // since the start
+	StreamsRefused uint64 // requests for one that got none
+	StreamsCut     uint64 // that did not come to their end: the reader went, or the leaf stopped
+	StreamItems    uint64 // items of streams that have ended
+	StreamBytes    uint64 // bytes of their frames
 }
 
 // numReasons is the size of a table indexed by frame.Reason.
@@ -33,6 +40,8 @@ type counters struct {
 	parked, dropped, lost                       atomic.Uint64
 	refused                                     [numReasons]atomic.Uint64
 	pending                                     atomic.Int64
+
+	streams, streamsRefused, streamsCut, streamItems, streamBytes atomic.Uint64
 }
 
 // Stats reads the counters.
@@ -50,6 +59,13 @@ func (l *Leaf) Stats() Stats {
 		Pending:  c.pending.Load(),
 		Proxies:  l.peers.len(),
 		Routes:   l.Routes(),
+
+		Streams:        l.streams.len(),
+		StreamsBegun:   c.streams.Load(),
+		StreamsRefused: c.streamsRefused.Load(),
+		StreamsCut:     c.streamsCut.Load(),
+		StreamItems:    c.streamItems.Load(),
+		StreamBytes:    c.streamBytes.Load(),
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()

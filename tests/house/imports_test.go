@@ -32,6 +32,7 @@ var ours = []struct {
 
 	{"leaf/command", []string{"engine/mc", "leaf/store"}},
 	{"leaf/access", nil},
+	{"leaf/stream", []string{"engine/mc", "engine/mc/frame", "leaf/store"}},
 	{"leaf", []string{"engine/mc/...", "engine/stat", "leaf/..."}},
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
@@ -55,7 +56,7 @@ var libraries = []struct {
 }{
 	{"github.com/yuin/gopher-lua", []string{"luaapi/...", "engine/vm/..."}},
 	{"github.com/nats-io/nats-server", []string{"leaf"}},
-	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "pools/backend/leafnats", "engine/face", "client/...", "cmd/tidepool"}},
+	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "leaf/stream", "pools/backend/leafnats", "engine/face", "client/...", "cmd/tidepool"}},
 	{"github.com/nats-io/nkeys", []string{"leaf", "leaf/access"}},
 	{"github.com/nats-io/jwt", []string{"leaf/access"}},
 	{"github.com/dgraph-io/ristretto", []string{"leaf/store"}},

@@ -21,6 +21,9 @@ const (
 // StreamCancel is acknowledged by who wants nothing more of a stream.
 const StreamCancel = ^uint64(0)
 
+// StreamCut marks, as Millis, the last frame of a stream that is not complete.
+const StreamCut = 1
+
 // StreamBusy is the whole text of a leaf that has as many streams as it wants: ask again later.
 const StreamBusy = "SERVER_ERROR too many streams"
 
@@ -31,15 +34,17 @@ const StreamBusy = "SERVER_ERROR too many streams"
 //	HD k<key> s<size> t<ttl> c<cas> f<flags> O<more> [b] [X] [Z]     for keys
 //	ms <key> <size> T<ttl> E<cas> F<flags> O<more> [b]               for items; the value and CRLF follow
 //	EN                                                               it is complete, and nothing follows
-//	CLIENT_ERROR <text>, SERVER_ERROR <text>                         it is not, and nothing follows
+//
+// One that cannot be completed, or not begun, ends with a frame whose Millis are StreamCut and whose body is nothing but a line,
+// CLIENT_ERROR or SERVER_ERROR and why, wherever the bytes before it were cut.
 //
 // An ms line is what any leaf or memcached takes as it is: T is 0 for ever, or seconds, or beyond 30 days a Unix time. <more>
 // is what ms has no flag for, in base 36 with points between: the item's bits (store.BitFetched and the rest), its heat,
 // milliseconds since its last access, and milliseconds that it has left (0: for ever).
 //
 // Who reads acknowledges: an ack frame to StreamSubject with the stream's ID and instance, whose Acked is how many bytes of
-// bodies it has taken; at once for a frame without a body, which says that the stream lives: one comes first of all, then
-// about one a second while nothing else does. More than Window are never on their way. Who is silent for some seconds, or
+// bodies it has taken; at once for a frame without a body, which says that the stream lives. One comes first of all, and no
+// item before it is acknowledged; then about one a second while nothing else comes. More than Window are never on their way. Who is silent for some seconds, or
 // takes nothing of a full window for a minute, is given up. An ack with a reply subject for another instance is refused there
 // (ReasonInstance): the leaf was restarted.
 type StreamRequest struct {
