@@ -219,9 +219,9 @@ func TestPanicEndsItsConnectionOnly(t *testing.T) {
 	other, p, q := dial(t, s), dial(t, s), dial(t, s)
 	p.says("set a 0 0 20000\r\n%s\r\n", strings.Repeat("x", 20000))
 	p.sees("STORED\r\n")
-	p.says("get a\r\nget panic\r\nget never\r\n")
+	p.says("set a 0 0 20000 noreply\r\n%s\r\nget panic\r\nget never\r\n", strings.Repeat("x", 20000))
 	p.ends()
-	q.says("get flush\r\nget a\r\nget panic\r\n")
+	q.says("get flush\r\nget a\r\nget panic\r\nget never\r\n")
 	q.sees("EARLY\r\n") // what was flushed stays so
 	d.gate <- struct{}{}
 	q.ends()

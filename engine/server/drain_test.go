@@ -57,7 +57,12 @@ func TestShutdownFinishesAndClosesTheIdle(t *testing.T) {
 		t.Errorf("shut down (%v) with half a request under way", err)
 	default:
 	}
-	begun.says("cde\r\n")
+	read := s.Stats().BytesRead
+	for i, piece := range []string{"c", "d", "e"} { // however many pieces it comes in
+		begun.says("%s", piece)
+		until(t, "the piece to be read", func() bool { return s.Stats().BytesRead == read+uint64(i)+1 })
+	}
+	begun.says("\r\n")
 	begun.sees("STORED\r\n")
 	begun.ends()
 	if err := await(t, "shutdown", done); err != nil {
@@ -95,11 +100,32 @@ func TestShutdownUnderAStream(t *testing.T) {
 	}
 }
 
+// The server reads once more after it has begun to stop, and then no more, even if there never was a moment without requests.
+func TestShutdownReadsOnceMore(t *testing.T) {
+	d := newDesk()
+	s := serve(t, Options{Handler: d})
+	p := dial(t, s)
+	p.says("get wait\r\n")
+	await(t, "the session to wait", d.entered)
+	done := shutdown(s)
+	until(t, "stopping", s.stopping.Load)
+	p.says("get wait\r\n") // before the first is answered
+	d.gate <- struct{}{}
+	await(t, "the session to wait again", d.entered)
+	p.says("get wait\r\n")
+	d.gate <- struct{}{}
+	p.sees(value("wait") + value("wait"))
+	p.ends()
+	if err := await(t, "shutdown", done); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	d := newDesk()
-	s := serve(t, Options{Handler: d, WriteTimeout: -1, Linger: time.Hour}, unixAddr(t))
+	s := serve(t, Options{Handler: d, Linger: time.Hour}, unixAddr(t))
 	waits, begun, unread, lingers := dial(t, s), dial(t, s), dial(t, s), dial(t, s)
-	waits.says("get wait\r\n")
+	waits.says("get wait\r\nget huge\r\n")
 	await(t, "the session to wait", d.entered)
 	begun.says("get beg")
 	s.awaitBegun(t, 1)
@@ -128,8 +154,8 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	if n := await(t, "close", closed); n != 3 {
 		t.Errorf("close returns when %d of the 3 sessions left are closed", n)
 	}
-	waits.sees(value("wait")) // the socket took it at once
-	waits.ends()
+	waits.sees(value("wait")) // what the socket took at once
+	waits.cut()
 	if st := s.Stats(); st.ClosedUnread != 0 {
 		t.Errorf("%d counted as unread: it was the server that gave up", st.ClosedUnread)
 	}
@@ -151,6 +177,9 @@ func TestLifeOfAServer(t *testing.T) {
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	until(t, "nobody", func() bool { return s.Stats().Conns == 0 })
+	if err := await(t, "shutdown", shutdown(s)); err != nil {
+		t.Error(err)
+	}
 	for range 2 {
 		if err := s.Shutdown(gone); err != nil { // there is nothing to cut
 			t.Error(err)

@@ -166,6 +166,5 @@ func (c *conn) refuse() bool {
 	}
 	c.skip = c.need - c.w
 	c.r, c.w, c.need = 0, 0, 0
-	c.muted = false
 	return true
 }
