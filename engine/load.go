@@ -102,6 +102,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 	}
 	l.state.Lock()
 	defer l.state.Unlock()
+	l.state.Host.Forget()
 	l.staged = l.settings
 	l.staging = &staging{registry: l.p.registry, stats: map[int]string{}, names: map[string]int{}}
 	defer func() {

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -105,4 +107,29 @@ function mcp_config_routes(all) mcp.attach(mcp.CMD_GET, function() return all ..
 	c.says("get a\r\n")
 	c.sees("_G _VERSION assert collectgarbage coroutine debug dofile error getmetatable io ipairs load loadfile math mcp my_zone next os package " +
 		"pairs pcall pool print rawequal rawget rawlen rawset require router select setmetatable string table tonumber tostring type utf8 warn xpcall\r\n")
+}
+
+// A module that the configuration requires is read again with it, in the configuration state as in the workers.
+func TestReloadReadsModulesAgain(t *testing.T) {
+	path := writeConfig(t, `
+local m = require "answers"
+function mcp_config_pools() return m.text end
+function mcp_config_routes(text) mcp.attach(mcp.CMD_GET, function() return text .. m.text .. "\r\n" end) end`)
+	module := filepath.Join(filepath.Dir(path), "answers.lua")
+	write := func(text string) {
+		if err := os.WriteFile(module, []byte(`return { text = "`+text+`" }`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old")
+	p := startProxy(t, path)
+	c := dial(t, p)
+	c.says("get a\r\n")
+	c.sees("oldold\r\n")
+	write("new")
+	if _, err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	c.says("get a\r\n")
+	c.sees("newnew\r\n")
 }

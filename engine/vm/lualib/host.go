@@ -33,6 +33,7 @@ type Host struct {
 	depth     int          // coroutines and pcalls inside each other on the Go stack
 	buf       []lua.LValue // arguments on their way into a coroutine
 	loaded    *lua.LTable  // package.loaded
+	modules   []string     // what require has loaded, the preloaded ones excepted
 	pkg       *lua.LTable  // package
 	fileMeta  *lua.LTable  // of files
 }

@@ -237,9 +237,21 @@ func (h *Host) runLoader(L *lua.LState, name string, loader, extra lua.LValue) i
 	} else if h.loaded.RawGetString(name) == lua.LNil {
 		h.loaded.RawSetString(name, lua.LTrue)
 	}
+	if extra != lua.LString(preloaded) {
+		h.modules = append(h.modules, name)
+	}
 	L.Push(h.loaded.RawGetString(name))
 	L.Push(extra)
 	return 2
+}
+
+// Forget makes require load modules anew, those of package.preload excepted. A state that outlives a configuration does so before it
+// loads the next: the files may have changed.
+func (h *Host) Forget() {
+	for _, name := range h.modules {
+		h.loaded.RawSetString(name, lua.LNil)
+	}
+	h.modules = nil
 }
 
 // preloader is package.preload[name].
@@ -250,11 +262,14 @@ func (h *Host) preloader(name string) lua.LValue {
 	return lua.LNil
 }
 
+// preloaded is where a preloaded module is said to come from.
+const preloaded = ":preload:"
+
 func searchPreload(h *Host, L *lua.LState) int {
 	name := h.str(L, 1)
 	if v := h.preloader(name); v != lua.LNil {
 		L.Push(v)
-		L.Push(lua.LString(":preload:"))
+		L.Push(lua.LString(preloaded))
 		return 2
 	}
 	L.Push(lua.LString("no field package.preload['" + name + "']"))
