@@ -130,6 +130,7 @@ func (l *Leaf) remotes() (names []string) {
 	if err != nil {
 		return nil
 	}
+	names = []string{}
 	for _, r := range rz.Routes {
 		names = append(names, r.RemoteName)
 	}

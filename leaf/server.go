@@ -40,6 +40,30 @@ func embed(ctx context.Context, o *Options) (*server.Server, error) {
 	return srv, nil
 }
 
+// awayEvery is the least time between two log lines that say why NATS cannot be reached again.
+const awayEvery = 10 * time.Second
+
+// tellAway gives handlers that log that NATS went away, now and then why it stays away, and that it is back. nats.go calls its
+// handlers one after the other.
+func tellAway(o *Options, connected func(*nats.Conn)) []nats.Option {
+	var said time.Time
+	away := func(_ *nats.Conn, err error) {
+		if err == nil || o.Now().Sub(said) < awayEvery { // nil: we have closed it
+			return
+		}
+		said = o.Now()
+		o.Log.Warn("leaf: NATS is away", "leaf", o.Name, "err", err)
+	}
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { said = time.Time{}; away(nc, err); said = time.Time{} }),
+		nats.ReconnectErrHandler(away),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			connected(nc)
+			o.Log.Info("leaf: NATS is back", "leaf", o.Name, "server", nc.ConnectedAddr())
+		}),
+	}
+}
+
 // connect makes the leaf's connection. It never gives up: a leaf without its NATS system waits for it.
 func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.Conn, error) {
 	opts := []nats.Option{
@@ -49,7 +73,6 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 		nats.ReconnectWait(100 * time.Millisecond),
 		nats.PingInterval(5 * time.Second),
 		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectHandler(connected),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			o.Log.Warn("leaf: NATS error", "leaf", o.Name, "err", err)
 		}),
@@ -61,6 +84,7 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 	} else if o.TLS != nil {
 		opts = append(opts, nats.Secure(o.TLS))
 	}
+	opts = append(opts, tellAway(o, connected)...)
 	nc, err := nats.Connect(url, append(opts, o.ownAuth(srv != nil)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to NATS at %q: %w", redact(url), err)

@@ -60,6 +60,48 @@ func TestRoutesAreTold(t *testing.T) {
 	}
 }
 
+// TestNATSAway: a leaf that joined NATS says that it has lost it, and that it is back.
+func TestNATSAway(t *testing.T) {
+	var log told
+	byAddr := map[string]*server.Server{}
+	var urls []string
+	for range 2 {
+		s := runServer(t, &server.Options{})
+		byAddr[s.Addr().String()] = s
+		urls = append(urls, s.ClientURL())
+	}
+	l := start(t, Options{NATS: strings.Join(urls, ","), Settle: time.Millisecond, Log: log.logger()})
+	at := l.nc.ConnectedAddr()
+	byAddr[at].Shutdown()
+	log.wait(t, `level=WARN msg="leaf: NATS is away" leaf=leaf-1 err=EOF`)
+	log.wait(t, `level=INFO msg="leaf: NATS is back" leaf=leaf-1 server=127.0.0.1:`)
+	delete(byAddr, at)
+	for _, other := range byAddr {
+		other.Shutdown()
+	}
+	waitFor(t, "why it stays away", func() bool { return strings.Contains(log.text(), "connection refused") })
+	_ = l.Close(ended())
+	if n := strings.Count(log.text(), "connection refused"); n != 1 {
+		t.Errorf("said %d times in a moment why it stays away", n)
+	}
+}
+
+// runServer runs a NATS server of that kind until the test ends.
+func runServer(t *testing.T, o *server.Options) *server.Server {
+	t.Helper()
+	o.Host, o.Port, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, true, true
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("NATS server is not ready")
+	}
+	return s
+}
+
 func TestServerWarningsAreBounded(t *testing.T) {
 	var log told
 	now := time.Unix(1000, 0)
@@ -105,21 +147,13 @@ func TestPermissions(t *testing.T) {
 		{all, []string{subjects}, `Subscription to "_INBOX.`},
 		{all, []string{inboxes}, `Subscription to "tp.1.leaf-1.`},
 	}
-	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true}
+	o := &server.Options{}
 	for i, c := range cases {
 		o.Users = append(o.Users, &server.User{Username: fmt.Sprint("u", i), Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Allow: c.pub}, Subscribe: &server.SubjectPermission{Allow: c.sub},
 		}})
 	}
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS server is not ready")
-	}
+	s := runServer(t, o)
 	for i, c := range cases {
 		l, err := Start(context.Background(), Options{Name: "leaf-1", NATS: s.ClientURL(), User: fmt.Sprint("u", i), Password: "p", Settle: 10 * time.Millisecond})
 		if err == nil {
