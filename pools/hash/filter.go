@@ -20,6 +20,7 @@ const (
 	filterNone filterKind = iota
 	filterStop
 	filterTags
+	filterHashTag
 )
 
 // FilterConf's length, in bytes.
@@ -52,6 +53,18 @@ func NewFilter(kind, conf string) (Filter, error) {
 	return f, nil
 }
 
+// NewHashTag makes twemproxy's hash_tag: what lies between the first tag[0] and the next tag[1] is hashed, the whole key if that is
+// nothing or is not there. "" is none.
+func NewHashTag(tag string) (Filter, error) {
+	switch len(tag) {
+	case 0:
+		return Filter{}, nil
+	case 2:
+		return Filter{kind: filterHashTag, conf: tag}, nil
+	}
+	return Filter{}, fmt.Errorf("hash_tag %q: want two characters, such as \"{}\"", tag)
+}
+
 // Apply gives the part of key to hash.
 func (f *Filter) Apply(key []byte) []byte {
 	switch f.kind {
@@ -59,12 +72,12 @@ func (f *Filter) Apply(key []byte) []byte {
 		if i := indexString(key, f.conf); i >= 0 {
 			return key[:i]
 		}
-	case filterTags:
+	case filterTags, filterHashTag:
 		from := bytes.IndexByte(key, f.conf[0]) + 1
 		if from == 0 {
 			return key
 		}
-		if n := bytes.IndexByte(key[from:], f.conf[1]); n >= 0 {
+		if n := bytes.IndexByte(key[from:], f.conf[1]); n > 0 || n == 0 && f.kind == filterTags {
 			return key[from : from+n]
 		}
 	}

@@ -1,7 +1,9 @@
-// Package hash places keys: hash functions, distributions and key filters, bit-compatible with memcached's proxy.
+// Package hash places keys: hash functions, distributions and key filters, bit-compatible with memcached's proxy, libmemcached,
+// twemproxy and mcrouter.
 //
-// A key's way is filter, then hash, then distribution: index = dist.Pick(hash(filter.Apply(key), seed)). Package pools calls
-// it for every request. Everything here is immutable once made, may be used concurrently, and allocates nothing per key. Keys
+// A key's way is filter, then hash, then distribution: index = dist.Pick(hash(filter.Apply(key), seed)); mcrouter's distributions
+// are KeyDists, which hash the key themselves. Package pools calls it for every request. What testdata holds was made with the
+// other systems' own code; each file says how. Everything here is immutable once made, may be used concurrently, and allocates nothing per key. Keys
 // are only read, and only during the call; Filter.Apply returns a part of its argument.
 package hash
 

@@ -192,6 +192,31 @@ func TestFilter(t *testing.T) {
 	f("tags", "{}x", "a{b}c", "b") // what follows the two is not looked at
 }
 
+func TestHashTag(t *testing.T) {
+	f := func(tag, key, want string) {
+		t.Helper()
+		flt, err := NewHashTag(tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(flt.Apply([]byte(key))); got != want {
+			t.Errorf("hash_tag %q of %q: %q, want %q", tag, key, got, want)
+		}
+	}
+	f("", "a{b}c", "a{b}c")
+	f("{}", "user:{42}:name", "42")
+	f("{}", "a{}b{c}", "a{}b{c}") // nothing between the first pair: the whole key
+	f("{}", "a{b", "a{b")
+	f("{}", "a}b{c}", "c")
+	f("$$", "a$b$c", "b")
+	f("$$", "a$$c$", "a$$c$")
+	for _, tag := range []string{"{", "{}}"} {
+		if _, err := NewHashTag(tag); err == nil || !strings.Contains(err.Error(), tag) {
+			t.Errorf("hash_tag %q: %v", tag, err)
+		}
+	}
+}
+
 func TestFilterErrors(t *testing.T) {
 	f := func(kind, conf, want string) {
 		t.Helper()
@@ -344,6 +369,8 @@ func TestNoAllocation(t *testing.T) {
 	stop, _ := NewFilter("stop", "|#|")
 	tags, _ := NewFilter("tags", "{}")
 	weighted := rendezvous(t, []Node{{"a", 1}, {"b", 2}})
+	ch3, _ := NewCh3(7, "salt")
+	wch3, _ := NewWeightedCh3([]float64{0.1, 0.1, 0.01}, "salt")
 	sink := 0
 	for name, f := range map[string]func(){
 		"xxh3 jump":        func() { sink += NewJump(10).Pick(XXH3(key, 7)) },
@@ -352,8 +379,17 @@ func TestNoAllocation(t *testing.T) {
 		"tags":             func() { sink += len(tags.Apply(key)) },
 		"rendezvous":       func() { sink += weighted.Pick(XXH3(key, 0)) },
 		"through Dist too": func() { var d Dist = weighted; sink += d.Pick(1) },
+		"ch3":              func() { sink += ch3.PickKey(key) },
+		"ch3, weighted":    func() { sink += wch3.PickKey(key) },
+		"mcrouter's crc32": func() { sink += NewMCRouterCRC32(7, "salt").PickKey(key) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+	for _, name := range Names() {
+		f, _ := ByName(name)
+		if n := testing.AllocsPerRun(100, func() { sink += int(f(key, 0)) }); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}
 	}
