@@ -25,9 +25,10 @@ const (
 // murmur64Seed was found by mcrouter's authors to spread best.
 const murmur64Seed = 4193360111
 
-// salted appends salt to key. The buffer has room for every memcached key and a salt of usual length.
+// saltBuffer has room for every memcached key and a salt of usual length.
 type saltBuffer [512]byte
 
+// join gives key with salt after it.
 func (b *saltBuffer) join(key []byte, salt string) []byte {
 	if salt == "" {
 		return key
@@ -62,18 +63,18 @@ func (d Ch3) PickKey(key []byte) int {
 // MCRouterCRC32 is mcrouter's Crc32: the remainder of 31 bits of the CRC-32 by the number of servers.
 type MCRouterCRC32 struct {
 	n    uint32
-	salt string
+	salt []byte
 }
 
 // NewMCRouterCRC32 distributes over n places.
-func NewMCRouterCRC32(n int, salt string) MCRouterCRC32 { return MCRouterCRC32{uint32(n), salt} }
+func NewMCRouterCRC32(n int, salt string) MCRouterCRC32 { return MCRouterCRC32{uint32(n), []byte(salt)} }
 
 // PickKey implements KeyDist.
 func (d MCRouterCRC32) PickKey(key []byte) int {
 	if d.n == 0 {
 		return -1
 	}
-	sum := crc32.Update(crc32.ChecksumIEEE(key), crc32.IEEETable, []byte(d.salt))
+	sum := crc32.Update(crc32.ChecksumIEEE(key), crc32.IEEETable, d.salt)
 	return int((sum & 0x7fffffff) % d.n)
 }
 
