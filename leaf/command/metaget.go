@@ -23,6 +23,9 @@ func (e *Executor) metaGet(r *mc.Request, dst []byte) []byte {
 	now := e.now()
 	c := e.count.of(f.key)
 	tx := e.store.Begin(f.key)
+	if f.hasTTL {
+		tx.Claim()
+	}
 	it, ok := tx.Get()
 	created := false
 	if !ok && f.vivify {

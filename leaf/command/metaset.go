@@ -87,10 +87,14 @@ func (e *Executor) metaDelete(r *mc.Request, dst []byte) []byte {
 	}
 	c := e.count.of(f.key)
 	tx := e.store.Begin(f.key)
+	if f.hasCAS || f.removeValue || f.invalidate {
+		tx.Claim()
+	}
 	it, ok := tx.Get()
 	code := "HD"
 	switch {
 	case !ok:
+		tx.Claim()
 		code = "NF"
 		c.add(deleteMisses)
 	case f.hasCAS && it.CAS != f.cas:
@@ -175,6 +179,7 @@ func (e *Executor) metaArith(r *mc.Request, dst []byte) []byte {
 	now := e.now()
 	tx := e.store.Begin(f.key)
 	defer tx.End()
+	tx.Claim()
 	it, ok := tx.Get()
 	res, done, created := deltaMissing, deltaDone{}, false
 	switch {

@@ -65,6 +65,9 @@ func (e *Executor) write(w *write) (res outcome, cas uint64, size int) {
 		res, size = tooLarge, len(w.value)
 	} else {
 		c.add(cmdSet)
+		if w.mode != modeSet && w.mode != modeAdd {
+			tx.Claim()
+		}
 		if old, ok := tx.Get(); ok {
 			res, cas, size = e.writeOver(w, &tx, &old)
 		} else {

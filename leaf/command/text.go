@@ -39,6 +39,9 @@ func (e *Executor) get(r *mc.Request, dst []byte) []byte {
 func (e *Executor) getOne(dst, key []byte, exp int64, touch, withCAS bool) []byte {
 	c := e.count.of(key)
 	tx := e.store.Begin(key)
+	if touch {
+		tx.Claim()
+	}
 	it, ok := tx.Get()
 	if !ok {
 		tx.End()
@@ -86,6 +89,7 @@ func (e *Executor) touch(r *mc.Request, dst []byte) []byte {
 	}
 	exp := expiry(e.now(), seconds)
 	tx := e.store.Begin(r.Key)
+	tx.Claim()
 	if _, ok = tx.Get(); ok {
 		tx.Touched()
 		tx.SetExp(exp)
@@ -108,6 +112,8 @@ func (e *Executor) delete(r *mc.Request, dst []byte) []byte {
 	_, ok := tx.Get()
 	if ok {
 		tx.Delete()
+	} else {
+		tx.Claim()
 	}
 	tx.End()
 	if !ok {
@@ -128,6 +134,7 @@ func (e *Executor) incrDecr(r *mc.Request, dst []byte) []byte {
 		return say(dst, r, "CLIENT_ERROR invalid numeric delta argument")
 	}
 	tx := e.store.Begin(r.Key)
+	tx.Claim()
 	it, ok := tx.Get()
 	res := deltaMissing
 	var d deltaDone

@@ -49,6 +49,11 @@
 // anything else: it is slowed by that work, no write is lost. Segments lie in one reservation of address space as large as
 // the limit, items above a quarter segment in mappings of their own.
 //
+// # Recovery
+//
+// A store that starts may take its neighbours' items while it serves (Recovery, recover.go). Its type comment says what is sure
+// and on what that rests.
+//
 // # Locks
 //
 // A shard's lock comes first; the locks of window, memory and the demoter's lists come after it and are held over nothing.

@@ -45,6 +45,11 @@ func (v *view) gone(b slot) bool {
 	return v.names != nil && v.names.gone(b.key(), e)
 }
 
+// goneAt is gone for an item that would be stored.
+func (v *view) goneAt(key []byte, exp int64, epoch uint32) bool {
+	return exp != 0 && exp <= v.now || epoch < v.from || v.names != nil && v.names.gone(key, epoch)
+}
+
 func (p *prefixes) gone(key []byte, epoch uint32) bool {
 	for _, n := range p.lengths {
 		if n <= len(key) && epoch < p.from[string(key[:n])] {
@@ -118,7 +123,7 @@ func (s *Store) forgetPrefixes(epoch uint32) {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
 	old := s.names.Load()
-	if old == nil || epoch > s.epoch.Load() { // renumbered meanwhile
+	if old == nil || epoch > s.epoch.Load() || s.recovering.Load() { // renumbered meanwhile; items may come that they hide
 		return
 	}
 	from := map[string]uint32{}

@@ -22,6 +22,9 @@ type shard struct {
 	unfreed  *segment // died while pinned
 	spared   bool     // the last segment to be evicted stayed whole
 
+	recovery *Recovery // the one under way; nil when there is none
+	claimed  filter    // keys that clients wrote since it began; nil when there is none
+
 	reads  uint // of its items, noted or not
 	closed bool
 	n      counts

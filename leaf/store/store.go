@@ -28,7 +28,8 @@ type Options struct {
 	Memory   int64            // bytes for keys, values, overhead and index, at least 2 MiB; 0 = 64 MiB
 	MaxItem  int              // largest key and value together in bytes, at most Memory/4; 0 = 1 MiB, or Memory/4 if that is less
 	Now      func() int64     // clock, Unix milliseconds; nil = the real one
-	FirstCAS uint64           // the first CAS number that is given; 0 = by the clock, so that none from before a restart comes again
+	FirstCAS uint64           // the first CAS number that is given, and then each; 0 = by the clock, so that none from before a restart comes again
+	CASSpace uint8            // without FirstCAS: numbers leave this remainder by CASSpaces; stores that recover from each other want different ones
 	Evicted  func(key []byte) // called for each readable item that goes for want of memory, its shard locked: it must not call the store; nil = nobody asks
 }
 
@@ -92,15 +93,17 @@ type Store struct {
 	cache        *ristretto.Cache[uint64, *segment]
 	mainBytes    atomic.Int64 // of segments that ristretto was given and that are not dead
 
-	cas       atomic.Uint64
-	lastID    atomic.Uint32
-	epoch     atomic.Uint32 // flush.go says what these five are for
-	from      atomic.Uint32
-	names     atomic.Pointer[prefixes]
-	flushAt   atomic.Int64
-	flushMu   sync.Mutex
-	sweepAll  atomic.Bool
-	closeOnce sync.Once
+	cas        atomic.Uint64 // the last number given
+	casStep    uint64
+	lastID     atomic.Uint32
+	epoch      atomic.Uint32 // flush.go says what these five are for
+	from       atomic.Uint32
+	names      atomic.Pointer[prefixes]
+	flushAt    atomic.Int64
+	flushMu    sync.Mutex
+	sweepAll   atomic.Bool
+	recovering atomic.Bool
+	closeOnce  sync.Once
 
 	// The demoter's.
 	wake, stop, done                   chan struct{}
@@ -116,10 +119,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{o: o, now: o.Now, seed: maphash.MakeSeed(), base: o.Now()}
-	s.cas.Store(uint64(max(0, s.base)) * 1000) // no number from before a restart comes again; exact in a float64, for Lua
-	if o.FirstCAS > 0 {
-		s.cas.Store(o.FirstCAS - 1)
-	}
+	s.firstCAS()
 	s.ask = make(chan func())
 	s.wake, s.stop, s.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	segSize := s.layOut()
@@ -202,6 +202,3 @@ func (s *Store) itemOf(b slot) Item {
 		Access: s.base + int64(b.access())*1000/16, Bits: b.bits(),
 	}
 }
-
-// NextCAS gives a fresh CAS number, greater than every one before.
-func (s *Store) NextCAS() uint64 { return s.cas.Add(1) }

@@ -43,6 +43,9 @@ func (s *Store) renumber() {
 	}
 	s.flushMu.Lock() // after the shards' locks, as Begin takes it
 	defer s.flushMu.Unlock()
+	if s.recovering.Load() {
+		return // by the epochs of what was taken its sources are told apart
+	}
 	v := view{now: s.now(), epoch: 0, names: s.names.Load(), from: s.from.Load()}
 	for i := range s.shards {
 		for _, g := range s.shards[i].segs {

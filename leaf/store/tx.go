@@ -102,6 +102,7 @@ func (t *Tx) Put(value []byte, flags uint32, exp int64, bits uint8, cas uint64) 
 func (t *Tx) PutParts(a, b []byte, flags uint32, exp int64, bits uint8, cas uint64) (uint64, error) {
 	sh := t.sh
 	s := sh.s
+	t.claim()
 	if len(t.key) > maxKey || len(t.key)+len(a)+len(b) > s.o.MaxItem {
 		t.Delete()
 		return 0, ErrTooLarge
@@ -165,6 +166,7 @@ func (t *Tx) store(f fields, v, w []byte) error {
 
 // SetExp changes when the present item expires.
 func (t *Tx) SetExp(exp int64) {
+	t.claim()
 	if b := t.item(); b != nil {
 		b.setExp(exp)
 		t.g.noteExp(b.exp())
@@ -173,6 +175,7 @@ func (t *Tx) SetExp(exp int64) {
 
 // SetBits changes the present item's bits.
 func (t *Tx) SetBits(bits uint8) {
+	t.claim()
 	if b := t.item(); b != nil {
 		b.setBits(bits)
 	}
@@ -180,13 +183,21 @@ func (t *Tx) SetBits(bits uint8) {
 
 // SetCAS changes the present item's CAS.
 func (t *Tx) SetCAS(cas uint64) {
+	t.claim()
 	if b := t.item(); b != nil {
 		b.setCAS(cas)
+		b.setEpoch(t.view.epoch)
 	}
 }
 
 // Delete removes the item. Bytes that Get gave stay valid.
 func (t *Tx) Delete() {
+	t.claim()
+	t.drop()
+}
+
+// drop removes the item without claiming its key.
+func (t *Tx) drop() {
 	t.locate()
 	if t.g == nil {
 		return

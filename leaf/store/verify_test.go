@@ -11,7 +11,7 @@ type failer interface {
 // run has the demoter's goroutine run f.
 func (s *Store) run(f func()) {
 	done := make(chan struct{})
-	s.ask <- func() { f(); close(done) }
+	s.ask <- func() { defer close(done); f() } // f may end the goroutine, if it is a test's
 	<-done
 }
 
@@ -23,7 +23,7 @@ func verify(t failer, s *Store) {
 
 func verifyHeld(t failer, s *Store) {
 	t.Helper()
-	segments, tables := int64(0), int64(0)
+	segments, tables, filters := int64(0), int64(0), int64(0)
 	inMainBytes, windowBytes := int64(0), int64(0)
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -83,6 +83,7 @@ func verifyHeld(t failer, s *Store) {
 			t.Fatalf("shard %d: %d segments too many, pinned %v, unfreed %v", i, len(aged), sh.pinned, sh.unfreed)
 		}
 		tables += indexBytes(int(sh.index.homes)) - indexBytes(indexMin)
+		filters += int64(len(sh.claimed)) * 8
 		sh.mu.Unlock()
 	}
 	queued := int64(0)
@@ -93,7 +94,7 @@ func verifyHeld(t failer, s *Store) {
 		t.Fatalf("window %d, queued %d, counted %d; main %d, counted %d", windowBytes, queued, s.window.bytes.Load(), inMainBytes, s.mainBytes.Load())
 	}
 	fixed := s.fixedBytes(int(s.o.Memory) / s.mem.segSize)
-	if want, used := fixed+segments+tables, s.mem.used.Load(); used != want || used > s.o.Memory {
+	if want, used := fixed+segments+tables+filters, s.mem.used.Load(); used != want || used > s.o.Memory {
 		t.Fatalf("counted %d of %d, want %d", used, s.o.Memory, want)
 	}
 	s.dropForgotten()
