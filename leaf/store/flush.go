@@ -2,6 +2,8 @@
 
 package store
 
+import "strings"
+
 // prefixes says which generation of each invalidated prefix is readable. Immutable.
 type prefixes struct {
 	from    map[string]uint32 // prefix -> items under it stored before this epoch are gone
@@ -81,26 +83,40 @@ func (s *Store) flushLocked() {
 }
 
 // FlushPrefix makes every item whose key begins with prefix unreadable at once, without touching any. The note of it is
-// dropped when the sweeper has removed the last such item, within some seconds.
-func (s *Store) FlushPrefix(prefix []byte) {
+// dropped when the sweeper has removed the last such item, within some seconds. Of notes there are at most maxPrefixes, because
+// every read looks at them: with so many a flush removes the items before it returns, one after the other (flushwalk.go).
+// ErrPrefixes: that cannot be done now.
+func (s *Store) FlushPrefix(prefix []byte) error {
+	if s.notePrefix(prefix) {
+		return nil
+	}
+	return s.walkPrefix(prefix)
+}
+
+// notePrefix is false if there is no room for the note.
+func (s *Store) notePrefix(prefix []byte) bool {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
 	if len(prefix) == 0 {
 		s.flushLocked()
-		return
+		return true
 	}
 	epoch := s.epoch.Load() + 1
 	from := map[string]uint32{string(prefix): epoch}
 	if old := s.names.Load(); old != nil {
 		for p, e := range old.from {
-			if p != string(prefix) {
+			if !strings.HasPrefix(p, string(prefix)) { // what that hides, the new one hides, too
 				from[p] = e
 			}
 		}
 	}
+	if len(from) > maxPrefixes {
+		return false
+	}
 	s.names.Store(newPrefixes(from))
 	s.epoch.Store(epoch)
 	s.sweepAll.Store(true)
+	return true
 }
 
 func newPrefixes(from map[string]uint32) *prefixes {
