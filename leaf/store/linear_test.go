@@ -3,9 +3,10 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,9 +15,9 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Operations on one key, whose value is a number.
+// Operations on one key, whose value is a number in decimal.
 type op struct {
-	kind string // get, set, add, cas, incr, delete, touch, evict
+	kind string // get, set, add, cas, incr, append, delete, touch, evict
 	key  string
 	n    uint64 // set, add: the value
 	cas  uint64 // cas: the one compared
@@ -70,6 +71,11 @@ var registerModel = porcupine.Model{
 				return !out.ok, r
 			}
 			return out.ok && out.n == r.n+1, stored
+		case "append":
+			if !r.there || r.n >= longest {
+				return !out.ok, r
+			}
+			return out.ok && out.n == r.n*10+in.n%10, stored
 		case "delete":
 			return out.ok == r.there, register{}
 		case "evict":
@@ -80,7 +86,10 @@ var registerModel = porcupine.Model{
 	DescribeOperation: func(in, out any) string { return fmt.Sprintf("%+v -> %+v", in, out) },
 }
 
-func value(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+// longest is the number from which nothing is appended: another digit would not fit.
+const longest = 1e17
+
+func value(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
 // perform does one operation, and gives what it saw or stored.
 func perform(s *Store, o op) (r result) {
@@ -88,7 +97,11 @@ func perform(s *Store, o op) (r result) {
 	defer tx.End()
 	it, there := tx.Get()
 	if there {
-		r.n, r.cas = binary.BigEndian.Uint64(it.Value), it.CAS
+		var err error
+		if r.n, err = strconv.ParseUint(string(it.Value), 10, 64); err != nil {
+			panic(err)
+		}
+		r.cas = it.CAS
 	}
 	write := func(n uint64) {
 		cas, err := tx.Put(value(n), 0, 0, 0, 0)
@@ -118,6 +131,14 @@ func perform(s *Store, o op) (r result) {
 		if there {
 			write(r.n + 1)
 		}
+	case "append":
+		if there && r.n < longest {
+			cas, err := tx.PutParts(it.Value, value(o.n%10), 0, 0, 0, 0)
+			if err != nil {
+				panic(err)
+			}
+			r = result{true, r.n*10 + o.n%10, cas}
+		}
 	case "delete":
 		tx.Delete()
 		r.ok = there
@@ -129,8 +150,12 @@ func TestLinearizable(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		pressure, held bool
-		keys           int // with pressure enough of them that some lie long unused
-	}{{"with room", false, false, 5}, {"full", true, false, 60}, {"full, demoter held", true, true, 60}} {
+		slow           bool // the demoter stops now and then
+		keys           int  // with pressure enough of them that some lie long unused
+	}{
+		{"with room", false, false, false, 5}, {"with room, demoter slow", false, false, true, 5},
+		{"full", true, false, false, 60}, {"full, demoter slow", true, false, true, 60}, {"full, demoter held", true, true, false, 60},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
@@ -156,9 +181,9 @@ func TestLinearizable(t *testing.T) {
 					wg.Go(func() {
 						r := rand.New(rand.NewPCG(seed, uint64(w)))
 						cas := map[string]uint64{}
-						for i := range 300 {
-							o := op{key: fmt.Sprintf("k%d", r.IntN(c.keys)), n: r.Uint64() >> 1}
-							o.kind = []string{"get", "get", "set", "add", "cas", "incr", "incr", "delete", "touch"}[r.IntN(9)]
+						for i := range 200 {
+							o := op{key: fmt.Sprintf("k%d", r.IntN(c.keys)), n: r.Uint64N(longest)}
+							o.kind = []string{"get", "get", "set", "add", "cas", "incr", "incr", "append", "delete", "touch"}[r.IntN(10)]
 							o.cas = cas[o.key]
 							call := now.Add(1)
 							res := perform(s, o)
@@ -174,9 +199,12 @@ func TestLinearizable(t *testing.T) {
 				}
 				wg.Wait()
 			}
-			if c.held {
+			switch {
+			case c.held:
 				s.run(work)
-			} else {
+			case c.slow:
+				slowly(s, seed, work)
+			default:
 				work()
 			}
 			s.Close() // no eviction is told any more
@@ -188,6 +216,26 @@ func TestLinearizable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowly runs work while the demoter is stopped again and again, for up to 3 ms.
+func slowly(s *Store, seed uint64, work func()) {
+	r := rand.New(rand.NewPCG(seed, 99))
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case s.ask <- func() { time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond) }:
+				runtime.Gosched()
+			}
+		}
+	}()
+	work()
+	close(done)
+	<-stopped
 }
 
 // add succeeds once for each time that the key is absent: never twice.

@@ -67,7 +67,7 @@ var libraries = []struct {
 	{"github.com/cespare/xxhash", []string{"pools/hash", "leaf/..."}},
 	{"pgregory.net/rapid", nil}, // tests only, as are those below
 	{"go.uber.org/goleak", nil},
-	{"github.com/anishathalye/porcupine", nil},
+	{"github.com/anishathalye/porcupine", []string{"tests/linear"}},
 	{"github.com/rogpeppe/go-internal", nil},
 	{"github.com/bradfitz/gomemcache", nil},
 }
