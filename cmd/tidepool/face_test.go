@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,11 +113,23 @@ end`, l.logged(0, "leaf ready")["url"])
 
 // TestNATSFacePermissions: what docs/nats.md says may be done is enough, and less is told at the start.
 func TestNATSFacePermissions(t *testing.T) {
-	url, creds := natsSystem(t)
+	y := natsSystem(t)
+	url := y.url
+	as := func(who string) string {
+		doc, err := os.ReadFile("../../docs/nats.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := regexp.MustCompile("(?m)^\\| " + who + " \\| `(.+)` \\| `(.+)` \\|$").FindStringSubmatch(string(doc))
+		if row == nil {
+			t.Fatalf("no row for %s", who)
+		}
+		return y.creds("cache", []string{row[1]}, []string{row[2]})
+	}
 	l := start(t, "leaf", "--name", "leaf-1", "--listen", "127.0.0.1:0", "--memory", "8MiB")
 	leafURL := l.logged(0, "leaf ready")["url"].(string)
-	p, _, _ := startProxy(t, oneLeaf(leafURL), "--nats-face", url, "--nats-face-creds", creds("cache", []string{"_INBOX.>"}, []string{"cache.>"}))
-	nc := application(t, url, nats.UserCredentials(creds("cache", []string{"cache.>"}, []string{"_INBOX.>"})))
+	p, _, _ := startProxy(t, oneLeaf(leafURL), "--nats-face", url, "--nats-face-creds", as("proxy"))
+	nc := application(t, url, nats.UserCredentials(as("application")))
 	if got := overNATS(t, nc, "cache.k", "v", "op:set"); got != "stored" {
 		t.Error(got)
 	}
@@ -123,7 +137,7 @@ func TestNATSFacePermissions(t *testing.T) {
 		t.Errorf("what the docs say may be done was not enough:\n%s", log)
 	}
 	q := start(t, "proxy", write(t, "routes.lua", oneLeaf(leafURL)), "--listen", "127.0.0.1:0", "--admin", "none", "--nats-face", url,
-		"--nats-face-creds", creds("cache", nil, []string{"other.>"}))
+		"--nats-face-creds", as("application"))
 	q.exit(1)
 	if got := q.Stderr.Text(); !strings.Contains(got, `tidepool: cannot serve "cache.>" over NATS: nats: permissions violation`) {
 		t.Errorf("%s", got)
