@@ -6,6 +6,9 @@
 // executes its requests in order and sends the answers as one frame, or in parts as they grow (execute.go); peer.go keeps
 // what each proxy has not taken yet within its window; hello.go tells proxies who is here.
 //
+// Beside frames a leaf streams its items to who asks (streams.go: who may; outgoing.go: one of them; pace.go: how fast), and is
+// flushed (flush.go).
+//
 // Any number of leaves may live in one process. Methods may be called concurrently. A frame's bytes belong to the leaf from
 // arrival (nats.go made them for us) to the end of its execution; Exec sees them during its call only.
 package leaf
@@ -124,8 +127,10 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := l.offerStreams(); err != nil {
-		return err
+	for _, offer := range []func() error{l.offerStreams, l.offerFlush} {
+		if err := offer(); err != nil {
+			return err
+		}
 	}
 	if err := l.nc.FlushWithContext(ctx); err != nil {
 		return err

@@ -29,6 +29,7 @@ type Stats struct {
 	StreamsCut     uint64 // that did not come to their end: the reader went, or the leaf stopped
 	StreamItems    uint64 // items of streams that have ended
 	StreamBytes    uint64 // bytes of their frames
+	Flushes        uint64 // flushes beside flush_all
 }
 
 // numReasons is the size of a table indexed by frame.Reason.
@@ -41,7 +42,7 @@ type counters struct {
 	refused                                     [numReasons]atomic.Uint64
 	pending                                     atomic.Int64
 
-	streams, streamsRefused, streamsCut, streamItems, streamBytes atomic.Uint64
+	streams, streamsRefused, streamsCut, streamItems, streamBytes, flushes atomic.Uint64
 }
 
 // Stats reads the counters.
@@ -66,6 +67,7 @@ func (l *Leaf) Stats() Stats {
 		StreamsCut:     c.streamsCut.Load(),
 		StreamItems:    c.streamItems.Load(),
 		StreamBytes:    c.streamBytes.Load(),
+		Flushes:        c.flushes.Load(),
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()
