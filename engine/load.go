@@ -287,6 +287,8 @@ func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
 		Dist:       pools.Dist(spec.Dist),
 		Hash:       pools.Hash(spec.Hash),
 		Seed:       spec.Seed,
+		Salt:       spec.Salt,
+		HashTag:    spec.HashTag,
 		Filter:     spec.Filter,
 		FilterConf: spec.FilterConf,
 		OMode:      spec.OMode,
@@ -325,7 +327,7 @@ func (l *loader) member(be luaapi.BackendSpec, prefix string) (pools.Member, err
 		return pools.Member{}, err
 	}
 	host, port := addr.HashAs()
-	m := pools.Member{Backend: b, Host: host, Port: port}
+	m := pools.Member{Backend: b, Host: host, Port: port, HashName: be.HashName, Weight: be.Weight, Drained: be.Drained}
 	l.staging.held = append(l.staging.held, m)
 	return m, nil
 }

@@ -57,14 +57,20 @@ type BackendSpec struct {
 	Label   string
 	Addr    string // nats://host:port[/name], host:port, memcached://host:port or unix:/path
 	Options BackendOptions
+
+	Weight   float64 // 0: none was given
+	Drained  bool    // weight 0 was
+	HashName string  // what distributions by name hash instead of host:port
 }
 
 // PoolSpec is what mcp.pool describes.
 type PoolSpec struct {
 	Name       string // "" = the engine gives it one
 	Backends   []BackendSpec
-	Dist       string // "" or "jump", "ring", "rendezvous"
-	Hash       string // "" or "xxhash", "md5"
+	Dist       string // a name that package pools knows; "": jump
+	Hash       string // a name that package hash knows; "": the distribution's own
+	Salt       string
+	HashTag    string
 	OMode      string
 	OBuckets   int
 	Seed       string
@@ -76,7 +82,7 @@ type PoolSpec struct {
 var configFuncs = []Func{
 	{"backend", StagePools, "label, host, port | {label=, host=, port=, ...} | address", "backend",
 		"Describes a backend. An address is nats://host:port[/leaf], host:port, memcached://host:port or unix:/path.", newBackend},
-	{"pool", StagePools, "backends, opts?", "pool", "Makes a pool. opts: name, dist, hash, seed, filter, filter_conf, omode, obuckets, beprefix.", newPool},
+	{"pool", StagePools, "backends, opts?", "pool", "Makes a pool. opts: name, dist, hash, seed, filter, filter_conf, omode, obuckets, beprefix, hash_tag, salt.", newPool},
 	{"backend_connect_timeout", StagePools, "seconds", "", "Default connect timeout of backends made afterwards (5).",
 		seconds(func(o *BackendOptions) *time.Duration { return &o.ConnectTimeout })},
 	{"backend_read_timeout", StagePools, "seconds", "", "Default request timeout of backends made afterwards (3).",
@@ -259,6 +265,9 @@ func backendTable(t *lua.LTable, s *BackendSpec) error {
 			return err
 		}
 	}
+	if err := backendPlacement(t, s); err != nil {
+		return err
+	}
 	return backendOptions(t, &s.Options)
 }
 
@@ -276,7 +285,7 @@ func backendOptions(t *lua.LTable, o *BackendOptions) error {
 			n, isNum = lua.LNumber(f), e == nil
 		}
 		switch name {
-		case "label", "host", "port", "address":
+		case "label", "host", "port", "address", "weight", "hash_name":
 			return
 		case "tcpkeepalive":
 			o.KeepAlive = lua.LVAsBool(v)

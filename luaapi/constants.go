@@ -44,6 +44,13 @@ var numbers = map[string]int{
 	"MCMC_CODE_CLIENT_ERROR": 22, "MCMC_CODE_SERVER_ERROR": 23, "MCMC_ERR": -1, "P_OK": 0,
 }
 
+// Tidepool's own distributions and hashes, by the names that libmemcached, twemproxy and mcrouter give them: mcp.dist_NAME and
+// mcp.hash_NAME.
+var (
+	ownDists  = []string{"rendezvous", "ketama", "consistent", "modula", "random", "ch3", "crc32", "weighted_ch3"}
+	ownHashes = []string{"md5", "one_at_a_time", "crc16", "crc32", "crc32a", "fnv1_64", "fnv1a_64", "fnv1_32", "fnv1a_32", "hsieh", "murmur", "murmur3", "jenkins"}
+)
+
 func (a *API) constants() {
 	for name, n := range numbers {
 		a.mcp.RawSetString(name, lua.LNumber(n))
@@ -64,7 +71,12 @@ func (a *API) constants() {
 	ring := dist("ring")
 	ring.RawSetString("hash", marker("md5"))
 	a.mcp.RawSetString("dist_ring_hash", ring)
-	a.mcp.RawSetString("dist_rendezvous", dist("rendezvous"))
+	for _, name := range ownDists {
+		a.mcp.RawSetString("dist_"+name, dist(name))
+	}
+	for _, name := range ownHashes {
+		a.mcp.RawSetString("hash_"+name, marker(name))
+	}
 }
 
 // startArg is mcp.start_arg: false without one, the string, or, if it has a ':', a table of its pieces.

@@ -4,6 +4,8 @@ package luaapi
 
 import (
 	"fmt"
+	"math"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -58,7 +60,7 @@ func toTarget(v lua.LValue) (Target, bool) {
 func poolOptions(t *lua.LTable, s *PoolSpec) error {
 	for name, field := range map[string]*string{
 		"name": &s.Name, "seed": &s.Seed, "filter": &s.Filter, "filter_conf": &s.FilterConf,
-		"omode": &s.OMode, "beprefix": &s.Prefix,
+		"omode": &s.OMode, "beprefix": &s.Prefix, "hash_tag": &s.HashTag, "salt": &s.Salt,
 	} {
 		switch v := t.RawGetString(name).(type) {
 		case *lua.LNilType:
@@ -78,20 +80,60 @@ func poolOptions(t *lua.LTable, s *PoolSpec) error {
 	default:
 		return fmt.Errorf("ring_hash: option argument must be a positive integer")
 	}
-	if v := t.RawGetString("dist"); v != lua.LNil {
-		dist, ok := v.(*lua.LTable)
-		if !ok {
-			return fmt.Errorf("mcp.pool: dist: want a distribution such as mcp.dist_jump_hash, got %s", v.Type())
+	return placement(t, s)
+}
+
+// placement reads how keys are placed: the constants of memcached's proxy and ours, or their names: hash = mcp.hash_fnv1a_64 or
+// "fnv1a_64".
+func placement(t *lua.LTable, s *PoolSpec) error {
+	switch v := t.RawGetString("dist").(type) {
+	case *lua.LNilType:
+	case lua.LString:
+		s.Dist = string(v)
+		if name, ok := strings.CutSuffix(s.Dist, "_hash"); ok { // jump_hash and ring_hash, as the constants are called
+			s.Dist = name
 		}
-		if s.Dist, ok = marker(dist.RawGetString("new")); !ok {
+	case *lua.LTable:
+		var ok bool
+		if s.Dist, ok = marker(v.RawGetString("new")); !ok {
 			return fmt.Errorf("key distribution object missing 'new' function")
 		}
+	default:
+		return fmt.Errorf("mcp.pool: dist: want a distribution such as mcp.dist_jump_hash, got %s", v.Type())
 	}
-	if v := t.RawGetString("hash"); v != lua.LNil {
+	switch v := t.RawGetString("hash").(type) {
+	case *lua.LNilType:
+	case lua.LString:
+		s.Hash = string(v)
+	default:
 		var ok bool
 		if s.Hash, ok = marker(v); !ok {
 			return fmt.Errorf("mcp.pool: hash: want a hash such as mcp.hash_xxhash, got %s", v.Type())
 		}
+	}
+	return nil
+}
+
+// backendPlacement reads what mcp.backend{...} says of the keys that a backend gets.
+func backendPlacement(t *lua.LTable, s *BackendSpec) error {
+	switch v := t.RawGetString("weight").(type) {
+	case *lua.LNilType:
+	case lua.LNumber:
+		s.Weight, s.Drained = float64(v), v == 0
+		if !(s.Weight >= 0) || math.IsInf(s.Weight, 1) {
+			return fmt.Errorf("mcp.backend: weight: want a number from 0 on, got %v", s.Weight)
+		}
+	default:
+		return fmt.Errorf("mcp.backend: weight: want a number, got %s", v.Type())
+	}
+	switch v := t.RawGetString("hash_name").(type) {
+	case *lua.LNilType:
+	case lua.LString:
+		if s.HashName = string(v); v == "" {
+			return fmt.Errorf("mcp.backend: hash_name: it is empty")
+		}
+	default:
+		return fmt.Errorf("mcp.backend: hash_name: want a string, got %s", v.Type())
 	}
 	return nil
 }

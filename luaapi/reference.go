@@ -42,8 +42,14 @@ func Reference() string {
 	}
 	slices.Sort(names)
 	b.WriteString(strings.Join(names, ", "))
-	b.WriteString("; `mcp.hash_xxhash`, `mcp.dist_jump_hash`, `mcp.dist_ring_hash`, `mcp.dist_ring_hash.hash` (MD5), `mcp.dist_rendezvous` (Tidepool's own)," +
-		" `mcp.start_arg`.\n")
+	b.WriteString("; `mcp.hash_xxhash`, `mcp.dist_jump_hash`, `mcp.dist_ring_hash`, `mcp.dist_ring_hash.hash` (MD5), `mcp.start_arg`. Tidepool's own: ")
+	for _, name := range ownDists {
+		fmt.Fprintf(&b, "`mcp.dist_%s`, ", name)
+	}
+	for i, name := range ownHashes {
+		fmt.Fprintf(&b, "%s`mcp.hash_%s`", strings.Repeat(", ", min(i, 1)), name)
+	}
+	b.WriteString(".\n")
 	return b.String()
 }
 

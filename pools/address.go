@@ -183,8 +183,11 @@ func (a Address) URL() string {
 }
 
 // HashAs is what a ring hashes: a leaf that has a name by its name, since many are reached through one server and keep their keys
-// when they move.
+// when they move; a unix socket by its path.
 func (a Address) HashAs() (host, port string) {
+	if a.Path != "" {
+		return a.Path, ""
+	}
 	if a.Name != "" {
 		return a.Name, ""
 	}

@@ -146,4 +146,5 @@ func TestHashAs(t *testing.T) {
 	f("nats://h:1", "h:1")
 	f("nats://h:1/leaf-1", "leaf-1:")
 	f("tls://h:1,i:2/leaf-2", "leaf-2:")
+	f("unix:/run/a.sock", "/run/a.sock:")
 }

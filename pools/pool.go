@@ -22,10 +22,12 @@ type Target interface {
 type Options struct {
 	Name       string
 	Dist       Dist   // "": DistJump
-	Hash       Hash   // "": HashXXH3
+	Hash       Hash   // "": what users of Dist have: MD5 for ketama, one_at_a_time for consistent and modula, else HashXXH3
 	Seed       string // hashed into the numeric seed; "": seed 0
+	Salt       string // mcrouter's: follows the key when a DistCh3, DistCRC32 or DistWeightedCh3 hashes it
 	Filter     string // "", "stop" or "tags": which part of the key is hashed
 	FilterConf string // two to five bytes; required with Filter
+	HashTag    string // twemproxy's way of Filter "tags": two bytes, and the whole key where nothing is between them
 	OMode      string // DistRing's point names: "" or "default", "ketama", "twemproxy", "evcache"
 	OBuckets   int    // DistRing's points per backend; 0: 160
 
@@ -33,31 +35,14 @@ type Options struct {
 	Latency func(pool, backend string) *stat.Histogram
 }
 
-// Dist names a distribution.
-type Dist string
-
-// The distributions. A script's mcp.dist_jump_hash and mcp.dist_ring_hash are the first two.
-const (
-	DistJump       Dist = "jump"       // by position in the list
-	DistRing       Dist = "ring"       // by host:port
-	DistRendezvous Dist = "rendezvous" // by name and weight; losing a member moves its keys only
-)
-
-// Hash names a key hash.
-type Hash string
-
-// The key hashes. HashMD5 is mcp.dist_ring_hash.hash.
-const (
-	HashXXH3 Hash = "xxh3"
-	HashMD5  Hash = "md5"
-)
-
 // Member is one backend of a pool.
 type Member struct {
 	Backend    backend.Backend
 	Name       string  // what DistRendezvous hashes; "": Backend.Name()
-	Host, Port string  // what DistRing hashes
-	Weight     float64 // for DistRendezvous; 0: 1
+	Host, Port string  // what DistRing hashes, and DistKetama and DistConsistent without a port of 11211
+	HashName   string  // what all of those hash instead, but DistRing; "": the above
+	Weight     float64 // for the distributions that have weights; 0: 1 (DistWeightedCh3: 0.5 if another member has one)
+	Drained    bool    // of weight 0: gets no keys; DistWeightedCh3 only
 }
 
 // membership is what a Pool consists of at one moment. Immutable.
@@ -65,7 +50,8 @@ type membership struct {
 	epoch   uint64
 	members []Member
 	latency []*stat.Histogram // by member; nil without Options.Latency
-	dist    hash.Dist
+	dist    hash.Dist         // or
+	byKey   hash.KeyDist      // what hashes keys itself
 }
 
 // Pool places keys on backends.
@@ -85,19 +71,14 @@ var _ Target = (*Pool)(nil)
 // answered with backend.ErrNoBackend until SetMembers brings some.
 func New(o Options, members []Member) (*Pool, error) {
 	p := &Pool{o: o}
-	switch o.Hash {
-	case "", HashXXH3:
-		p.hash = hash.XXH3
-	case HashMD5:
-		p.hash = hash.MD5
-	default:
-		return nil, fmt.Errorf("unknown hash specified: %s", o.Hash)
+	var err error
+	if p.hash, err = o.hashFunc(); err != nil {
+		return nil, err
 	}
 	if o.Seed != "" {
 		p.seed = hash.Seed(o.Seed)
 	}
-	var err error
-	if p.filter, err = hash.NewFilter(o.Filter, o.FilterConf); err != nil {
+	if p.filter, err = o.newFilter(); err != nil {
 		return nil, err
 	}
 	if err := p.SetMembers(0, members); err != nil {
@@ -119,8 +100,7 @@ func (p *Pool) SetMembers(epoch uint64, members []Member) error {
 			m.members[i].Name = m.members[i].Backend.Name()
 		}
 	}
-	var err error
-	if m.dist, err = p.o.newDist(m.members); err != nil {
+	if err := p.distribute(m); err != nil {
 		return err
 	}
 	if p.o.Latency != nil {
@@ -135,27 +115,6 @@ func (p *Pool) SetMembers(epoch uint64, members []Member) error {
 	}
 	p.m.Store(m)
 	return nil
-}
-
-// newDist builds the distribution over members.
-func (o *Options) newDist(members []Member) (hash.Dist, error) {
-	switch o.Dist {
-	case "", DistJump:
-		return hash.NewJump(len(members)), nil
-	case DistRing:
-		servers := make([]hash.Server, len(members))
-		for i, m := range members {
-			servers[i] = hash.Server{Host: m.Host, Port: m.Port}
-		}
-		return hash.NewRing(servers, o.OMode, o.OBuckets)
-	case DistRendezvous:
-		nodes := make([]hash.Node, len(members))
-		for i, m := range members {
-			nodes[i] = hash.Node{Name: m.Name, Weight: m.Weight}
-		}
-		return hash.NewRendezvous(nodes)
-	}
-	return nil, fmt.Errorf("unknown key distribution specified: %s", o.Dist)
 }
 
 // Pick gives the backend for key and its place in Members, or -1 and nil if the pool is empty. A base64 key (meta flag b)
@@ -174,7 +133,32 @@ func (p *Pool) place(m *membership, key []byte) int {
 	if len(m.members) == 0 {
 		return -1
 	}
+	if m.byKey != nil {
+		return m.byKey.PickKey(p.filter.Apply(key))
+	}
 	return m.dist.Pick(p.hash(p.filter.Apply(key), p.seed))
+}
+
+// Place tells how a key is placed.
+type Place struct {
+	Hashed []byte // the part of the key that is hashed
+	Hash   uint64 // 0 if the distribution hashes keys itself: ByKey
+	ByKey  bool
+	Index  int // in Members, or -1 if the pool is empty
+	Member Member
+}
+
+// Explain places key as Send does.
+func (p *Pool) Explain(key []byte) Place {
+	m := p.m.Load()
+	at := Place{Hashed: p.filter.Apply(key), ByKey: m.byKey != nil, Index: p.place(m, key)}
+	if !at.ByKey {
+		at.Hash = p.hash(at.Hashed, p.seed)
+	}
+	if at.Index >= 0 {
+		at.Member = m.members[at.Index]
+	}
+	return at
 }
 
 // Send sends r to the backend of its key.

@@ -67,7 +67,9 @@ type MCRouterCRC32 struct {
 }
 
 // NewMCRouterCRC32 distributes over n places.
-func NewMCRouterCRC32(n int, salt string) MCRouterCRC32 { return MCRouterCRC32{uint32(n), []byte(salt)} }
+func NewMCRouterCRC32(n int, salt string) MCRouterCRC32 {
+	return MCRouterCRC32{uint32(n), []byte(salt)}
+}
 
 // PickKey implements KeyDist.
 func (d MCRouterCRC32) PickKey(key []byte) int {
