@@ -22,7 +22,7 @@ import (
 type Cluster struct {
 	Name      string      // the same at all; "": tidepool
 	Listen    string      // host:port for routes of others; "": no cluster. Port 0: the kernel chooses.
-	Advertise string      // host:port that others are told to find this one at; "": as Listen says
+	Advertise string      // host:port that others are told to find this one at; "": as Listen says, unless that is every address
 	Routes    []string    // host:port, or nats://host:port, of some others. Those that they know are found by themselves.
 	Password  string      // what routes present to each other, the same at all; "": nothing
 	TLS       *tls.Config // of both ends of a route; nil: none
@@ -96,6 +96,10 @@ func (c *Cluster) options() (o server.ClusterOpts, routes []*url.URL) {
 	}
 	if o.Name == "" {
 		o.Name = defaultCluster
+	}
+	if ip := net.ParseIP(host); o.Advertise == "" && host != "" && !ip.IsUnspecified() {
+		// Others would be told of the address that a connection comes from, and this machine may have more of them.
+		o.Advertise = c.Listen // a port 0 in it is the one that the kernel chooses
 	}
 	if c.Password != "" {
 		o.Username, o.Password = routeUser, c.Password

@@ -184,6 +184,21 @@ func TestClusterOptions(t *testing.T) {
 	f(Options{User: "u", Users: []access.User{{Name: "u"}}}, `user "u" is there twice`)
 }
 
+// TestClusterAdvertise: what other leaves are told is where this one listens, not where its connections come from.
+func TestClusterAdvertise(t *testing.T) {
+	for in, want := range map[string]string{
+		"127.0.0.2:6301": "127.0.0.2:6301", "[fd00::1]:0": "[fd00::1]:0", "cache-1:6301": "cache-1:6301",
+		"0.0.0.0:6301": "", ":6301": "", "[::]:6301": "",
+	} {
+		if o, _ := (&Cluster{Listen: in}).options(); o.Advertise != want {
+			t.Errorf("%q: %q, want %q", in, o.Advertise, want)
+		}
+	}
+	if o, _ := (&Cluster{Listen: "127.0.0.2:1", Advertise: "outside:2"}).options(); o.Advertise != "outside:2" {
+		t.Errorf("%q", o.Advertise)
+	}
+}
+
 // TestJoinedURL is what a leaf says of itself that joined a NATS system: no password, and a form that pools take.
 func TestJoinedURL(t *testing.T) {
 	for in, want := range map[string]string{
