@@ -114,13 +114,15 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		}
 		l.staging = nil
 	}()
-	words, err := l.run(l.state, chunks)
-	if err != nil {
-		return nil, err
-	}
-	conf, err := l.state.Call(words.pools, vm.Nil)
-	if err != nil {
-		return nil, located(err)
+	conf := vm.Nil
+	if len(chunks) > 0 {
+		words, err := l.run(l.state, chunks)
+		if err != nil {
+			return nil, err
+		}
+		if conf, err = l.state.Call(words.pools, vm.Nil); err != nil {
+			return nil, located(err)
+		}
 	}
 	g = &generation{number: number, pools: l.staging.pools}
 	for _, c := range chunks {
@@ -147,9 +149,6 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 
 // read compiles every file.
 func (l *loader) read() ([]chunk, error) {
-	if len(l.p.opts.Files) == 0 {
-		return nil, fmt.Errorf("cannot load a configuration: no file is named")
-	}
 	var chunks []chunk
 	for _, path := range l.p.opts.Files {
 		src, err := os.ReadFile(path)
@@ -220,6 +219,10 @@ func (l *loader) worker(chunks []chunk, conf vm.Value) (*worker, error) {
 		Logger:   l.p,
 		StartArg: l.p.opts.StartArg,
 	})
+	if len(chunks) == 0 {
+		w.merge()
+		return w, nil
+	}
 	words, err := l.run(st, chunks)
 	if err != nil {
 		return fail(err)

@@ -23,9 +23,9 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools"
 )
 
-// Options configure a Proxy. Files and Local must be set.
+// Options configure a Proxy. Local must be set.
 type Options struct {
-	Files   []string // configuration files, loaded in order
+	Files   []string // configuration files, loaded in order; none: no command has a route, so that Local serves them all
 	Listen  []string // LISTEN addresses; none: 127.0.0.1:11211
 	Workers int      // Lua states; 0: as many as CPUs
 

@@ -32,6 +32,7 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 		newProxyCommand(),
 		newLeafCommand(),
 		newCheckCommand(),
+		newMemcachedCommand(),
 		newBenchCommand(),
 		newVersionCommand(),
 	)
