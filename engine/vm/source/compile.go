@@ -45,6 +45,9 @@ func Compile(src []byte, name string) (*lua.FunctionProto, error) {
 	if err != nil {
 		return nil, syntaxError(err, toks, name)
 	}
+	if tooDeep(chunk) {
+		return nil, &Error{Name: name, Line: toks[len(toks)-1].line, Msg: "chunk has too many syntax levels"}
+	}
 	p := &pass{name: name}
 	chunk = p.chunk(chunk)
 	if p.err != nil {

@@ -50,6 +50,11 @@ func TestErrors(t *testing.T) {
 		{"f() = 1", "f.lua:1: syntax error near '='"},
 		{"x", "f.lua:1: syntax error near <eof>"},
 		{strings.Repeat("(", 300), "f.lua:1: chunk has too many syntax levels"},
+		{"x = a" + strings.Repeat("+a", 2_000_000), "f.lua:1: chunk has too many syntax levels"},
+		{"return " + strings.Repeat("not ", 20_000) + "a", "f.lua:1: chunk has too many syntax levels"},
+		{"return f" + strings.Repeat("()", 20_000), "f.lua:1: chunk has too many syntax levels"},
+		{"return a" + strings.Repeat(" .. a", 20_000), "f.lua:1: chunk has too many syntax levels"},
+		{"if a then " + strings.Repeat("elseif a then ", 20_000) + "end", "f.lua:1: chunk has too many syntax levels"},
 		{"x = {" + strings.Repeat("1,", maxItems+1) + "}", "f.lua:1: too many items in a table constructor (limit is 25550)"},
 	} {
 		_, err := Compile([]byte(c.src), "f.lua")

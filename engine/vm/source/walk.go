@@ -177,6 +177,8 @@ type find struct {
 	want   func(n any) bool
 	inside bool // also inside function bodies
 	loops  bool // also inside loops
+	limit  int  // what lies deeper counts as found; 0: nothing does
+	depth  int
 }
 
 func (f find) stmts(list []ast.Stmt) bool {
@@ -189,7 +191,7 @@ func (f find) stmts(list []ast.Stmt) bool {
 }
 
 func (f find) stmt(s ast.Stmt) bool {
-	if f.want(s) {
+	if f.depth++; f.depth == f.limit || f.want(s) {
 		return true
 	}
 	switch s := s.(type) {
@@ -229,7 +231,7 @@ func (f find) exprs(list ...ast.Expr) bool {
 }
 
 func (f find) expr(e ast.Expr) bool {
-	if f.want(e) {
+	if f.depth++; f.depth == f.limit || f.want(e) {
 		return true
 	}
 	switch e := e.(type) {
@@ -261,6 +263,14 @@ func (f find) expr(e ast.Expr) bool {
 		return f.inside && f.stmts(e.Stmts)
 	}
 	return false
+}
+
+// maxLevels is how deep statements and expressions may nest, operators too: passes and compiler go down by recursion, and
+// a Go stack that is used up is the end of the process.
+const maxLevels = 10_000
+
+func tooDeep(stmts []ast.Stmt) bool {
+	return find{inside: true, loops: true, limit: maxLevels, want: func(any) bool { return false }}.stmts(stmts)
 }
 
 // makesFunction reports whether a function is made among stmts.
