@@ -59,7 +59,7 @@ func (ln *lane) cut(body []byte) (n int, err error) {
 	at := 0
 	for n < chunk && at < len(body) {
 		took, _, err := p.Next(body[at:], &ln.l.rules, &ln.reqs[n])
-		if err == nil && ln.reqs[n].Bad.Closes() {
+		if err == nil && (lost(&ln.reqs[n]) || p.Swallow > 0) { // to be swallowed: a value that goes beyond the frame
 			err = errLost
 		}
 		if err != nil {
@@ -70,6 +70,12 @@ func (ln *lane) cut(body []byte) (n int, err error) {
 		n++
 	}
 	return n, nil
+}
+
+// lost: where a value ends cannot be told, so what follows it would be taken for commands. A client may do that to its own
+// connection; a frame carries many clients', and whoever sends it has parsed them.
+func lost(r *mc.Request) bool {
+	return r.Bad.Closes() || r.Bad == mc.BadChunk || r.Bad == mc.BadFormat && r.Cmd.HasValue()
 }
 
 // executeChunk executes the first n requests of ln.reqs and cuts them off w. It reports false, with w holding what is left,
