@@ -209,6 +209,9 @@ func baseSelect(h *Host, L *lua.LState) int {
 }
 
 func baseToNumber(h *Host, L *lua.LState) int {
+	if s, ok := L.Get(1).(lua.LString); ok {
+		h.Charge(L, len(s)/bytesPerStep)
+	}
 	if L.Get(2) == lua.LNil {
 		if v, ok := toNumber(h.any(L, 1)); ok {
 			L.Push(lua.LNumber(v))

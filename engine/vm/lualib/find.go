@@ -67,6 +67,7 @@ func strFind(h *Host, L *lua.LState) int {
 		L.Push(lua.LNil)
 		return 1
 	}
+	h.Charge(L, len(pat)/bytesPerStep)
 	if lua.LVAsBool(L.Get(4)) || !strings.ContainsAny(pat, specials) {
 		return h.findPlain(L, src, pat, init)
 	}

@@ -50,6 +50,7 @@ func (h *Host) Cut() bool { return h.meter.cut }
 // Charge takes n steps and raises the budget error, which no script can catch, when they are not there.
 func (h *Host) Charge(L *lua.LState, n int) {
 	m := &h.meter
+	n = max(n, 0) // a __len may say anything
 	if m.reserve >= int64(n) {
 		m.reserve -= int64(n)
 		return

@@ -89,6 +89,7 @@ func osDate(h *Host, L *lua.LState) int {
 		L.Push(t)
 		return 1
 	}
+	h.Charge(L, len(format))
 	s, ok := strftime(d, format)
 	if !ok {
 		h.argError(L, 1, "invalid conversion specifier '"+s+"'")

@@ -3,6 +3,7 @@
 package lualib
 
 import (
+	"math"
 	"sort"
 
 	lua "github.com/yuin/gopher-lua"
@@ -132,6 +133,12 @@ func tabMove(h *Host, L *lua.LState) int {
 		dst = h.table(L, 5)
 	}
 	if e >= f {
+		if f < 1 && e >= math.MaxInt+f {
+			h.argError(L, 3, "too many elements to move")
+		}
+		if t > math.MaxInt-(e-f) {
+			h.argError(L, 4, "destination wrap around")
+		}
 		h.Charge(L, e-f+1)
 		if t > e || t <= f || dst != src {
 			for i := f; i <= e; i++ {
