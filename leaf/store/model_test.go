@@ -3,7 +3,9 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -16,6 +18,18 @@ type model struct {
 	mu    sync.Mutex
 	items map[string]Item // Value is copied
 	told  int             // evictions of tracked keys
+	flush int64           // when a flush is to come; 0: none is
+}
+
+// forget drops what begins with a prefix, or all.
+func (m *model) forget(prefix string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range m.items {
+		if strings.HasPrefix(k, prefix) {
+			delete(m.items, k)
+		}
+	}
 }
 
 func (m *model) evicted(k []byte) {
@@ -146,14 +160,46 @@ func runModel(t *rapid.T, pressure bool) (told int) {
 			}
 			compare(tx, k)
 		}),
-		"time":  func(t *rapid.T) { c.advance(int64(rapid.IntRange(0, 2000).Draw(t, "ms"))) },
+		"bits": within(func(t *rapid.T, tx *Tx, k string) {
+			b := uint8(rapid.IntRange(0, 7).Draw(t, "bits"))
+			if _, ok := compare(tx, k); ok {
+				tx.SetBits(b)
+				change(k, func(it *Item) { it.Bits = b })
+			}
+			compare(tx, k)
+		}),
+		"cas": within(func(t *rapid.T, tx *Tx, k string) {
+			n := rapid.Uint64().Draw(t, "cas")
+			if _, ok := compare(tx, k); ok {
+				tx.SetCAS(n)
+				change(k, func(it *Item) { it.CAS = n })
+			}
+			compare(tx, k)
+		}),
+		"rewrite": within(func(t *rapid.T, tx *Tx, k string) { it, _ := compare(tx, k); put(t, tx, k, bytes.Clone(it.Value), nil) }),
+		"time": func(t *rapid.T) {
+			c.advance(int64(rapid.IntRange(0, 2000).Draw(t, "ms")))
+			if m.flush != 0 && m.flush <= c.now() {
+				m.flush = 0
+				m.forget("")
+			}
+		},
 		"sweep": func(t *rapid.T) { s.run(s.sweep) },
 		"flush": func(t *rapid.T) {
-			if rapid.IntRange(0, 9).Draw(t, "rarely") == 0 {
+			switch rapid.IntRange(0, 15).Draw(t, "rarely") {
+			case 0:
 				s.FlushAll(0)
-				m.mu.Lock()
-				clear(m.items)
-				m.mu.Unlock()
+				m.flush = 0
+				m.forget("")
+			case 1:
+				m.flush = c.now() + int64(rapid.IntRange(1, 3000).Draw(t, "delay"))
+				s.FlushAll(m.flush)
+			case 2:
+				k := keys.Draw(t, "prefix")
+				if err := s.FlushPrefix([]byte(k)); err != nil {
+					t.Fatal(err)
+				}
+				m.forget(k)
 			}
 		},
 		"": func(t *rapid.T) {
