@@ -191,9 +191,15 @@ func (p *Proxy) collectServer(emit func(prometheus.Metric)) {
 		emit(stat.CounterMetric(stat.ConnectionsTotal, l.Total, name))
 		emit(stat.GaugeMetric(stat.ConnectionsOpen, float64(l.Conns), name))
 		emit(stat.CounterMetric(stat.ConnectionsRejected, l.Rejected, name))
+		emit(stat.CounterMetric(stat.AcceptErrors, l.AcceptErrors, name))
 		emit(stat.CounterMetric(stat.ReadBytesTotal, l.BytesRead, name))
 		emit(stat.CounterMetric(stat.WrittenBytesTotal, l.BytesWritten, name))
 	}
+	emit(stat.CounterMetric(stat.ConnectionsClosed, s.ClosedIdle, "idle"))
+	emit(stat.CounterMetric(stat.ConnectionsClosed, s.ClosedSlow, "slow"))
+	emit(stat.CounterMetric(stat.ConnectionsClosed, s.ClosedUnread, "unread"))
+	emit(stat.CounterMetric(stat.ConnectionsClosed, s.Panics, "panic"))
+	emit(stat.CounterMetric(stat.BufferRefused, s.Refused))
 	emit(stat.GaugeMetric(stat.BufferedBytes, float64(s.Buffered+p.held.Load())))
 }
 
