@@ -139,8 +139,9 @@ func (s *State) preload(modules map[string]*lua.FunctionProto) map[string]func(*
 func (s *State) Call(fn lua.LValue, args ...lua.LValue) (v lua.LValue, err error) {
 	s.loading = true
 	s.Host.Reset(s.opts.LoadSteps)
-	s.Host.Nest = 0
+	outer := s.Host.Leave()
 	defer func() {
+		s.Host.Return(outer)
 		s.loading = false
 		if r := recover(); r != nil {
 			err = recovered(r)

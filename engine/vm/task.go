@@ -80,9 +80,10 @@ func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
 	prev, top := s.cur, s.L.GetTop()
 	s.cur = t
 	s.Host.Reset(t.left)
-	s.Host.Nest = 0
+	outer := s.Host.Leave()
 	t.waiting = false
 	defer func() {
+		s.Host.Return(outer)
 		t.left = s.Host.Left()
 		s.cur = prev
 		if r := recover(); r != nil {
@@ -137,12 +138,12 @@ func (s *State) Wait(L *lua.LState, block func(), result func() lua.LValue) int 
 		t.waiting = true
 		return L.Yield()
 	}
-	nest, left := s.Host.Nest, s.Host.Left()
+	place, left := s.Host.Leave(), s.Host.Left()
 	s.mu.Unlock()
 	block()
 	s.mu.Lock()
 	s.cur = t
-	s.Host.Nest = nest
+	s.Host.Return(place)
 	s.Host.Reset(left)
 	L.G.CurrentThread = L
 	L.Push(result())

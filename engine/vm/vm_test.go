@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
 )
 
 // bench is a state with one Go function: wait(x) waits and gives what it is resumed with.
@@ -188,5 +190,67 @@ func BenchmarkRouteThatWaits(b *testing.B) {
 		task.Start(fn, arg)
 		task.Resume(arg)
 		s.FreeTask(task)
+	}
+}
+
+// Coroutines and pcalls inside each other are counted for each request, not over all that wait in place at once.
+func TestManyWaitInPlace(t *testing.T) {
+	b := newBench(t, Options{})
+	release := make(chan struct{})
+	b.L.SetGlobal("hold", b.L.NewFunction(func(L *lua.LState) int {
+		return b.Wait(L, func() { <-release }, func() lua.LValue { return lua.LTrue })
+	}))
+	fn := b.route(t, "return coroutine.wrap(function() return hold() end)()")
+	const many = 300
+	done := make(chan Status, many)
+	b.Unlock()
+	defer b.Lock()
+	for range many {
+		go func() {
+			b.Lock()
+			defer b.Unlock()
+			task := b.NewTask()
+			status := task.Start(fn, lua.LNil)
+			b.FreeTask(task)
+			done <- status
+		}()
+	}
+	b.Lock()
+	ok := b.route(t, "return select(2, pcall(coroutine.wrap(function() return 5 end)))")
+	b.Unlock()
+	for i := range many {
+		b.Lock()
+		task := b.NewTask()
+		if status := task.Start(ok, lua.LNil); status != Finished || task.Result != lua.LNumber(5) {
+			t.Errorf("with about %d requests waiting: %v %v %v", i, status, task.Result, task.Err)
+			i = many
+		}
+		b.FreeTask(task)
+		b.Unlock()
+		if t.Failed() {
+			break
+		}
+	}
+	close(release)
+	for range many {
+		if status := <-done; status != Finished {
+			t.Errorf("a request that waited: %v", status)
+		}
+	}
+}
+
+// What overflows while a coroutine hands over its results leaves the state as it was.
+func TestOverflowsLeaveNothing(t *testing.T) {
+	b := newBench(t, Options{})
+	over := b.route(t, `local u = {} for i = 1, 20000 do u[i] = i end
+		local function f(...) return pcall(function(...) return ... end, ...) end
+		local function g(...) local x = { f(...) } return #x end
+		return g(table.unpack(u))`)
+	task := b.NewTask()
+	if status := task.Start(over, lua.LNil); status != Failed || !strings.Contains(task.Err.Error(), "registry overflow") {
+		t.Fatalf("%v %v %v", status, task.Result, task.Err)
+	}
+	if p := b.Host.Leave(); p != (lualib.Place{}) { // 190 such requests, and no pcall would have worked any more
+		t.Errorf("the state believes to be at %+v", p)
 	}
 }

@@ -6,6 +6,21 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
+// Place is how deep in Go the running request is. It belongs to one goroutine's stack: whoever lets others use the state
+// meanwhile takes it along.
+type Place struct{ nest, depth int }
+
+// Leave gives the place and goes to the ground, where a request starts; Return goes back to it. What was left in between, by an
+// error that passed through Go too, is forgotten.
+func (h *Host) Leave() Place {
+	p := Place{h.Nest, h.depth}
+	h.Nest, h.depth = 0, 0
+	return p
+}
+
+// Return goes back to p.
+func (h *Host) Return(p Place) { h.Nest, h.depth = p.nest, p.depth }
+
 // CanYield reports whether a Go function called on L may wait (return L.Yield) so that base, the request's coroutine,
 // is suspended: L is base or in pcalls under it, and only plain calls of Lua functions lie between.
 func (h *Host) CanYield(L, base *lua.LState) bool {
