@@ -36,7 +36,11 @@ func (l *Leaf) hello(m *nats.Msg) {
 	l.count.hellos.Add(1)
 	var q frame.HelloRequest
 	if err := json.Unmarshal(m.Data, &q); err != nil || q.Proxy == "" {
-		_ = l.nc.Publish(m.Reply, l.helloReply(nil)) // an operator, or a leaf that asks for its name
+		r := l.helloReply(nil) // to an operator, or a leaf that asks for its name
+		if q.Proxies {
+			r.Proxies, r.Items = l.peers.names(l.o.Now()), l.items()
+		}
+		_ = l.nc.Publish(m.Reply, encode(r))
 		return
 	}
 	p := l.peers.get(m.Reply, l.o.Now())
@@ -46,15 +50,28 @@ func (l *Leaf) hello(m *nats.Msg) {
 	if q.Window > 0 {
 		p.window.Store(min(q.Window, int64(l.o.Window)))
 	}
+	q.Proxy = q.Proxy[:min(len(q.Proxy), maxProxyName)]
+	p.name.Store(&q.Proxy)
+	p.sendsTo.Store(q.Instance)
 	l.greet(p)
 	l.acked(p, q.Acked)
+}
+
+const maxProxyName = 64 // bytes that are kept
+
+// items is how many the store holds; 0 without one.
+func (l *Leaf) items() int64 {
+	if l.local == nil {
+		return 0
+	}
+	return l.local.Store.Stats().Items
 }
 
 // greet sends p a hello reply.
 func (l *Leaf) greet(p *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = l.nc.Publish(p.reply, l.helloReply(p)) // if it fails, the proxy asks again
+	_ = l.nc.Publish(p.reply, encode(l.helloReply(p))) // if it fails, the proxy asks again
 }
 
 // announce tells every proxy what it would hear at its next hello.
@@ -64,8 +81,8 @@ func (l *Leaf) announce() {
 	}
 }
 
-func (l *Leaf) helloReply(p *peer) []byte {
-	r := frame.HelloReply{
+func (l *Leaf) helloReply(p *peer) *frame.HelloReply {
+	r := &frame.HelloReply{
 		Versions:   []int{frame.Version},
 		Name:       l.o.Name,
 		Instance:   l.instance,
@@ -78,7 +95,11 @@ func (l *Leaf) helloReply(p *peer) []byte {
 	if p != nil {
 		r.Sent = p.sent.Load()
 	}
-	b, err := json.Marshal(&r)
+	return r
+}
+
+func encode(r *frame.HelloReply) []byte {
+	b, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // numbers and names: cannot happen
 	}

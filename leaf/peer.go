@@ -3,6 +3,8 @@
 package leaf
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +23,10 @@ type peer struct {
 	reply   string
 	acked   atomic.Uint64 // bytes of answers that the proxy says it has received
 	window  atomic.Int64
-	pending atomic.Int64  // bytes of its requests that wait here
-	seen    atomic.Int64  // when it was last heard of, Unix milliseconds
+	pending atomic.Int64 // bytes of its requests that wait here
+	seen    atomic.Int64 // when it was last heard of, Unix milliseconds
+	name    atomic.Pointer[string]
+	sendsTo atomic.Uint64 // our instance, if its last hello said that it sends us requests
 	parked  []atomic.Bool // per lane: has frames that wait for room
 
 	mu   sync.Mutex    // keeps sent and what NATS was given in step
@@ -128,6 +132,35 @@ func (ps *peers) forget(now time.Time) {
 	for reply, p := range ps.m {
 		if p.seen.Load() < limit && p.pending.Load() == 0 {
 			delete(ps.m, reply)
+		}
+	}
+}
+
+// lately is how long ago a proxy that is there has said hello at most: it does so every second.
+const lately = 5 * time.Second
+
+// names lists who said hello lately, each once.
+func (ps *peers) names(now time.Time) []string {
+	all := map[string]bool{}
+	ps.eachLately(now, func(name string, _ *peer) { all[name] = true })
+	return slices.Sorted(maps.Keys(all))
+}
+
+// sending gives who said hello lately, and whether it said on each of its connections that it sends requests to this instance.
+func (ps *peers) sending(now time.Time, instance uint64) map[string]bool {
+	all := map[string]bool{}
+	ps.eachLately(now, func(name string, p *peer) {
+		before, seen := all[name]
+		all[name] = (before || !seen) && p.sendsTo.Load() == instance
+	})
+	return all
+}
+
+func (ps *peers) eachLately(now time.Time, f func(name string, p *peer)) {
+	from := now.Add(-lately).UnixMilli()
+	for _, p := range ps.all() {
+		if name := p.name.Load(); name != nil && p.seen.Load() >= from {
+			f(*name, p)
 		}
 	}
 }

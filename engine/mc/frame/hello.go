@@ -26,6 +26,9 @@ type HelloRequest struct {
 	Proxy    string `json:"proxy,omitempty"`        // who asks; empty: not a proxy, the leaf keeps nothing about it
 	Window   int64  `json:"window,omitempty"`       // bytes of answers that may be on their way to it; 0: the leaf's own limit
 	Acked    uint64 `json:"acked,omitempty,string"` // as Header.Acked
+
+	Instance uint64 `json:"instance,omitempty,string"` // the leaf's to which the proxy sends requests now; 0: none
+	Proxies  bool   `json:"proxies,omitempty"`         // asks for HelloReply.Proxies and Items
 }
 
 // HelloReply is a leaf's answer, as JSON.
@@ -39,4 +42,7 @@ type HelloReply struct {
 	Epoch      uint64 `json:"epoch"`
 	State      string `json:"state"`
 	Sent       uint64 `json:"sent,string"` // bytes of answers sent to this reply subject before this reply
+
+	Proxies []string `json:"proxies,omitempty"` // who said hello lately
+	Items   int64    `json:"items,omitempty"`   // that the leaf holds
 }

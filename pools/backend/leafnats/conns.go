@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -20,13 +21,16 @@ import (
 // may be called concurrently.
 type Conns struct {
 	access Access
+	proxy  string // how the process, or the engine, calls itself to leaves: two are never the same
 
 	mu sync.Mutex
 	m  map[connKey]*conn
 }
 
 // NewConns gives an empty Conns, whose connections all have the same access.
-func NewConns(a Access) *Conns { return &Conns{access: a, m: map[connKey]*conn{}} }
+func NewConns(a Access) *Conns {
+	return &Conns{access: a, proxy: fmt.Sprintf("tidepool-%016x", rand.Uint64()), m: map[connKey]*conn{}}
+}
 
 // connKey is what makes two connections one.
 type connKey struct {

@@ -21,7 +21,7 @@ type Options struct {
 	URL      string
 	LeafName string // the leaf's name; "": that of the server at URL, learned when connected
 	Label    string // what people see. "": LeafName, or host:port
-	Proxy    string // how the proxy calls itself to leaves. "": "tidepool"
+	Proxy    string // how the proxy calls itself to leaves, the same for all its backends. "": as Conns does
 
 	Timeout        time.Duration // from Send to the answer. 0: 3 s
 	ConnectTimeout time.Duration // 0: 5 s
@@ -78,9 +78,6 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Label == "" {
 		o.Label = o.hostPort()
 	}
-	if o.Proxy == "" {
-		o.Proxy = "tidepool"
-	}
 	setTo(&o.Timeout, defaultTimeout)
 	setTo(&o.ConnectTimeout, defaultConnectTimeout)
 	setTo(&o.HelloInterval, defaultHelloInterval)
@@ -96,6 +93,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Conns == nil {
 		o.Conns = NewConns(Access{})
+	}
+	if o.Proxy == "" {
+		o.Proxy = o.Conns.proxy
 	}
 	if o.OnEvent == nil {
 		o.OnEvent = func(backend.Event) {}

@@ -203,7 +203,8 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 		b.hopeful = false
 		b.dropEarlyLocked(&out)
 	}
-	work := b.queued > 0
+	b.helloDue = b.helloDue || came // so that it knows that requests come from now on: it may have waited for that
+	work := b.queued > 0 || came
 	b.mu.Unlock()
 	if restarted {
 		failAll(&out, errRestarted)

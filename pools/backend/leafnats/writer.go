@@ -20,6 +20,7 @@ type turn struct {
 	sess    *session // nil: one must be made
 	route   *route   // nil until the first hello
 	hello   bool
+	serves  uint64 // the instance that hello says requests go to; 0: none
 	ack     bool
 	retired []*session
 	flights []*flight
@@ -58,6 +59,9 @@ func (b *Backend) look(t *turn) bool {
 	t.hello, b.helloDue = b.helloDue, false
 	if t.route != nil {
 		t.flights = b.takeLocked(t.flights)
+		if b.up {
+			t.serves = t.route.instance
+		}
 	}
 	t.ack = b.ackDue && t.route != nil && len(t.flights) == 0
 	b.ackDue = false
@@ -75,7 +79,7 @@ func (b *Backend) do(t *turn) {
 		return
 	}
 	if t.hello {
-		b.sayHello(t.nc, t.sess)
+		b.sayHello(t.nc, t.sess, t.serves)
 	}
 	for _, f := range t.flights {
 		b.publish(t, f)
@@ -136,12 +140,12 @@ func (b *Backend) publishAck(t *turn) {
 	_ = t.nc.PublishRequest(t.route.lanes[0], t.sess.inbox, msg[:]) // hello says it again
 }
 
-// sayHello asks the leaf who it is. The answer comes to the reader.
-func (b *Backend) sayHello(nc *nats.Conn, s *session) {
+// sayHello asks the leaf who it is, and tells it whether it is sent requests. The answer comes to the reader.
+func (b *Backend) sayHello(nc *nats.Conn, s *session, serves uint64) {
 	w := b.window()
 	s.ackEvery.Store(uint64(w / 16))
 	msg, err := json.Marshal(&frame.HelloRequest{
-		Versions: []int{frame.Version}, Proxy: b.o.Proxy, Window: w, Acked: s.ackNow(),
+		Versions: []int{frame.Version}, Proxy: b.o.Proxy, Window: w, Acked: s.ackNow(), Instance: serves,
 	})
 	if err != nil {
 		panic(err) // numbers and a name: cannot happen
