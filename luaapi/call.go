@@ -236,6 +236,17 @@ func (c *Call) nextSeq() int {
 	return c.uses
 }
 
+// What a call takes of the step budget. Answers live until their request has ended, and a backend's queue has no end of
+// its own, so a script that asks for ever is cut after some 20,000 requests.
+const (
+	askSteps     = 50
+	bytesPerStep = 64 // copied between Go and Lua
+	sentPerStep  = 256
+)
+
+// charge pays for steps and for n bytes at rate a step, or raises the budget's error.
+func (a *API) charge(L *lua.LState, steps, n, rate int) { a.st.Host.Charge(L, steps+n/rate) }
+
 // send sends r to t as the i-th request of the current wait.
 func (c *Call) send(t Target, r *mc.Request, i int) {
 	p := backend.NewPending()
@@ -258,6 +269,7 @@ func callPool(a *API, L *lua.LState) int {
 	if len(r.r.Key) == 0 {
 		return raise(L, "cannot route commands without key")
 	}
+	a.charge(L, askSteps, len(r.r.Line)+len(r.r.Value), sentPerStep)
 	c.begin(false, AwaitAny, 1).open = 1
 	c.send(t, r.r, 0)
 	return c.suspend(L)
@@ -294,6 +306,7 @@ func await(a *API, L *lua.LState) int {
 	if mode < AwaitGood || mode > AwaitBackground {
 		return raise(L, fmt.Sprintf("mcp.await: no mode has the number %d", mode))
 	}
+	a.charge(L, askSteps*len(targets), len(targets)*(len(r.r.Line)+len(r.r.Value)), sentPerStep)
 	w := c.begin(true, mode, need)
 	w.open = len(targets)
 	for i, t := range targets {
@@ -320,6 +333,8 @@ func internal(a *API, L *lua.LState) int {
 		return raise(L, fmt.Sprintf("mcp.internal: cannot parse the store's answer to %q", r.r.Line))
 	}
 	p.End = backend.Now()
-	L.Push(c.response(p).ud)
+	res := c.response(p)
+	a.charge(L, askSteps, len(p.Buf), bytesPerStep)
+	L.Push(res.ud)
 	return 1
 }

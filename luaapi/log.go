@@ -15,7 +15,9 @@ import (
 
 var logFuncs = []Func{
 	{"log", StageBoth, "message", "", "Logs a message.", func(a *API, L *lua.LState) int {
-		a.o.Logger.Log(L.CheckString(1))
+		msg := L.CheckString(1)
+		a.charge(L, 1, len(msg), bytesPerStep)
+		a.o.Logger.Log(msg)
 		return 0
 	}},
 	{"log_req", StageRoutes, "request, response?, detail?", "", "Logs a request and its answer.", func(a *API, L *lua.LState) int {

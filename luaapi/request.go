@@ -25,7 +25,7 @@ var requestMethods = []Method{
 		return number(L, int(self(L).r.Cmd))
 	}},
 	{"key", "", "string", "The key; empty for a command without one.", func(a *API, L *lua.LState) int {
-		return text(L, self(L).r.Key)
+		return a.text(L, self(L).r.Key)
 	}},
 	{"ltrimkey", "n", "n", "Overwrites the first n bytes of the key with spaces.", trimKey((*mc.Request).TrimKeyLeft)},
 	{"rtrimkey", "n", "n", "Overwrites the last n bytes of the key with spaces.", trimKey((*mc.Request).TrimKeyRight)},
@@ -54,14 +54,14 @@ var requestMethods = []Method{
 		return boolean(L, ok)
 	}},
 	{"match_res", "response", "boolean, string?", "Whether the key and opaque that the answer reflects are the request's; if not, why.", matchRes},
-	{"raw_line", "", "string", "The line without its end.", func(a *API, L *lua.LState) int { return text(L, self(L).r.Line) }},
+	{"raw_line", "", "string", "The line without its end.", func(a *API, L *lua.LState) int { return a.text(L, self(L).r.Line) }},
 	{"raw_value", "", "string or nil", "The value with its CRLF.", func(a *API, L *lua.LState) int {
 		q := self(L)
 		if q.r.Value == nil {
 			L.Push(lua.LNil)
 			return 1
 		}
-		return text(L, q.r.Value)
+		return a.text(L, q.r.Value)
 	}},
 }
 
@@ -123,7 +123,8 @@ func number(L *lua.LState, n int) int {
 	return 1
 }
 
-func text(L *lua.LState, b []byte) int {
+func (a *API) text(L *lua.LState, b []byte) int {
+	a.charge(L, 0, len(b), bytesPerStep)
 	L.Push(lua.LString(b))
 	return 1
 }
@@ -196,7 +197,7 @@ func token(a *API, L *lua.LState) int {
 		L.Push(lua.LNil)
 		return 1
 	}
-	return text(L, q.r.Token(n-1))
+	return a.text(L, q.r.Token(n-1))
 }
 
 // decimal is tok as a number if it is a plain decimal one.
@@ -312,6 +313,7 @@ func newRequest(a *API, L *lua.LState) int {
 	default:
 		return raise(L, mc.ErrValueEnd.Error())
 	}
+	a.charge(L, 1, len(line)+len(value), bytesPerStep)
 	q := a.newRequestObject()
 	if err := mc.NewRequest(&q.own, line, value); err != nil {
 		return raise(L, err.Error())

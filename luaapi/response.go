@@ -44,7 +44,7 @@ var responseMethods = []Method{
 			L.Push(lua.LNil)
 			return 1
 		}
-		return text(L, r.p.Resp.Line())
+		return a.text(L, r.p.Resp.Line())
 	}},
 	{"elapsed", "", "integer", "Microseconds from queueing the request to its answer.", func(a *API, L *lua.LState) int {
 		r := selfResponse(L)
@@ -60,7 +60,7 @@ var responseMethods = []Method{
 			L.Push(lua.LNil)
 			return 1
 		}
-		return text(L, r.p.Resp.Raw)
+		return a.text(L, r.p.Resp.Raw)
 	}},
 	{"close", "", "", "Does nothing: the answer is given back when its request ends.", func(a *API, L *lua.LState) int {
 		return 0
