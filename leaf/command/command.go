@@ -3,7 +3,7 @@
 // The leaf's frame loop calls it for every request of a frame; the proxy calls it for requests that have no route and
 // for mcp.internal; `tidepool memcached` and `tidepool leaf` call it for plain connections. All commands of memcached's
 // text and meta protocols are here, worded and ruled as in memcached 1.6.45 (doc/protocol.txt and its source are the
-// reference; where it differs from what we do on purpose, the test file differential_test.go lists why).
+// reference; where it differs from what we do on purpose, tests/differ/differences.go lists why).
 //
 // An Executor may be used by any number of goroutines at once. Each command takes its key's lock in the store once
 // (store.Begin ... End), so every command is atomic for its key; a multiget takes the locks of its keys one after

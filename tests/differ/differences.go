@@ -38,6 +38,8 @@ var Apart = []Difference{
 //     that nobody has asked for since are back. Ours stay gone.
 //   - incr, decr and ma in one write with an earlier read of the same key, whose answer memcached still holds: it makes a new
 //     item, and the number is not filled up with spaces to the length of the old one. Ours always is.
+//   - the item limit: memcached counts its own header, some 60 bytes, among the bytes of an item. We count key and value.
+//   - stats: there are no slabs, and total_items counts every incr and decr, too, since each stores anew.
 //   - TTLs end after whole seconds from now, not at a tick of the server's second; so does the delay of flush_all.
 
 // Newer lists what memcached 1.6.18 (Debian's) does otherwise than today's, whose protocol.txt rules. The transcript of a

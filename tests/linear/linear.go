@@ -95,7 +95,8 @@ func (h *History) work(l *Load, w int, ask Client) error {
 		}
 		o := Op{Key: fmt.Sprintf("k%d", r.IntN(l.Keys)), Meta: r.IntN(3) > 0, Delta: uint64(1 + r.IntN(9))}
 		o.Kind = kinds[r.IntN(len(kinds))]
-		o.Value = strconv.Itoa(w*l.Ops + i) // each is written once
+		// Each is written once. None begins with 0, or incr would make it shorter, and fill it up with spaces.
+		o.Value = strconv.Itoa(1 + w*l.Ops + i)
 		if o.Kind == "append" {
 			o.Value = o.Value[len(o.Value)-1:]
 		}

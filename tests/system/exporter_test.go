@@ -157,6 +157,32 @@ func TestMemcachedExporterReadsALeaf(t *testing.T) {
 	}
 }
 
+// An exporter that asks a proxy reads the proxy: everything that it takes is a number there, too.
+func TestMemcachedExporterReadsAProxy(t *testing.T) {
+	_, urls := startLeaves(t, 1)
+	p := startProxy(t, fmt.Sprintf("pool{ name = 'p', backends = { %q } }\nrouter{ default_pool = 'p' }", urls[0]))
+	p.ready()
+	dial(t, p.addr).ask("set a 0 0 1\r\nx\r\nget a\r\n")
+	got := exporterScrape(t, p.addr)
+	for _, name := range exporterNeeds {
+		if got.general[name] == "" {
+			t.Errorf("no %s", name)
+		}
+	}
+	for _, name := range strings.Fields("proxy_req_active proxy_config_reloads proxy_config_reload_fails proxy_backend_total proxy_backend_marked_bad curr_connections bytes_read uptime") {
+		number(t, got.general, name)
+	}
+	for name, v := range got.general {
+		if strings.HasPrefix(name, "proxy_") {
+			number(t, map[string]string{name: v}, name)
+		}
+	}
+	number(t, got.settings, "maxconns")
+	if got.general["proxy_backend_total"] != "1" || got.general["proxy_backend_marked_bad"] != "0" {
+		t.Errorf("backends: %v, bad %v", got.general["proxy_backend_total"], got.general["proxy_backend_marked_bad"])
+	}
+}
+
 // A leaf's own listener is a memcached in every way: the conversations of commands_test.go hold there too, and it stops with the leaf.
 func TestLeafServesMemcachedClients(t *testing.T) {
 	l := startLeaf(t, "leaf-1", "127.0.0.1:0", "--memcached", "127.0.0.1:0")
