@@ -52,6 +52,7 @@ type Leaf struct {
 	alone      bool         // the log says that there is none; the janitor's
 	count      counters
 	streams    *streams
+	recovery   *recovery // nil: none
 
 	quit  chan struct{}
 	done  sync.WaitGroup
@@ -88,10 +89,14 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if l.exec == nil {
+		l.o.stats = l.appendStats
 		if l.local, err = NewLocal(l.o); err != nil {
 			return err
 		}
 		l.exec = l.local.Exec
+		if err := l.beginRecovery(); err != nil {
+			return err
+		}
 	}
 	if l.o.NATS == "" {
 		if l.srv, err = embed(ctx, &l.o); err != nil {
@@ -140,6 +145,9 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 		return fmt.Errorf("NATS does not let it do what a leaf does: %w", err)
 	}
 	l.state.Store(stateServing)
+	if l.recovery != nil {
+		l.done.Go(l.recovery.run)
+	}
 	return nil
 }
 
@@ -304,6 +312,9 @@ func (l *Leaf) drain(ctx context.Context) {
 
 // stop closes whatever was started.
 func (l *Leaf) stop() {
+	if l.recovery != nil {
+		l.recovery.cancel()
+	}
 	l.streams.stop() // and none begins while we wait for those below
 	for _, s := range l.subs {
 		_ = s.Unsubscribe() // the connection is closed next

@@ -4,6 +4,7 @@ package leaf
 
 import (
 	"fmt"
+	"hash/fnv"
 
 	"github.com/tidepool-proxy/tidepool/leaf/command"
 	"github.com/tidepool-proxy/tidepool/leaf/store"
@@ -24,16 +25,23 @@ func NewLocal(o Options) (*Local, error) {
 	if o.Now != nil {
 		now = func() int64 { return o.Now().UnixMilli() }
 	}
-	st, err := store.Open(store.Options{Memory: o.Memory, MaxItem: o.MaxItem, Now: now})
+	st, err := store.Open(store.Options{Memory: o.Memory, MaxItem: o.MaxItem, Now: now, CASSpace: casSpace(o.Name)})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open store: %w", err)
 	}
-	ex, err := command.New(command.Options{Store: st, MaxItem: o.MaxItem, Now: now, Conns: o.Conns, Threads: o.Lanes})
+	ex, err := command.New(command.Options{Store: st, MaxItem: o.MaxItem, Now: now, Conns: o.Conns, Threads: o.Lanes, Stats: o.stats})
 	if err != nil {
 		st.Close()
 		return nil, err
 	}
 	return &Local{Executor: ex, Store: st}, nil
+}
+
+// casSpace gives leaves of different names different CAS numbers, mostly.
+func casSpace(name string) uint8 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return uint8(h.Sum32() % store.CASSpaces)
 }
 
 // Close ends the store; its items are gone.

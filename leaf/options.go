@@ -56,6 +56,10 @@ type Options struct {
 	Cluster   Cluster       // routes to other leaves' servers
 	Connect   []nats.Option // what is presented to a NATS system that is joined, and wanted of it
 
+	Recover Recover // whose items to take at the start
+
+	stats func(dst []byte, sub string) ([]byte, bool) // the leaf's own lines
+
 	self nkeys.KeyPair // the leaf's own, where Users or NKeys are wanted
 }
 
@@ -112,6 +116,9 @@ func (o Options) withDefaults() (Options, error) {
 		o.Listen = "127.0.0.1:0"
 	}
 	if err := o.checkAccess(); err != nil {
+		return o, err
+	}
+	if err := o.checkRecover(); err != nil {
 		return o, err
 	}
 	if err := o.identify(); err != nil {
