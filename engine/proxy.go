@@ -91,6 +91,7 @@ type Proxy struct {
 	backends histograms // latency by pool and backend
 	sessions sessionSet
 	errs     limiter // of logged script errors
+	logs     limiter // of what scripts log
 	started  time.Time
 
 	current  atomic.Pointer[generation]

@@ -18,16 +18,19 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
+// maxLogged is how many bytes of a script's message are logged.
+const maxLogged = 8 << 10
+
 // Log implements luaapi.Logger and takes what scripts print.
 func (p *Proxy) Log(msg string) {
-	if ok, dropped := p.errs.allow(time.Now()); ok {
-		p.log.Info("script", "msg", msg, "dropped", dropped)
+	if ok, dropped := p.logs.allow(time.Now()); ok {
+		p.log.Info("script", "msg", msg[:min(len(msg), maxLogged)], "dropped", dropped)
 	}
 }
 
 // LogRequest implements luaapi.Logger.
 func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string) {
-	ok, dropped := p.errs.allow(time.Now())
+	ok, dropped := p.logs.allow(time.Now())
 	if !ok {
 		return
 	}

@@ -45,8 +45,14 @@ func scriptError(err error) error {
 			e.Message = s
 		}
 	}
+	if len(e.Message) > maxMessage {
+		e.Message = e.Message[:maxMessage] + "..."
+	}
 	return e
 }
+
+// maxMessage is how many bytes of an error's text are kept: it is searched, and logged, and a script may raise any string.
+const maxMessage = 4 << 10
 
 // tostring is what a table's __tostring field says if it is a plain string; errors as objects often carry one.
 func tostring(v lua.LValue) string {
