@@ -5,10 +5,41 @@ package engine
 import (
 	"bytes"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 )
+
+// A client that pipelines requests which compute does not keep the others of its worker waiting for all of them.
+func TestBatchesShareTheWorker(t *testing.T) {
+	const many = 40
+	c, p := scripted(t, `mcp.attach(mcp.CMD_GET, function(r)
+        if r:key() == "slow" then
+            for i = 1, 1e5 do end
+            mcp.stat(1, 1)
+        end
+        return r:key() .. "\r\n"
+    end)`, func(o *Options) { o.Workers = 1 })
+	p.user.name(map[int]string{1: "slow"}, 1)
+	served := func() (n uint64) {
+		p.user.each(func(_ string, v uint64) { n = v })
+		return n
+	}
+	other := dial(t, p)
+	other.says("get quick\r\n")
+	other.sees("quick\r\n")
+	c.says(strings.Repeat("get slow\r\n", many))
+	for served() == 0 {
+		runtime.Gosched()
+	}
+	other.says("get quick\r\n")
+	other.sees("quick\r\n")
+	if n := served(); n == many {
+		t.Errorf("the other client's request was answered after all %d", n)
+	}
+	c.sees(strings.Repeat("slow\r\n", many))
+}
 
 // logged collects what a proxy logs.
 type logged struct {

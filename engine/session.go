@@ -30,7 +30,8 @@ type session struct {
 	w        *worker
 	hooks    *hooks
 	now      int64
-	locked   bool // the worker's lock is held
+	locked   bool  // the worker's lock is held
+	spent    int64 // steps that Lua took since it is
 	slots    []slot
 	open     int // slots that are not done
 	head     int // slots before it have been written
@@ -286,8 +287,15 @@ func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
 	pool.Send(r, p)
 }
 
+// slice is how many steps (some hundred microseconds) the requests of one batch may take before others get at the worker. The lock
+// is not given to who asks for it first; but one that has waited for a millisecond is served next.
+const slice = 10_000
+
 // ran notes what a call did: it waits, or has an answer.
 func (s *session) ran(c *luaapi.Call, status vm.Status) {
+	if s.spent += c.Spent(); s.spent > slice {
+		defer s.unlock()
+	}
 	if status == vm.Waiting {
 		return
 	}
@@ -334,7 +342,7 @@ func (s *session) close(sl *slot, end int64) {
 func (s *session) lock() {
 	if !s.locked {
 		s.w.state.Lock()
-		s.locked = true
+		s.locked, s.spent = true, 0
 	}
 }
 

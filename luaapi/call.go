@@ -86,6 +86,9 @@ func (c *Call) Resume() vm.Status { return c.task.Resume(c.result()) }
 // State is whose lock guards the call.
 func (c *Call) State() *vm.State { return c.api.st }
 
+// Spent is how many steps the call took when it last ran.
+func (c *Call) Spent() int64 { return c.task.Spent }
+
 // Ready reports whether what the call waits for is there.
 func (c *Call) Ready() bool { return c.wait.ready }
 

@@ -24,6 +24,7 @@ type Task struct {
 	Result lua.LValue // after Finished
 	Err    error      // after Failed: a *ScriptError
 	Data   any        // the API's own data; kept while the task is pooled
+	Spent  int64      // steps that it took when it last ran
 
 	st      *State
 	th      *lua.LState
@@ -84,7 +85,9 @@ func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
 	t.waiting = false
 	defer func() {
 		s.Host.Return(outer)
+		before := t.left
 		t.left = s.Host.Left()
+		t.Spent = before - t.left
 		s.cur = prev
 		if r := recover(); r != nil {
 			s.L.SetTop(top)
