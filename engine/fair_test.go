@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A client that pipelines requests which compute does not keep the others of its worker waiting for all of them.
@@ -75,4 +76,35 @@ func TestErrorsAreLoggedBesideChatter(t *testing.T) {
 	if n := len(out.text()); n > 100_000 {
 		t.Errorf("%d bytes are logged", n)
 	}
+}
+
+// A request that waits in place, on a generation that is cut, ends with it.
+func TestWaitsInPlaceAreCut(t *testing.T) {
+	b := newFakeBackend(t)
+	p := startProxy(t, writeConfig(t, `
+function mcp_config_pools()
+    return mcp.pool({ mcp.backend{ label = "b", host = "127.0.0.1", port = "$1", readtimeout = 3600 } })
+end
+function mcp_config_routes(p)
+    mcp.attach(mcp.CMD_GET, function(r)
+        local res
+        string.gsub("a", "a", function()
+            while not res do pcall(function() res = p(r) end) end
+        end)
+        return res
+    end)
+end`, port(b.addr())), func(o *Options) { o.Drain, o.Workers = time.Millisecond, 1 })
+	c := dial(t, p)
+	c.says("get a\r\n")
+	b.sees("get a\r\n")
+	if _, err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	c.sees(lineBackendFailure)
+	b.says("VALUE a 0 1\r\n1\r\nEND\r\n") // too late: nobody's
+	c.says("get b\r\n")
+	b.sees("get b\r\n")
+	b.says("VALUE b 0 1\r\n2\r\nEND\r\n")
+	c.sees("VALUE b 0 1\r\n2\r\nEND\r\n")
+	c.silence()
 }

@@ -309,6 +309,10 @@ func (s *session) ran(c *luaapi.Call, status vm.Status) {
 	case luaapi.AnswerText:
 		s.answer(sl, ans.Text)
 	case luaapi.AnswerFailed:
+		if s.g.cut.Load() { // whatever the script made of it
+			s.answer(sl, lineBackendFailure)
+			return
+		}
 		s.p.scriptError(sl.route.Name, sl.req, ans.Err)
 		s.answer(sl, lineLuaFailure)
 	default:

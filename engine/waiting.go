@@ -150,7 +150,7 @@ const freeAnswer = 4 << 10
 // calls are kept for later.
 func (s *session) Block(c *luaapi.Call) {
 	s.locked = false
-	for ready := false; !ready; {
+	for ready := s.g.cut.Load(); !ready; {
 		<-s.wakeup
 		list := s.drain()
 		s.w.state.Lock()
@@ -164,7 +164,7 @@ func (s *session) Block(c *luaapi.Call) {
 			}
 			p = next
 		}
-		ready = c.Ready()
+		ready = c.Ready() || s.g.cut.Load()
 		s.w.state.Unlock()
 	}
 	if len(s.later) > 0 {

@@ -19,7 +19,7 @@ type Caller interface {
 	Lane() uint32
 	// Now is backend.Now, read once for requests that start together.
 	Now() int64
-	// Block delivers answers, without the worker's lock, until c.Ready.
+	// Block delivers answers, without the worker's lock, until c.Ready or until the call is to be given up.
 	Block(c *Call)
 }
 
@@ -261,7 +261,13 @@ func (c *Call) send(t Target, r *mc.Request, i int) {
 
 // suspend waits for the current wait, yielding if that is possible.
 func (c *Call) suspend(L *lua.LState) int {
-	return c.api.st.Wait(L, func() { c.caller.Block(c) }, c.result)
+	return c.api.st.Wait(L, func() { c.caller.Block(c) }, func() lua.LValue {
+		if !c.wait.ready {
+			c.wait.seq = 0
+			c.api.st.Host.Stop(L, "the request is cut: its configuration has been replaced")
+		}
+		return c.result()
+	})
 }
 
 // callPool is pool(r).

@@ -44,7 +44,7 @@ func (h *Host) Left() int64 {
 	return max(int64(n)+h.meter.reserve, 0)
 }
 
-// Cut reports that the steps ran out since the last Reset: the error that is unwinding is the budget's.
+// Cut reports that the steps ran out, or Stop was called, since the last Reset: the error that is unwinding is not to be caught.
 func (h *Host) Cut() bool { return h.meter.cut }
 
 // Charge takes n steps and raises the budget error, which no script can catch, when they are not there.
@@ -68,10 +68,13 @@ const bytesPerStep = 16
 // chargeBytes charges for n bytes made or looked at.
 func (h *Host) chargeBytes(L *lua.LState, n int) { h.Charge(L, n/bytesPerStep+1) }
 
-func (h *Host) exhaust(L *lua.LState) {
+func (h *Host) exhaust(L *lua.LState) { h.Stop(L, "step budget exhausted: the script ran too long") }
+
+// Stop raises an error that no script can catch, and takes away what steps are left.
+func (h *Host) Stop(L *lua.LState, msg string) {
 	h.meter.cut = true
 	h.meter.give(0)
-	h.raise(L, "step budget exhausted: the script ran too long")
+	h.raise(L, "%s", msg)
 }
 
 // tick is what a step calls when count has fallen below zero: the step that called it is paid from the reserve.
