@@ -19,6 +19,7 @@ var ours = []struct {
 	{"engine/mc/frame", nil},
 	{"engine/stat", nil},
 	{"engine/sock", nil},
+	{"engine/watch", nil},
 	{"pools/hash", nil},
 	{"leaf/store", nil},
 	{"scripts", nil},
@@ -30,7 +31,7 @@ var ours = []struct {
 	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/backend"}},
 	{"pools", []string{"engine/mc", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
 
-	{"leaf/command", []string{"engine/mc", "leaf/store"}},
+	{"leaf/command", []string{"engine/mc", "engine/watch", "leaf/store"}},
 	{"leaf/access", nil},
 	{"leaf/stream", []string{"engine/mc", "engine/mc/frame", "leaf/store"}},
 	{"leaf", []string{"engine/mc/...", "engine/stat", "leaf/..."}},
