@@ -79,6 +79,7 @@ func (q *Request) reset(r *mc.Request) {
 
 func (q *Request) blank() {
 	q.r, q.restore = nil, false
+	q.own.Line, q.own.Key, q.own.Value = nil, nil, nil // the connection's buffer
 	if cap(q.buf) > 64<<10 {
 		q.buf = nil
 	}
