@@ -66,19 +66,21 @@ func (s *session) flushAll(sl *slot) {
 
 // broadcast sends r to every backend of the generation and waits for their answers: nil for each that took it.
 func (g *generation) broadcast(r *mc.Request, lane uint32) []error {
-	seen := map[backend.Backend]bool{}
-	var gather gathering
+	var all []backend.Backend
 	for _, p := range g.pools {
-		for _, m := range p.Members() {
-			if seen[m.Backend] {
-				continue
-			}
-			seen[m.Backend] = true
-			gather.open.Add(1)
-			pe := backend.NewPending()
-			pe.Waiter, pe.Lane, pe.Start = &gather, lane, backend.Now()
-			m.Backend.Send(r, pe)
-		}
+		all = appendBackends(all, p)
+	}
+	return broadcast(all, r, lane)
+}
+
+// broadcast sends r to all of those and waits for their answers, in the order in which they came.
+func broadcast(all []backend.Backend, r *mc.Request, lane uint32) []error {
+	var gather gathering
+	for _, b := range all {
+		gather.open.Add(1)
+		pe := backend.NewPending()
+		pe.Waiter, pe.Lane, pe.Start = &gather, lane, backend.Now()
+		b.Send(r, pe)
 	}
 	gather.open.Wait()
 	return gather.errs

@@ -38,10 +38,30 @@ type Reloader interface {
 	Generation() uint64
 }
 
+// Flusher is a Process whose items can be flushed. One that is not has no /flush.
+type Flusher interface {
+	// Flush does it and gives what is said of it, in one line. An error may wrap one of those below.
+	Flush(ctx context.Context, f Flush) (string, error)
+}
+
+// Flush says what is to be flushed, as asked for.
+type Flush struct {
+	Pool   string // "": none was named
+	Prefix []byte // of keys; empty: none was given
+	All    bool   // all=1 was given
+}
+
+// What a flush may fail by, beyond not working.
+var (
+	ErrForbidden  = errors.New("not allowed")
+	ErrNotFound   = errors.New("not there")
+	ErrBadRequest = errors.New("cannot be meant")
+)
+
 // Options of a Server.
 type Options struct {
 	Addr       string                 // "host:port" or "unix:/path"; required
-	Process    Process                // required; may be a Reloader
+	Process    Process                // required; may be a Reloader and a Flusher
 	Title      string                 // what the index page is headed with; "" = "tidepool"
 	Token      string                 // lets a POST in from anywhere as "Authorization: Bearer TOKEN"; "" = no token
 	Insecure   bool                   // allow an address outside loopback without a token

@@ -24,6 +24,7 @@ type page struct{ method, path, about string }
 type handler struct {
 	process  Process
 	reloader Reloader // nil: nothing to reload
+	flusher  Flusher  // nil: nothing to flush
 	token    string
 	local    bool // the address is loopback or a unix socket
 	title    string
@@ -34,6 +35,7 @@ type handler struct {
 func newHandler(o Options, local bool) (http.Handler, error) {
 	h := &handler{process: o.Process, token: o.Token, local: local, title: o.Title, log: o.Log}
 	h.reloader, _ = o.Process.(Reloader)
+	h.flusher, _ = o.Process.(Flusher)
 
 	metrics, err := metricsHandler(o)
 	if err != nil {
@@ -50,6 +52,9 @@ func newHandler(o Options, local bool) (http.Handler, error) {
 	serve("GET", "/config", "what is loaded, as JSON, without credentials", http.HandlerFunc(h.config))
 	if h.reloader != nil {
 		serve("POST", "/reload", "load the configuration again; answers the new generation", h.changes(http.HandlerFunc(h.reload)))
+	}
+	if h.flusher != nil {
+		serve("POST", "/flush", "make items unreadable: ?pool= at a proxy, prefix= of their keys, or all=1 at a leaf", h.changes(http.HandlerFunc(h.flush)))
 	}
 	if local {
 		serve("GET", "/debug/pprof/", "profiles, for go tool pprof", http.HandlerFunc(pprof.Index))
