@@ -111,7 +111,9 @@ func baseIpairs(h *Host, L *lua.LState) int {
 }
 
 func baseNext(h *Host, L *lua.LState) int {
-	k, v := h.table(L, 1).Next(L.Get(2))
+	t := h.table(L, 1)
+	k, v := t.Next(L.Get(2))
+	h.chargeHoles(L, t, L.Get(2), k)
 	L.Push(k)
 	if k == lua.LNil {
 		return 1
@@ -172,6 +174,9 @@ func baseRawGet(h *Host, L *lua.LState) int {
 
 func baseRawSet(h *Host, L *lua.LState) int {
 	t, k, v := h.table(L, 1), h.any(L, 2), h.any(L, 3)
+	if n, ok := k.(lua.LNumber); ok {
+		h.chargeGap(L, t, int(n))
+	}
 	L.RawSet(t, k, v)
 	L.SetTop(1)
 	return 1
@@ -205,6 +210,7 @@ func baseSelect(h *Host, L *lua.LState) int {
 	if i < 1 {
 		h.argError(L, 1, "index out of range")
 	}
+	h.Charge(L, (n-i)/gapPerStep)
 	return n - i
 }
 

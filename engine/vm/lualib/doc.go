@@ -11,6 +11,7 @@
 //	call.go       calls from Go                                concat.go     the .. operator
 //	base.go       the basic functions                          load.go       load, dofile, require, package
 //	args.go       argument checks                              number.go     numbers as text
+//	memory.go     what tables and varargs take
 //	str*.go       string.*                                     pattern*.go   the pattern matcher
 //	tables.go ... table.*, math.*, utf8.*, os.*, io.*, debug.*
 //	open.go       what --lua-unsafe restores                   globals.go    the list that the golden test compares

@@ -14,7 +14,7 @@ import (
 
 // layout holds the offsets of the fields used here. They are found by name and type when the program starts; a gopher-lua
 // that has none of them makes Open fail.
-var layout struct{ current, fn, parent, pc uintptr }
+var layout struct{ current, fn, parent, pc, array, keys, places uintptr }
 
 var errLayout = findLayout()
 
@@ -40,7 +40,38 @@ func findLayout() error {
 		}
 		*f.to = field.Offset
 	}
+	for _, f := range []struct {
+		name string
+		typ  reflect.Type
+		to   *uintptr
+	}{
+		{"array", reflect.TypeFor[[]lua.LValue](), &layout.array},
+		{"keys", reflect.TypeFor[[]lua.LValue](), &layout.keys},
+		{"k2i", reflect.TypeFor[map[lua.LValue]int](), &layout.places},
+	} {
+		field, ok := reflect.TypeFor[lua.LTable]().FieldByName(f.name)
+		if !ok || field.Type != f.typ {
+			return fmt.Errorf("cannot find LTable.%s in this gopher-lua", f.name)
+		}
+		*f.to = field.Offset
+	}
 	return nil
+}
+
+// arrayLen is how many values t's array has, nils at its end included.
+func arrayLen(t *lua.LTable) int {
+	return len(*(*[]lua.LValue)(unsafe.Add(unsafe.Pointer(t), layout.array)))
+}
+
+// keyed is how many keys t has had outside its array, those that were removed included, and where k stands among them, -1
+// if it does not.
+func keyed(t *lua.LTable, k lua.LValue) (n, place int) {
+	n = len(*(*[]lua.LValue)(unsafe.Add(unsafe.Pointer(t), layout.keys)))
+	place, ok := (*(*map[lua.LValue]int)(unsafe.Add(unsafe.Pointer(t), layout.places)))[k]
+	if !ok {
+		place = -1
+	}
+	return n, place
 }
 
 // frame is one call on a coroutine's stack. It is valid only until that coroutine runs on.

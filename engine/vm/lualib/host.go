@@ -86,6 +86,9 @@ func Open(L *lua.LState, h *Host, opts Options) error {
 		source.Count:  &h.meter.count,
 		source.Tick:   closed(h.fn("step budget", tick)),
 		source.Concat: closed(h.fn("concat", concat)),
+		source.Set:    closed(h.L.NewFunction(h.set)),
+		source.Made:   closed(h.fn("table constructor", made)),
+		source.Varied: closed(h.fn("...", varied)),
 	}
 	if err := h.openCoroutine(); err != nil {
 		return fmt.Errorf("cannot open the coroutine library: %w", err)

@@ -80,12 +80,12 @@ func (h *Host) Stop(L *lua.LState, msg string) {
 // tick is what a step calls when count has fallen below zero: the step that called it is paid from the reserve.
 func tick(h *Host, L *lua.LState) int {
 	m := &h.meter
-	if m.reserve <= 0 {
+	owed, _ := m.count.Value().(lua.LNumber) // -1, or less where tables are made
+	left := m.reserve + int64(owed)
+	if left < 0 {
 		h.exhaust(L)
 	}
-	q := min(m.reserve, quantum)
-	m.reserve -= q
-	m.count.SetValue(boxed[q-1])
+	m.give(left)
 	return 0
 }
 

@@ -33,6 +33,7 @@ func (h *Host) index(L *lua.LState, v lua.LValue, i int) lua.LValue {
 }
 
 func (h *Host) setIndex(L *lua.LState, t *lua.LTable, i int, v lua.LValue) {
+	h.chargeGap(L, t, i)
 	if t.Metatable == lua.LNil {
 		t.RawSetInt(i, v)
 	} else {

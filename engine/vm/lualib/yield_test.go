@@ -89,6 +89,11 @@ func TestWaits(t *testing.T) {
 		{"in a loop", `local s = "" for i = 1, 3 do s = s .. wait(i) end return s`, `1 2 3 -> [<1><2><3>]`},
 		{"in while's condition", `local n = 0 while wait(n) ~= "<2>" do n = n + 1 end return n`, `0 1 2 -> [2]`},
 		{"in a table constructor", `local t = {wait(1), wait(2), x = wait(3)} return t[1] .. t[2] .. t.x`, `1 2 3 -> [<1><2><3>]`},
+		{"in a store", `local t = {} t[wait(1)] = wait(2) return t["<1>"]`, `1 2 -> [<2>]`},
+		{"in two stores", `local t = {} t[wait(1)], t[wait(2)] = wait(3), wait(4) return t["<1>"] .. t["<2>"]`, `1 2 3 4 -> [<3><4>]`},
+		{"in a computed constructor", `local t = {[wait(1)] = wait(2), wait(3)} return t["<1>"] .. t[1]`, `1 2 3 -> [<2><3>]`},
+		{"with varargs", `local function f(...) return wait(...) .. wait((select(2, ...))) end return f("a", "b")`, `a b -> [<a><b>]`},
+		{"in __newindex", `local x local t = setmetatable({}, {__newindex = function(_, k) x = pcall(wait, k) end}) t[1 + 1] = 5 return tostring(x)`, ` -> [false]`},
 		{"in and, or", `return wait(1) and wait(2) or wait(3)`, `1 2 -> [<2>]`},
 		{"loop over pairs", `local s = "" for k, v in pairs({"x", "y"}) do s = s .. wait(v) end return s`, `x y -> [<x><y>]`},
 		{"in a for iterator", `local n = 0 local s = ""

@@ -19,6 +19,9 @@ const (
 	Count  = "(count)"  // a number, the steps left of the quantum: every step takes one, and below zero calls Tick
 	Tick   = "(tick)"   // function(): sets Count anew, or raises when the budget is spent
 	Concat = "(concat)" // function(a, b, ...): a .. b .. ..., charged by bytes
+	Set    = "(set)"    // function(t, k, v): t[k] = v, charged for what an array grows by
+	Made   = "(made)"   // function(t): t, a table that was just made with computed keys, charged likewise
+	Varied = "(varied)" // function(...): ..., charged by their number
 )
 
 func init() {
@@ -66,7 +69,7 @@ func compile(chunk []ast.Stmt, name string, last int) (proto *lua.FunctionProto,
 	main := &ast.FunctionExpr{ParList: &ast.ParList{HasVargs: true}, Stmts: chunk}
 	main.SetLastLine(last)
 	outer := []ast.Stmt{
-		at(&ast.LocalAssignStmt{Names: []string{Count, Tick, Concat}}, 1),
+		at(&ast.LocalAssignStmt{Names: []string{Count, Tick, Concat, Set, Made, Varied}}, 1),
 		at(&ast.ReturnStmt{Exprs: []ast.Expr{main}}, 1),
 	}
 	p, err := lua.Compile(outer, name)

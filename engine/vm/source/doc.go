@@ -7,7 +7,7 @@
 //	emit      tokens -> text that gopher-lua reads correctly       emit.go
 //	parse     gopher-lua's parser; its errors in Lua's words       compile.go, diagnose.go
 //	repair    rewrite what gopher-lua would miscompile             repair.go
-//	steps     insert the budget's count-down                       steps.go
+//	steps     insert the budget's count-down                       steps.go, tables.go
 //	compile   gopher-lua's compiler, and its unchecked limits      compile.go
 //
 // Line numbers survive every stage. Names that the stages invent hold a parenthesis or a space, so no script can spell them.

@@ -77,6 +77,9 @@ func repairAssign(s *ast.AssignStmt) []ast.Stmt {
 		}
 		return []ast.Stmt{s}
 	}
+	if computedStore(s) {
+		return throughTemporaries(s)
+	}
 	if spread(s) || !assignsVariable(s) || len(s.Rhs) == len(s.Lhs) && onlyConstants(s) {
 		return []ast.Stmt{s}
 	}

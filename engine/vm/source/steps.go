@@ -3,19 +3,21 @@
 package source
 
 import (
+	"strconv"
+
 	"github.com/yuin/gopher-lua/ast"
 )
 
-// step is one step of the budget:
+// step is n steps of the budget, one for the turn or the call and the others for the tables in it:
 //
-//	(count) = (count) - 1
+//	(count) = (count) - n
 //	if (count) < 0 then (tick)() end
 //
 // It stands at the head of every function and loop body and before every goto that may go back, so nothing can run for ever
 // without passing one. A quantum below 128 keeps count among the numbers that gopher-lua has boxed beforehand: a step then
 // allocates nothing.
-func step(line int) []ast.Stmt {
-	less := at(&ast.ArithmeticOpExpr{Operator: "-", Lhs: ident(Count, line), Rhs: at(&ast.NumberExpr{Value: "1"}, line)}, line)
+func step(line, n int) []ast.Stmt {
+	less := at(&ast.ArithmeticOpExpr{Operator: "-", Lhs: ident(Count, line), Rhs: at(&ast.NumberExpr{Value: strconv.Itoa(n)}, line)}, line)
 	spent := at(&ast.RelationalOpExpr{Operator: "<", Lhs: ident(Count, line), Rhs: at(&ast.NumberExpr{Value: "0"}, line)}, line)
 	return []ast.Stmt{
 		at(&ast.AssignStmt{Lhs: []ast.Expr{ident(Count, line)}, Rhs: []ast.Expr{less}}, line),
@@ -33,7 +35,7 @@ func call(name string, line int, args ...ast.Expr) *ast.FuncCallExpr {
 func (p *pass) jump(s *ast.GotoStmt) []ast.Stmt {
 	var out []ast.Stmt
 	if p.fn.labels[s.Label] {
-		out = step(s.Line())
+		out = step(s.Line(), 1+p.fn.made)
 	}
 	if p.fn.closures {
 		return append(out, closing(s)...)
@@ -118,8 +120,9 @@ func (p *pass) genericFor(s *ast.GenericForStmt) []ast.Stmt {
 		}, line),
 		at(&ast.AssignStmt{Lhs: []ast.Expr{ident(control, line)}, Rhs: []ast.Expr{first()}}, line),
 	}
-	body = append(body, step(line)...)
-	loop := &ast.WhileStmt{Condition: at(&ast.TrueExpr{}, line), Stmts: append(body, p.block(s.Stmts)...)}
+	inner, made := p.made(s.Stmts)
+	body = append(body, step(line, 1+made)...)
+	loop := &ast.WhileStmt{Condition: at(&ast.TrueExpr{}, line), Stmts: append(body, inner...)}
 	loop.SetLine(line)
 	loop.SetLastLine(s.LastLine())
 	stmts := []ast.Stmt{

@@ -18,6 +18,7 @@ type pass struct {
 // function is what the pass knows of a function while it is inside.
 type function struct {
 	closures bool            // a function is made in it: its variables may outlive their blocks
+	made     int             // steps that the tables take which are made in the body being walked
 	labels   map[string]bool // labels passed so far: a goto to one of them may be a loop
 }
 
@@ -29,7 +30,8 @@ func (p *pass) chunk(stmts []ast.Stmt) []ast.Stmt {
 func (p *pass) body(stmts []ast.Stmt, line int) []ast.Stmt {
 	outer := p.fn
 	p.fn = &function{closures: makesFunction(stmts), labels: map[string]bool{}}
-	stmts = append(step(line), p.block(stmts)...)
+	inner := p.block(stmts)
+	stmts = append(step(line, 1+p.fn.made), inner...)
 	p.fn = outer
 	return stmts
 }
@@ -48,7 +50,7 @@ func (p *pass) stmt(s ast.Stmt) []ast.Stmt {
 	case *ast.AssignStmt:
 		p.exprs(s.Lhs)
 		p.exprs(s.Rhs)
-		return repairAssign(s)
+		return stores(repairAssign(s))
 	case *ast.LocalAssignStmt:
 		p.exprs(s.Exprs)
 		repairLocal(s)
@@ -57,11 +59,9 @@ func (p *pass) stmt(s ast.Stmt) []ast.Stmt {
 	case *ast.DoBlockStmt:
 		s.Stmts = p.block(s.Stmts)
 	case *ast.WhileStmt:
-		s.Condition = p.expr(s.Condition)
-		return p.loop(s, &s.Stmts)
+		return p.loop(s, &s.Stmts, &s.Condition)
 	case *ast.RepeatStmt:
-		s.Condition = p.expr(s.Condition)
-		return p.loop(s, &s.Stmts)
+		return p.loop(s, &s.Stmts, &s.Condition)
 	case *ast.NumberForStmt:
 		s.Init, s.Limit = p.expr(s.Init), p.expr(s.Limit)
 		if s.Step != nil {
@@ -94,14 +94,27 @@ func (p *pass) stmt(s ast.Stmt) []ast.Stmt {
 	return []ast.Stmt{s}
 }
 
-// loop walks a loop's body and gives the loop with what must stand around it.
-func (p *pass) loop(loop ast.Stmt, body *[]ast.Stmt) []ast.Stmt {
+// loop walks a loop's body, and its condition if it has one, and gives the loop with what must stand around it.
+func (p *pass) loop(loop ast.Stmt, body *[]ast.Stmt, condition ...*ast.Expr) []ast.Stmt {
 	leaks := breaks(*body) && makesFunction(*body)
-	*body = append(step(loop.Line()), p.block(*body)...)
+	inner, made := p.made(*body, condition...)
+	*body = append(step(loop.Line(), 1+made), inner...)
 	if leaks {
 		return closing(loop)
 	}
 	return []ast.Stmt{loop}
+}
+
+// made walks the body of a loop and says how many steps its tables take at each turn.
+func (p *pass) made(body []ast.Stmt, condition ...*ast.Expr) (stmts []ast.Stmt, steps int) {
+	outer := p.fn.made
+	p.fn.made = 0
+	for _, e := range condition {
+		*e = p.expr(*e)
+	}
+	stmts = p.block(body)
+	steps, p.fn.made = p.fn.made, outer
+	return stmts, steps
 }
 
 func (p *pass) exprs(list []ast.Expr) {
@@ -116,7 +129,11 @@ func (p *pass) expr(e ast.Expr) ast.Expr {
 	case *ast.AttrGetExpr:
 		e.Object, e.Key = p.expr(e.Object), p.expr(e.Key)
 	case *ast.TableExpr:
-		p.table(e)
+		return p.table(e)
+	case *ast.Comma3Expr:
+		if !e.AdjustRet {
+			return call(Varied, e.Line(), e)
+		}
 	case *ast.FuncCallExpr:
 		if e.Func != nil {
 			e.Func = p.expr(e.Func)
@@ -147,10 +164,12 @@ func (p *pass) expr(e ast.Expr) ast.Expr {
 // maxItems is how many list items gopher-lua can put into one table constructor; it stores more in the wrong places.
 const maxItems = 511 * 50
 
-func (p *pass) table(e *ast.TableExpr) {
-	items := 0
+func (p *pass) table(e *ast.TableExpr) ast.Expr {
+	items, fields, computed := 0, 0, false
 	for _, f := range e.Fields {
 		if f.Key != nil {
+			computed = computed || computedKey(f.Key)
+			fields++
 			f.Key = p.expr(f.Key)
 		} else {
 			items++
@@ -160,6 +179,16 @@ func (p *pass) table(e *ast.TableExpr) {
 	if items > maxItems && p.err == nil {
 		p.err = &Error{Name: p.name, Line: e.Line(), Msg: fmt.Sprintf("too many items in a table constructor (limit is %d)", maxItems)}
 	}
+	p.fn.made += items / 8
+	if fields > 0 {
+		p.fn.made += 8 + fields
+	}
+	if computed {
+		c := call(Made, e.Line(), e)
+		c.AdjustRet = true
+		return c
+	}
+	return e
 }
 
 // at gives a made node its place.
