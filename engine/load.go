@@ -302,7 +302,7 @@ func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
 		return nil, err
 	}
 	s.pools = append(s.pools, p)
-	return p, nil
+	return l.p.traced(p), nil
 }
 
 // member acquires a backend.

@@ -93,6 +93,7 @@ type Proxy struct {
 	errs     limiter // of logged script errors
 	logs     limiter // of what scripts log
 	started  time.Time
+	trace    *trace // of Explain only
 
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64

@@ -32,6 +32,8 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 		newProxyCommand(),
 		newLeafCommand(),
 		newCheckCommand(),
+		newExplainCommand(),
+		newImportCommand(),
 		newMemcachedCommand(),
 		newBenchCommand(),
 		newVersionCommand(),

@@ -46,6 +46,7 @@ var ours = []struct {
 	{"engine", []string{"engine/...", "luaapi/...", "pools", "pools/hash", "pools/backend", "pools/backend/memcached", "scripts", "routes"}},
 
 	{"client/...", []string{"client/...", "engine/face/wire", "engine/mc/...", "engine/stat", "engine/sock"}},
+	{"cmd/tidepool/importer", nil},
 	{"cmd/...", []string{"..."}},
 	{"tests/...", []string{"..."}},
 }
@@ -63,6 +64,7 @@ var libraries = []struct {
 	{"github.com/dgraph-io/ristretto", []string{"leaf/store"}},
 	{"go.etcd.io/", []string{"engine/topo"}},
 	{"github.com/spf13/", []string{"cmd/..."}},
+	{"go.yaml.in/yaml/", []string{"cmd/tidepool/importer"}},
 	{"github.com/prometheus/", []string{"engine", "engine/admin", "engine/stat", "leaf", "cmd/..."}},
 	{"github.com/zeebo/xxh3", []string{"pools/hash", "leaf/..."}},
 	{"github.com/cespare/xxhash", []string{"pools/hash", "leaf/..."}},
