@@ -80,14 +80,15 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		return nil, bad("want --listen or --nats, not both")
 	case f.access.problem(f.nats) != "":
 		return nil, bad(f.access.problem(f.nats))
-	case clientsProblem(f.memcached, f.insecure) != "":
-		return nil, bad(clientsProblem(f.memcached, f.insecure))
 	case f.maxItem < 1 || f.maxItem > maxItemLimit:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
 	case f.memory < minMemory:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--memory\" flag: want at least %s", formatSize(f.memory), formatSize(minMemory)))
 	case f.drain < 0:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--drain\" flag: want none below 0", f.drain))
+	}
+	if err := checkClients(f.memcached, f.insecure, bad); err != nil {
+		return nil, err
 	}
 	log, err := f.log.logger(c.ErrOrStderr())
 	if err != nil {

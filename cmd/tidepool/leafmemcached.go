@@ -33,24 +33,24 @@ func newLeafClients(maxItem int, log *slog.Logger) *leafClients {
 	return c
 }
 
-// clientsProblem says what is wrong with addr before anything is opened; "" if nothing is.
-func clientsProblem(addr string, insecure bool) string {
+// checkClients refuses addr before anything is opened. bad makes an error of the command line.
+func checkClients(addr string, insecure bool, bad func(problem string) error) error {
 	if addr == "" {
-		return ""
+		return nil
 	}
 	list, err := server.ParseListen(addr)
 	if err != nil {
-		return err.Error()
+		return bad(fmt.Sprintf("invalid argument %q for \"--memcached\" flag: %v", addr, err))
 	}
 	for _, a := range list {
 		switch {
 		case a.Tag != "":
-			return fmt.Sprintf("invalid argument %q for \"--memcached\" flag: a leaf has no routes that a tag could choose", addr)
+			return bad(fmt.Sprintf("invalid argument %q for \"--memcached\" flag: a leaf has no routes that a tag could choose", addr))
 		case !a.Loopback() && !insecure:
-			return fmt.Sprintf("cannot listen on %q: others reach it, and there is neither TLS nor a password; want --insecure", addr)
+			return fmt.Errorf("cannot listen on %q: others reach it, and there is neither TLS nor a password; want --insecure", addr)
 		}
 	}
-	return ""
+	return nil
 }
 
 // listen serves l at addr.
