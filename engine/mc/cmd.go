@@ -126,6 +126,11 @@ func (c Cmd) String() string { return c.info().name }
 // IsStorage: one of those that mcp.CMD_ANY_STORAGE stands for (mg to prepend; mn among them).
 func (c Cmd) IsStorage() bool { return c > CmdNone && c < CmdEndStorage }
 
+// proxied: memcached's proxy knows it; of the others it has the names alone.
+func (c Cmd) proxied() bool {
+	return c.IsStorage() || c == CmdQuit || c == CmdStats || c == CmdWatch || c == CmdVersion
+}
+
 // IsMeta: mg ms md mn ma me.
 func (c Cmd) IsMeta() bool { return c >= CmdMG && c <= CmdME }
 

@@ -12,6 +12,13 @@ type Rules struct {
 	Routed   bool // a route is attached for this listener: memcached's proxy wording and limits; else memcached's own
 	MaxValue int  // largest data block in bytes, without CRLF; 0 = 1 MiB
 	MaxLine  int  // longest line of a get with many keys, in bytes; 0 = 1 MiB
+
+	// Strict, where a route is attached: the commands of memcached that its proxy does not know (flush_all, verbosity, slabs and
+	// their like) are words like any other that is no command.
+	Strict bool
+	// Login: the client has not said yet who it is. Whoever reads requests takes one at a time, for the next may have other
+	// rules; and a value over MaxValue is not swallowed: a stranger is not listened to for long.
+	Login bool
 }
 
 const (
@@ -74,6 +81,9 @@ func (p *Parser) Next(buf []byte, rules *Rules, r *Request) (n, need int, err er
 	}
 	vlen := r.parseLine(line, eol+1, rules.Routed)
 	if vlen < 0 {
+		if rules.Strict && rules.Routed && r.Cmd > CmdEndStorage && !r.Cmd.proxied() {
+			r.Bad = BadUnknown
+		}
 		return n + eol + 1, 0, nil
 	}
 	took, need, err := p.value(buf[eol+1:], vlen, rules, r)
@@ -94,6 +104,9 @@ func (p *Parser) value(buf []byte, vlen int, rules *Rules, r *Request) (n, need 
 		r.Bad = BadTooLarge
 	}
 	if r.Bad != BadNone {
+		if r.Bad == BadTooLarge && rules.Login {
+			return 0, 0, nil
+		}
 		n = min(whole, len(buf))
 		p.Swallow = int64(whole - n)
 		return n, 0, nil

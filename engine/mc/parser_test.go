@@ -227,6 +227,41 @@ func TestSilence(t *testing.T) {
 	f("set "+strings.Repeat("k", 251)+" 0 0 2 noreply\r\nhi\r\n", core, BadKey, false)
 }
 
+// Under strict rules a route's listener knows what memcached's proxy knows, and no more. A listener without routes is itself.
+func TestStrict(t *testing.T) {
+	f := func(line string, want Bad) {
+		t.Helper()
+		for _, rules := range []*Rules{{Routed: true, Strict: true}, {Routed: true}, {Strict: true}} {
+			var p Parser
+			var r Request
+			in := line + "\r\nget a\r\n"
+			wants := want
+			if !rules.Routed || !rules.Strict {
+				wants = BadNone
+			}
+			if n, _, err := p.Next([]byte(in), rules, &r); err != nil || r.Bad != wants || n != len(line)+2 {
+				t.Errorf("%q with %+v: bad %d, took %d, %v; want bad %d", line, *rules, r.Bad, n, err, wants)
+			}
+		}
+	}
+	for _, line := range []string{"flush_all", "flush_all noreply", "verbosity 1", "shutdown", "slabs automove 1", "lru mode flat",
+		"lru_crawler enable", "cache_memlimit 64", "extstore x", "refresh_certs"} {
+		f(line, BadUnknown)
+	}
+	for _, line := range []string{"stats", "version", "quit", "watch fetchers", "mn", "mg a", "me a", "get a", "delete a", "prepend a 0 0 0\r\n"} {
+		f(line, BadNone)
+	}
+}
+
+// A stranger's value is not waited for.
+func TestLoginSwallowsNothing(t *testing.T) {
+	rules := &Rules{Login: true, MaxValue: 8}
+	got := all(t, "set a 0 0 2147483000\r\nset a 0 0 9\r\nset a 0 0 3\r\nu p\r\n", rules)
+	if want := "SERVER_ERROR object too large for cache\nSERVER_ERROR object too large for cache\nset a = u p\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestMaxLine(t *testing.T) {
 	rules := &Rules{MaxLine: 3000}
 	keys := "get " + strings.Repeat("key ", 1000)

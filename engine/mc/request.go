@@ -25,6 +25,7 @@ type Request struct {
 	Quiet   bool   // meta: the q flag was given
 	Base64  bool   // meta: the b flag was given, Key is encoded
 	Bad     Bad    // not BadNone: the request could not be parsed; see AnswerBad
+	Client  int32  // who asks, for lines that tell of it: a number of the caller's, which the parser leaves alone
 
 	ntok  uint8
 	flags uint64 // meta: bit c-'A' for each flag c

@@ -32,6 +32,7 @@ var (
 	errSlow    = errors.New("a request took too long to arrive")
 	errUnread  = errors.New("the client does not take its answers")
 	errPanic   = errors.New("the session panicked")
+	errStream  = errors.New("it becomes a stream")
 )
 
 // conn is one client's connection. All fields but the atomic ones belong to its goroutine.
@@ -41,6 +42,7 @@ type conn struct {
 	nc   net.Conn
 	raw  syscall.RawConn
 	fd   int // valid while turn runs: RawConn.Read holds a reference
+	info ConnInfo
 	sess Session
 
 	parser mc.Parser
@@ -58,12 +60,14 @@ type conn struct {
 
 	batches uint64 // served
 	final   bool   // the one read that is made after stopping began has been made
-	why     error  // set: the connection ends
+	stream  *Stream
+	why     error // set: the connection ends
 
 	// Read by the sweeper and by Stats; written by the goroutine.
 	seen          atomic.Int64 // tick at which the client was last heard of, answered or seen taking answers
 	begun         atomic.Int64 // tick at which a request was begun that is not whole yet, plus one; 0: none
 	unchecked     atomic.Bool  // waits without having seen that the socket is empty
+	streaming     atomic.Bool  // a stream has it: no time limit is the sweeper's business
 	read, written atomic.Uint64
 }
 
@@ -79,6 +83,10 @@ func (s *Server) newConn(l *listener, nc net.Conn) (*conn, error) {
 	c := &conn{srv: s, lis: l, nc: nc, raw: raw}
 	if err := raw.Control(func(fd uintptr) { c.fd = int(fd) }); err != nil {
 		return nil, err
+	}
+	c.info = ConnInfo{ID: s.nextID.Add(1), Tag: l.addr.Tag, Network: l.addr.Network, Local: l.addr.Address, Remote: "unix", FD: c.fd}
+	if c.info.Network != "unix" {
+		c.info.Remote = nc.RemoteAddr().String()
 	}
 	c.seen.Store(s.tick.Load())
 	return c, nil
@@ -102,22 +110,12 @@ func (c *conn) run() {
 			c.why = errGone
 		}
 	}
+	if c.why == errStream {
+		c.why = c.runStream()
+	}
 }
 
-func (c *conn) open() {
-	info := ConnInfo{
-		ID:      c.srv.nextID.Add(1),
-		Tag:     c.lis.addr.Tag,
-		Network: c.lis.addr.Network,
-		Local:   c.lis.addr.Address,
-		Remote:  "unix",
-		FD:      c.fd,
-	}
-	if info.Network != "unix" {
-		info.Remote = c.nc.RemoteAddr().String()
-	}
-	c.sess = c.srv.opts.Handler.Open(info)
-}
+func (c *conn) open() { c.sess = c.srv.opts.Handler.Open(c.info) }
 
 // finish ends the connection, whatever happened.
 func (c *conn) finish() {
@@ -142,11 +140,27 @@ func (c *conn) finish() {
 	}
 	if c.sess != nil {
 		c.closeSession()
+		if f := c.srv.opts.Closed; f != nil {
+			f(c.info, c.reason())
+		}
 	}
 	c.srv.opts.Log.Debug("connection closed", "listener", c.lis.addr.String(), "reason", c.why)
 	if c.why == errAsked || c.why == errBad || c.why == errStop {
 		c.linger()
 	}
+}
+
+// reason words why the connection ends.
+func (c *conn) reason() Reason {
+	switch c.why {
+	case errGone, errAsked:
+		return ReasonNormal
+	case errIdle:
+		return ReasonIdle
+	case errStop:
+		return ReasonShutdown
+	}
+	return ReasonError
 }
 
 func (c *conn) closeSession() {

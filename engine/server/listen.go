@@ -139,6 +139,7 @@ func checkHostPort(s string) error {
 type listener struct {
 	addr    ListenAddr // Address as bound: the port that the kernel chose
 	ln      net.Listener
+	fd      int
 	counted listenerCounters
 }
 
@@ -153,7 +154,7 @@ func (s *Server) Listen(addrs string) error {
 	}
 	var bound []*listener
 	for _, a := range list {
-		l, err := bind(a, s.opts.UnixMode)
+		l, err := bind(a, &s.opts)
 		if err != nil {
 			for _, b := range bound {
 				b.close()
@@ -196,7 +197,7 @@ func (s *Server) Addrs() []ListenAddr {
 	return out
 }
 
-func bind(a ListenAddr, mode os.FileMode) (*listener, error) {
+func bind(a ListenAddr, o *Options) (*listener, error) {
 	if a.Network == "unix" {
 		if err := removeStale(a.Address); err != nil {
 			return nil, fmt.Errorf("cannot listen on %q: %w", a, err)
@@ -207,14 +208,38 @@ func bind(a ListenAddr, mode os.FileMode) (*listener, error) {
 		return nil, fmt.Errorf("cannot listen on %q: %w", a, err)
 	}
 	if a.Network == "unix" {
-		if err := os.Chmod(a.Address, mode); err != nil {
+		if err := os.Chmod(a.Address, o.UnixMode); err != nil {
 			ln.Close()
 			return nil, fmt.Errorf("cannot listen on %q: %w", a, err)
 		}
 	} else {
 		a.Address = ln.Addr().String()
 	}
-	return &listener{addr: a, ln: ln}, nil
+	l := &listener{addr: a, ln: ln}
+	if err := l.control(o.Backlog); err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("cannot listen on %q: %w", a, err)
+	}
+	return l, nil
+}
+
+// control notes the socket's number, and shortens or lengthens its queue of clients.
+func (l *listener) control(backlog int) error {
+	sc, ok := l.ln.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var listening error
+	err = raw.Control(func(fd uintptr) {
+		if l.fd = int(fd); backlog > 0 {
+			listening = setBacklog(l.fd, backlog)
+		}
+	})
+	return errors.Join(err, listening)
 }
 
 // removeStale removes a unix socket that a dead process left behind. It removes nothing else, and no socket that

@@ -111,7 +111,7 @@ func ticks(d time.Duration) int64 { return int64((d + sweepEvery - 1) / sweepEve
 
 // wantsNudge says whether the connection has something to look for at tick. Called by the sweeper.
 func (c *conn) wantsNudge(tick int64) bool {
-	return c.unchecked.Load() && tick-c.seen.Load() > 1 || c.expired(tick) != nil
+	return c.unchecked.Load() && tick-c.seen.Load() > 1 || c.expired(tick) != nil && !c.streaming.Load()
 }
 
 // nudge wakes the connection if it waits for its client, now or a moment later.

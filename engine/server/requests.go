@@ -62,6 +62,9 @@ func (c *conn) parse(b *Batch) (last bool) {
 		if r.Bad != mc.BadNone && r.Bad.Closes() {
 			return true
 		}
+		if b.Rules.Login {
+			return false
+		}
 	}
 	return false
 }
@@ -75,7 +78,9 @@ func (c *conn) serve(last bool) bool {
 	c.batches++
 	err := c.sess.Serve(b)
 	c.seen.Store(c.srv.tick.Load()) // a client that waits for its answer is not idle
-	if err != nil && !errors.Is(err, ErrClose) {
+	if errors.As(err, &c.stream) {
+		err = errStream
+	} else if err != nil && !errors.Is(err, ErrClose) {
 		c.why = err
 		return false
 	}
@@ -84,10 +89,12 @@ func (c *conn) serve(last bool) bool {
 		return false
 	}
 	switch {
-	case err != nil:
-		c.why = errAsked
 	case last:
 		c.why = errBad
+	case err == errStream:
+		c.why = err
+	case err != nil:
+		c.why = errAsked
 	}
 	return c.why == nil
 }

@@ -28,7 +28,7 @@ type Session interface {
 	Rules() mc.Rules
 	// Serve runs every request of b in order and appends the answers, in the same order, to b.Out. Requests that could not
 	// be parsed are among them (Bad set): they are answered with mc.AnswerBad. ErrClose: b.Out is written, then
-	// the connection is closed. Any other error closes it at once, for the log's eyes only. So does a panic: b.Out is
+	// the connection is closed. *Stream: b.Out is written, then the connection is its. Any other error closes it at once, for the log's eyes only. So does a panic: b.Out is
 	// thrown away, because it may end in half an answer or in somebody else's; to the client its requests are lost with
 	// their connection, as if the network had failed.
 	Serve(b *Batch) error
@@ -45,6 +45,17 @@ type ConnInfo struct {
 	Remote  string // the client's address; "unix" for a unix socket
 	FD      int    // the socket's file descriptor, for stats only
 }
+
+// Reason is why a connection ended, in the words of memcached's logs.
+type Reason string
+
+// The reasons.
+const (
+	ReasonNormal   Reason = "normal"       // the client has gone, or said quit
+	ReasonError    Reason = "error"        // it broke the protocol, or took too long
+	ReasonIdle     Reason = "idle_timeout" // it said nothing for IdleTimeout
+	ReasonShutdown Reason = "shutdown"     // the server stops
+)
 
 // ErrClose is returned by Session.Serve to close the connection after Out has been written.
 var ErrClose = errors.New("close the connection")
@@ -81,6 +92,10 @@ type Options struct {
 	Linger time.Duration
 	// UnixMode is the permission of unix sockets. 0: 0700.
 	UnixMode os.FileMode
+	// Backlog is how many clients the kernel lets wait to be accepted on each listener, at most; its own limit stays. 0: that.
+	Backlog int
+	// Closed is told of the end of every connection that a session was opened for, after Session.Close. Nil: nobody is.
+	Closed func(ConnInfo, Reason)
 	// Log receives what an operator may want to know. Nil: nothing is logged.
 	Log *slog.Logger
 }

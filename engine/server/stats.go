@@ -2,7 +2,12 @@
 
 package server
 
-import "sync/atomic"
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+)
 
 // listenerCounters count what happens on one listener. Bytes of open connections are counted by the connection and
 // added here when it ends.
@@ -81,4 +86,28 @@ func (s *Server) Stats() Stats {
 		st.BytesWritten += l.BytesWritten
 	}
 	return st
+}
+
+// ConnState is an open connection, or a listener.
+type ConnState struct {
+	ConnInfo
+	Listening bool          // a listener: of ConnInfo it has Tag, Network, Local and FD
+	Streaming bool          // a Stream has it
+	Idle      time.Duration // since the client was heard of or took an answer, to the second
+}
+
+// Conns gathers listeners and open connections, in the order of their descriptors.
+func (s *Server) Conns() []ConnState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []ConnState
+	for _, l := range s.listeners {
+		out = append(out, ConnState{Listening: true, ConnInfo: ConnInfo{Tag: l.addr.Tag, Network: l.addr.Network, Local: l.addr.Address, FD: l.fd}})
+	}
+	tick := s.tick.Load()
+	for c := range s.conns {
+		out = append(out, ConnState{ConnInfo: c.info, Streaming: c.streaming.Load(), Idle: time.Duration(tick-c.seen.Load()) * sweepEvery})
+	}
+	slices.SortStableFunc(out, func(a, b ConnState) int { return cmp.Compare(a.FD, b.FD) })
+	return out
 }
