@@ -63,6 +63,7 @@ one ends it at once.`,
 	f.admin.add(fs, noAdmin)
 	f.log.add(fs)
 	c.RunE = func(c *cobra.Command, _ []string) error { return runLeaf(c, &f) }
+	c.AddCommand(newLeafKeysCommand(), newLeafFlushCommand())
 	return c
 }
 

@@ -51,6 +51,21 @@ var frameMetrics = []struct {
 	{leafDesc("routes", "Other leaves of its cluster to whose servers there are routes."), prometheus.GaugeValue, func(s *leaf.Stats) float64 { return float64(s.Routes) }},
 }
 
+// streamMetrics are read off what a leaf counts of streams and flushes.
+var streamMetrics = []struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(*leaf.Stats) float64
+}{
+	{leafDesc("streams", "Streams of items under way: listings of keys, recoveries of other leaves."), prometheus.GaugeValue, func(s *leaf.Stats) float64 { return float64(s.Streams) }},
+	{leafDesc("streams_total", "Streams begun."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.StreamsBegun) }},
+	{leafDesc("streams_refused_total", "Streams asked for and not begun."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.StreamsRefused) }},
+	{leafDesc("streams_cut_total", "Streams whose reader went before their end, or that the leaf's stop ended."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.StreamsCut) }},
+	{leafDesc("streamed_items_total", "Items of the streams that have ended."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.StreamItems) }},
+	{leafDesc("streamed_bytes_total", "Bytes of streams."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.StreamBytes) }},
+	{leafDesc("flushes_total", "Flushes of a prefix or of all, beside flush_all."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.Flushes) }},
+}
+
 func refused(s *leaf.Stats) (n float64) {
 	for _, r := range s.Refused {
 		n += float64(r)
@@ -73,7 +88,7 @@ func leafCollectors(leaves ...*leaf.Leaf) (out []prometheus.Collector) {
 	for _, l := range leaves {
 		out = append(out, storeCollector(l.Name(), l.Local()), stat.Collector(func(emit func(prometheus.Metric)) {
 			s := l.Stats()
-			for _, m := range frameMetrics {
+			for _, m := range append(frameMetrics[:len(frameMetrics):len(frameMetrics)], streamMetrics...) {
 				emit(prometheus.MustNewConstMetric(m.desc, m.kind, m.read(&s), l.Name()))
 			}
 		}))

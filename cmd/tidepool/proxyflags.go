@@ -73,7 +73,7 @@ func (f *proxyFlags) add(fs *pflag.FlagSet) {
 	sizeVar(fs, &f.localMemory, "local-memory", defaultMemory, "memory of the proxy's own store, which serves commands without a route")
 	fs.DurationVar(&f.drain, "drain", defaultDrain, "how long requests under way may take to end at a stop or after a reload")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
-	fs.BoolVar(&f.allowFlush, "allow-flush", false, "let clients' flush_all flush every backend")
+	fs.BoolVar(&f.allowFlush, "allow-flush", false, "let clients' flush_all flush every backend, and POST /flush a pool")
 	fs.IntVar(&f.maxConns, "max-conns", 0, "most client connections (default: no limit)")
 	fs.IntVar(&f.maxInFlight, "max-in-flight", 0, "most requests under way in all (default 65536)")
 	sizeVar(fs, &f.maxItem, "max-item", 1<<20, "largest value")

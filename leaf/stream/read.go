@@ -149,6 +149,9 @@ func (in *incoming) follow(ctx context.Context, each func(*store.Listed) error) 
 			} else if quiet++; quiet >= 5 {
 				return ErrSilent
 			}
+			if in.r.Conn.IsClosed() {
+				return nats.ErrConnectionClosed
+			}
 			if quiet > 0 && in.instance.Load() != 0 { // if it is not there any more, somebody says so
 				in.ack(in.taken.Load())
 			}
