@@ -194,7 +194,7 @@ func (r *recovery) enter(state string) {
 	r.mu.Lock()
 	r.state = state
 	r.mu.Unlock()
-	r.log.Info("recovery: "+state, "after", time.Since(r.began).Round(time.Millisecond))
+	r.log.Info("recovery: "+state, "after", time.Since(r.began).Round(time.Millisecond).String())
 }
 
 // finish says how it ended.
@@ -249,7 +249,7 @@ func (r *recovery) report(ctx context.Context) (stop func()) {
 }
 
 func (s *RecoverStatus) attrs() []any {
-	return []any{"state", s.State, "items", s.Items, "of", s.Of, "known", s.Known, "bytes", s.Bytes, "took", s.Took.Round(time.Millisecond)}
+	return []any{"state", s.State, "items", s.Items, "of", s.Of, "known", s.Known, "bytes", s.Bytes, "took", s.Took.Round(time.Millisecond).String()}
 }
 
 func (r *recovery) status() RecoverStatus {

@@ -22,6 +22,7 @@ type leafFlags struct {
 	admin  adminFlags
 	log    logFlags
 	access leafAccessFlags
+	warm   recoverFlags
 
 	name, listen, nats string
 	memcached          string
@@ -42,12 +43,16 @@ another leaf answers to is refused. What it holds is gone when it ends.
 Who may connect is said by --tls-ca, --user, --users-file and --authorized-nkeys. With --cluster-listen and --routes the
 servers of several leaves become one, so that one connection of a proxy reaches them all. SIGHUP reads the files again.
 
+With --recover-from it takes the items of its neighbours when it starts, which hold the same keys, while it serves already;
+/readyz of --admin says when it is warm.
+
 SIGTERM and SIGINT tell proxies to stay away, answer what they have sent within --drain, and end the process; a second
 one ends it at once.`,
 		Example: `  tidepool leaf --name leaf-1 --listen 127.0.0.1:4301
   tidepool leaf --name leaf-2 --listen 127.0.0.1:4302 --memory 4GiB --admin 127.0.0.1:9412
   tidepool leaf --name leaf-3 --listen 0.0.0.0:4301 --tls-cert leaf.pem --tls-key leaf.key --authorized-nkeys proxies
-  tidepool leaf --name leaf-4 --nats tls://nats.example:4222 --creds leaf.creds`,
+  tidepool leaf --name leaf-4 --nats tls://nats.example:4222 --creds leaf.creds
+  tidepool leaf --name leaf-1 --listen 127.0.0.1:4301 --recover-from nats://127.0.0.1:4302/leaf-2 --admin 127.0.0.1:9411`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
@@ -60,6 +65,7 @@ one ends it at once.`,
 	fs.DurationVar(&f.drain, "drain", 5*time.Second, "how long a stop may take to answer what proxies have sent")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
 	f.access.add(fs)
+	f.warm.add(fs)
 	f.admin.add(fs, noAdmin)
 	f.log.add(fs)
 	c.RunE = func(c *cobra.Command, _ []string) error { return runLeaf(c, &f) }
@@ -81,6 +87,8 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		return nil, bad("want --listen or --nats, not both")
 	case f.access.problem(f.nats) != "":
 		return nil, bad(f.access.problem(f.nats))
+	case f.warm.problem() != "":
+		return nil, bad(f.warm.problem())
 	case f.maxItem < 1 || f.maxItem > maxItemLimit:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
 	case f.memory < minMemory:
@@ -118,7 +126,7 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 		Log:      log,
 		Insecure: f.insecure,
 	}
-	if err := f.access.fill(&o, log); err != nil {
+	if err := errors.Join(f.access.fill(&o, log), f.warm.fill(&o, log)); err != nil {
 		return fmt.Errorf("cannot start leaf %q: %w", f.name, err)
 	}
 	clients := newLeafClients(o.MaxItem, log)
@@ -176,12 +184,15 @@ func limitHeap(items int64, log *slog.Logger) {
 // leafView is what admin sees of a leaf.
 type leafView struct{ *leaf.Leaf }
 
-func (v leafView) Ready(bool) error { return nil } // Start returned, so it serves
+// Ready: Start returned, so it serves; with --recover-from it also has to be warm.
+func (v leafView) Ready(bool) error { return v.Warm() }
 
 func (v leafView) Config() any {
 	return struct {
 		Name     string `json:"name"`
 		URL      string `json:"url"`
 		Instance string `json:"instance"` // as text: it may be more than JSON's numbers hold
-	}{v.Name(), v.URL(), fmt.Sprint(v.Instance())}
+
+		Recovery *recoveryView `json:"recovery,omitempty"`
+	}{v.Name(), v.URL(), fmt.Sprint(v.Instance()), viewRecovery(v.Leaf)}
 }

@@ -91,6 +91,7 @@ func leafCollectors(leaves ...*leaf.Leaf) (out []prometheus.Collector) {
 			for _, m := range append(frameMetrics[:len(frameMetrics):len(frameMetrics)], streamMetrics...) {
 				emit(prometheus.MustNewConstMetric(m.desc, m.kind, m.read(&s), l.Name()))
 			}
+			collectRecovery(l, emit)
 		}))
 	}
 	return out
