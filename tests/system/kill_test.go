@@ -109,11 +109,11 @@ func TestLeafKilledAndRestartedUnderLoad(t *testing.T) {
 }
 
 // restart starts a leaf again at its port, which may be taken for a moment.
-func restart(t *testing.T, name, host string) *runningLeaf {
+func restart(t *testing.T, name, host string, args ...string) *runningLeaf {
 	t.Helper()
 	var got *runningLeaf
 	eventually(t, "the leaf's port is free", func() bool {
-		p := start(t, "leaf", "--name", name, "--listen", host, "--memory", "64MiB")
+		p := start(t, append([]string{"leaf", "--name", name, "--listen", host, "--memory", "64MiB"}, args...)...)
 		if p.Stderr.Find(0, patience, `"msg":"leaf ready"`) != "" {
 			got = &runningLeaf{p, name, "nats://" + host}
 			return true
