@@ -68,6 +68,9 @@ func TestRoutesThatCopyForEver(t *testing.T) {
 		`local a = mcp.internal(mcp.request("get a\r\n")) local t = {} while true do t[#t + 1] = a:raw_string() end`,
 		`while true do mcp.internal(mcp.request("get a\r\n")) end`,
 		`while true do mcp.log(r:raw_value()) end`,
+		`local k = string.rep("k", 240) while true do r:token(2, k) end`,
+		`local q, o = mcp.request("mg " .. string.rep("k", 240) .. " v\r\n"), string.rep("o", 200) while true do q:flag_set("O", o) end`,
+		`while true do mcp.request("mg " .. string.rep("k", 240) .. " v\r\n") end`,
 	} {
 		c, _ := scripted(t, `mcp.attach(mcp.CMD_SET, function(r)
             mcp.internal(r)

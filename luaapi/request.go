@@ -48,7 +48,7 @@ var requestMethods = []Method{
 		q, f := self(L), editFlag(L, 2)
 		ok := false
 		if q.r.Cmd.IsMeta() {
-			q.edit()
+			a.edit(L, q)
 			q.buf, ok = q.own.FlagDel(q.buf, f)
 		}
 		return boolean(L, ok)
@@ -91,6 +91,12 @@ func (q *Request) edit() {
 		q.own = *q.r
 		q.r = &q.own
 	}
+}
+
+// edit is q.edit for a script, charged: every edit leaves a line in q's buffer.
+func (a *API) edit(L *lua.LState, q *Request) {
+	a.charge(L, 2, len(q.r.Line), 16)
+	q.edit()
 }
 
 // trim cuts n bytes off the key on behalf of a router.
@@ -167,7 +173,7 @@ func tokenArg(L *lua.LState, i int) []byte {
 func trimKey(cut func(*mc.Request, []byte, int) ([]byte, error)) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
 		q, n := self(L), L.CheckInt(2)
-		q.edit()
+		a.edit(L, q)
 		var err error
 		if q.buf, err = cut(&q.own, q.buf, n); err != nil {
 			return raise(L, err.Error())
@@ -178,6 +184,7 @@ func trimKey(cut func(*mc.Request, []byte, int) ([]byte, error)) func(*API, *lua
 
 func stripPrefix(a *API, L *lua.LState) int {
 	q, n := self(L), L.CheckInt(2)
+	a.edit(L, q)
 	if err := q.trim(n); err != nil {
 		return raise(L, err.Error())
 	}
@@ -187,7 +194,7 @@ func stripPrefix(a *API, L *lua.LState) int {
 func token(a *API, L *lua.LState) int {
 	q, n := self(L), L.CheckInt(2)
 	if L.GetTop() >= 3 && L.Get(3) != lua.LNil {
-		q.edit()
+		a.edit(L, q)
 		var err error
 		if q.buf, err = q.own.SetToken(q.buf, n-1, []byte(L.CheckString(3))); err != nil {
 			return raise(L, err.Error())
@@ -234,7 +241,7 @@ func flagToken(a *API, L *lua.LState) int {
 	}
 	if L.Get(3) != lua.LNil && L.Get(3).Type() != lua.LTBool {
 		repl := tokenArg(L, 3)
-		q.edit()
+		a.edit(L, q)
 		var err error
 		if q.buf, err = q.own.SetFlagToken(q.buf, f, repl); err != nil {
 			return raise(L, err.Error())
@@ -260,7 +267,7 @@ func flagTokenInt(a *API, L *lua.LState) int {
 func flagEdit(edit func(*mc.Request, []byte, byte, []byte) ([]byte, bool)) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
 		q, f, tok := self(L), editFlag(L, 2), tokenArg(L, 3)
-		q.edit()
+		a.edit(L, q)
 		var ok bool
 		q.buf, ok = edit(&q.own, q.buf, f, tok)
 		return boolean(L, ok)
@@ -269,7 +276,7 @@ func flagEdit(edit func(*mc.Request, []byte, byte, []byte) ([]byte, bool)) func(
 
 func flagReplace(a *API, L *lua.LState) int {
 	q, f, with, tok := self(L), editFlag(L, 2), editFlag(L, 3), tokenArg(L, 4)
-	q.edit()
+	a.edit(L, q)
 	var ok bool
 	q.buf, ok = q.own.FlagReplace(q.buf, f, with, tok)
 	return boolean(L, ok)
