@@ -4,7 +4,6 @@ package leaf
 
 import (
 	"errors"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -25,7 +24,7 @@ var (
 
 // outgoing is one stream and its goroutine.
 //
-// While requests come it works a quarter of its time: a millisecond, then a rest of three. Without requests it does not rest.
+// It works a fifth of its time (pace.go), a batch of the store's at a time, so that requests find the processor free.
 type outgoing struct {
 	l              *Leaf
 	id             uint64
@@ -104,7 +103,7 @@ func (s *outgoing) run() {
 	s.timer = time.NewTimer(s.l.streams.times.beat)
 	defer s.timer.Stop()
 	if s.greet() {
-		s.pace = newPace(time.Now())
+		s.pace.resume(time.Now())
 		s.l.local.Store.List(store.Listing{
 			Prefix: s.q.Prefix, Values: s.q.Mode == frame.StreamItems, Hottest: s.q.Order == frame.StreamHottest, Between: s.between,
 		}, s.item)
@@ -146,8 +145,7 @@ func (s *outgoing) item(it *store.Listed) bool {
 
 // between is called with nothing locked, a thousand items after it was last.
 func (s *outgoing) between() bool {
-	busy := s.l.count.frames.Load()
-	if rest := s.pace.rest(time.Now(), busy); rest > 0 {
+	if rest := s.pace.rest(time.Now()); rest > 0 {
 		s.timer.Reset(rest)
 		select {
 		case <-s.timer.C:
@@ -155,8 +153,6 @@ func (s *outgoing) between() bool {
 			s.end(errLeafStops)
 		}
 		s.pace.resume(time.Now())
-	} else {
-		runtime.Gosched()
 	}
 	return s.alive()
 }

@@ -1,0 +1,24 @@
+package leaf
+
+import (
+	"testing"
+	"time"
+)
+
+func TestPace(t *testing.T) {
+	now := time.Unix(1, 0)
+	var p pace
+	p.resume(now)
+	for _, c := range []struct{ worked, rest time.Duration }{
+		{0, 0}, {paceWork - 1, 0}, {paceWork, paceRest * paceWork}, {2 * time.Millisecond, paceRest * 2 * time.Millisecond},
+		{time.Hour, paceMost},
+	} {
+		if got := p.rest(now.Add(c.worked)); got != c.rest {
+			t.Errorf("after %v: %v, want %v", c.worked, got, c.rest)
+		}
+	}
+	p.resume(now.Add(time.Second))
+	if got := p.rest(now.Add(time.Second + paceWork - 1)); got != 0 {
+		t.Errorf("straight after a rest: %v", got)
+	}
+}
