@@ -27,8 +27,13 @@ func (s *Store) firstCAS() {
 	s.cas.Store(uint64(max(0, s.base))*casPerMilli*CASSpaces + uint64(s.o.CASSpace%CASSpaces))
 }
 
-// NextCAS gives a fresh CAS number, greater than every one before.
-func (s *Store) NextCAS() uint64 { return s.cas.Add(s.casStep) }
+// NextCAS gives a fresh CAS number, greater than every one before; with NoCAS, 0.
+func (s *Store) NextCAS() uint64 {
+	if s.o.NoCAS {
+		return 0
+	}
+	return s.cas.Add(s.casStep)
+}
 
 // passCAS has numbers given from here on be greater than one that came from another store.
 func (s *Store) passCAS(cas uint64) {

@@ -123,6 +123,9 @@ const batch = 16
 func (s *Store) round() bool {
 	s.dropForgotten()
 	short := s.mem.left() < s.reserve
+	if s.o.NoEvict { // what ristretto is not given it cannot evict
+		return (short || s.holes.len() > maxHoles) && s.compact()
+	}
 	demote := short || s.leaves(s.window.head(), false)
 	if !demote && s.holes.len() <= maxHoles {
 		return false

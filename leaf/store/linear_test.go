@@ -168,8 +168,8 @@ func TestLinearizable(t *testing.T) {
 				mu.Unlock()
 			}
 			evictions := 0
-			s := openTest(t, Options{Memory: minMemory, Evicted: func(k []byte) {
-				if k[0] == 'k' {
+			s := openTest(t, Options{Memory: minMemory, Evicted: func(it Item) {
+				if k := it.Key; k[0] == 'k' {
 					at := now.Add(2)
 					record(porcupine.Operation{ClientId: 99, Input: op{kind: "evict", key: string(k)}, Call: at - 1, Output: result{}, Return: at})
 					evictions++ // under a shard's lock; one shard
@@ -241,8 +241,8 @@ func slowly(s *Store, seed uint64, work func()) {
 // add succeeds once for each time that the key is absent: never twice.
 func TestAddOnce(t *testing.T) {
 	var evicted atomic.Int64
-	s := openTest(t, Options{Memory: 4 << 20, Evicted: func(k []byte) {
-		if k[0] == 'a' {
+	s := openTest(t, Options{Memory: 4 << 20, Evicted: func(it Item) {
+		if it.Key[0] == 'a' {
 			evicted.Add(1)
 		}
 	}})

@@ -32,7 +32,8 @@ func (m *model) forget(prefix string) {
 	}
 }
 
-func (m *model) evicted(k []byte) {
+func (m *model) evicted(it Item) {
+	k := it.Key
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.items[string(k)]; ok {

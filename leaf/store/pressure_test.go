@@ -100,9 +100,9 @@ func TestHotKeysSurviveAFlood(t *testing.T) {
 func TestOverwritesAreNotLost(t *testing.T) {
 	gone := map[string]bool{}
 	var mu sync.Mutex
-	s := openTest(t, Options{Memory: 4 << 20, Evicted: func(k []byte) {
+	s := openTest(t, Options{Memory: 4 << 20, Evicted: func(it Item) {
 		mu.Lock()
-		gone[string(k)] = true
+		gone[string(it.Key)] = true
 		mu.Unlock()
 	}})
 	r := rand.New(rand.NewPCG(1, 1))

@@ -152,7 +152,7 @@ func (sh *shard) evicted(b slot, w why) {
 		sh.n.rejected++
 	}
 	if f := sh.s.o.Evicted; f != nil {
-		f(b.key())
+		f(sh.s.itemOf(b))
 	}
 }
 
@@ -163,6 +163,9 @@ func (sh *shard) evicted(b slot, w why) {
 func (sh *shard) makeRoom() bool {
 	s := sh.s
 	sh.n.inline++
+	if s.o.NoEvict {
+		return sh.makeRoomOfHoles()
+	}
 	for try := range 10_000 {
 		if sh.compactOne() {
 			return true
@@ -184,6 +187,20 @@ func (sh *shard) makeRoom() bool {
 		if runtime.Gosched(); try > 100 {
 			time.Sleep(100 * time.Microsecond)
 		}
+	}
+	return false
+}
+
+// makeRoomOfHoles is makeRoom where nothing may be evicted.
+func (sh *shard) makeRoomOfHoles() bool {
+	for range 100 {
+		if sh.compactOne() {
+			return true
+		}
+		if sh.s.holes.len() == 0 {
+			return false
+		}
+		runtime.Gosched() // the shards of those that are left are locked
 	}
 	return false
 }

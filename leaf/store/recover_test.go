@@ -199,7 +199,7 @@ func TestRecoveryConfirm(t *testing.T) {
 // Streamed items fill what is free and evict nothing; what clients write is stored as ever.
 func TestRecoveryWhenFull(t *testing.T) {
 	evicted := 0
-	s := openTest(t, Options{Memory: 8 << 20, Evicted: func([]byte) { evicted++ }})
+	s := openTest(t, Options{Memory: 8 << 20, Evicted: func(Item) { evicted++ }})
 	r := recovery(t, s, 1)
 	const mine = 1000
 	for i := range mine {

@@ -64,7 +64,7 @@ func TestHottestFirst(t *testing.T) {
 func TestHottestIsBounded(t *testing.T) {
 	s := openTest(t, Options{Memory: 4 << 20})
 	n := 0
-	s.o.Evicted = func([]byte) { t.Error("the test holds more than it wants") }
+	s.o.Evicted = func(Item) { t.Error("the test holds more than it wants") }
 	for ; s.Stats().Bytes < 3<<20; n++ {
 		put(s, key(n), nil)
 		heatTo(s, key(n), 8)
@@ -105,9 +105,9 @@ func TestListWhileOthersWork(t *testing.T) {
 		t.Run(fmt.Sprintf("hottest=%v", hottest), func(t *testing.T) {
 			var mu sync.Mutex
 			evicted := map[string]bool{}
-			s := openTest(t, Options{Memory: 4 << 20, Evicted: func(k []byte) {
+			s := openTest(t, Options{Memory: 4 << 20, Evicted: func(it Item) {
 				mu.Lock()
-				evicted[string(k)] = true
+				evicted[string(it.Key)] = true
 				mu.Unlock()
 			}})
 			for i := range 30_000 { // full from the start

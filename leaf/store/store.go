@@ -25,12 +25,14 @@ var ErrClosed = errors.New("cannot store item: store is closed")
 
 // Options configure a Store; the zero value of each field is documented by its default.
 type Options struct {
-	Memory   int64            // bytes for keys, values, overhead and index, at least 2 MiB; 0 = 64 MiB
-	MaxItem  int              // largest key and value together in bytes, at most Memory/4; 0 = 1 MiB, or Memory/4 if that is less
-	Now      func() int64     // clock, Unix milliseconds; nil = the real one
-	FirstCAS uint64           // the first CAS number that is given, and then each; 0 = by the clock, so that none from before a restart comes again
-	CASSpace uint8            // without FirstCAS: numbers leave this remainder by CASSpaces; stores that recover from each other want different ones
-	Evicted  func(key []byte) // called for each readable item that goes for want of memory, its shard locked: it must not call the store; nil = nobody asks
+	Memory   int64        // bytes for keys, values, overhead and index, at least 2 MiB; 0 = 64 MiB
+	MaxItem  int          // largest key and value together in bytes, at most Memory/4; 0 = 1 MiB, or Memory/4 if that is less
+	Now      func() int64 // clock, Unix milliseconds; nil = the real one
+	FirstCAS uint64       // the first CAS number that is given, and then each; 0 = by the clock, so that none from before a restart comes again
+	CASSpace uint8        // without FirstCAS: numbers leave this remainder by CASSpaces; stores that recover from each other want different ones
+	Evicted  func(Item)   // called for each readable item that goes for want of memory, its shard locked: it must not call the store; nil = nobody asks
+	NoEvict  bool         // nothing goes for want of memory: ErrNoMemory instead, as memcached -M
+	NoCAS    bool         // every item's CAS number is 0, as memcached -C
 }
 
 const (

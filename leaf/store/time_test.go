@@ -52,7 +52,7 @@ func TestExpiryIsExact(t *testing.T) {
 // Expired items that nobody asks for are removed and their memory comes back, in full segments and in fresh ones.
 func TestSweep(t *testing.T) {
 	c := newClock()
-	s := openTest(t, Options{Memory: 16 << 20, Now: c.now, Evicted: func(k []byte) { t.Errorf("evicted %q", k) }})
+	s := openTest(t, Options{Memory: 16 << 20, Now: c.now, Evicted: func(it Item) { t.Errorf("evicted %q", it.Key) }})
 	empty := s.Stats().Bytes
 	for i := range 40_000 {
 		tx := s.Begin(key(i))
@@ -91,7 +91,7 @@ func TestSweep(t *testing.T) {
 // What expired does not count as evicted, and goes before what did not.
 func TestExpiredAreNotEvicted(t *testing.T) {
 	c := newClock()
-	s := openTest(t, Options{Memory: 8 << 20, Now: c.now, Evicted: func(k []byte) { t.Errorf("evicted %q", k) }})
+	s := openTest(t, Options{Memory: 8 << 20, Now: c.now, Evicted: func(it Item) { t.Errorf("evicted %q", it.Key) }})
 	for round := range 20 {
 		for i := range 10_000 {
 			tx := s.Begin(key(round*10_000 + i))

@@ -107,7 +107,7 @@ func (t *Tx) PutParts(a, b []byte, flags uint32, exp int64, bits uint8, cas uint
 		t.Delete()
 		return 0, ErrTooLarge
 	}
-	if cas == 0 {
+	if cas == 0 || s.o.NoCAS {
 		cas = s.NextCAS()
 	}
 	f := fields{cas: cas, exp: exp, flags: flags, access: s.ticks(t.view.now), epoch: t.view.epoch, bits: bits}
@@ -184,7 +184,7 @@ func (t *Tx) SetBits(bits uint8) {
 // SetCAS changes the present item's CAS.
 func (t *Tx) SetCAS(cas uint64) {
 	t.claim()
-	if b := t.item(); b != nil {
+	if b := t.item(); b != nil && !t.sh.s.o.NoCAS {
 		b.setCAS(cas)
 		b.setEpoch(t.view.epoch)
 	}
