@@ -32,9 +32,7 @@ func (e *Executor) admin(r *mc.Request, dst []byte) []byte {
 	case mc.CmdWatch:
 		return say(dst, r, "CLIENT_ERROR watch commands not allowed")
 	case mc.CmdSlabs:
-		if r.NToken() == 4 && string(r.Token(1)) == "reassign" {
-			return say(dst, r, "CLIENT_ERROR slab reassignment disabled")
-		}
+		return e.slabs(r, dst)
 	case mc.CmdLRUCrawler:
 		switch string(r.Token(1)) {
 		case "crawl", "metadump", "mgdump":
@@ -52,6 +50,9 @@ func (e *Executor) Verbosity() int { return int(e.verbose.Load()) }
 // the place of one that is still to come.
 func (e *Executor) flushAll(r *mc.Request, dst []byte) []byte {
 	e.count.of(nil).add(cmdFlush)
+	if e.o.NoFlush {
+		return say(dst, r, "CLIENT_ERROR flush_all not allowed")
+	}
 	args := r.NToken() - 1
 	if args > 0 && (r.NoReply || string(r.Token(args)) == "noreplY") { // the wire form of noreply
 		args--
@@ -66,6 +67,22 @@ func (e *Executor) flushAll(r *mc.Request, dst []byte) []byte {
 	now := e.now()
 	e.store.FlushAll(max(now, expiry(now, seconds)))
 	return say(dst, r, "OK")
+}
+
+// slabs answers slabs: nothing is moved, and no other setting can be had.
+func (e *Executor) slabs(r *mc.Request, dst []byte) []byte {
+	switch n, sub := r.NToken(), string(r.Token(1)); {
+	case n == 4 && sub == "reassign":
+		return say(dst, r, "CLIENT_ERROR slab reassignment disabled")
+	case n == 3 && sub == "automove":
+		switch level, ok := parseU32(r.Token(2)); {
+		case !ok:
+			return say(dst, r, errFormat)
+		case level == 0:
+			return say(dst, r, "OK")
+		}
+	}
+	return say(dst, r, "ERROR")
 }
 
 // memLimit answers cache_memlimit. The limit is fixed when the process starts.

@@ -15,11 +15,14 @@
 package command
 
 import (
+	"bytes"
 	"errors"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/leaf/store"
 )
 
@@ -30,8 +33,23 @@ type Options struct {
 	Version string       // what `version` and `stats` tell; "" = "1.6.45-tidepool"
 	Now     func() int64 // clock, Unix milliseconds; must be the store's clock; nil = the real one
 
-	MaxConns int // told by stats; 0 is told as 0
-	Threads  int // told by stats; 0 = 1
+	NoFlush  bool // flush_all is refused
+	Detail   bool // stats detail counts from the start
+	Delim    byte // what ends the prefix of a key in stats detail; 0 = ':'
+	MaxConns int  // told by stats; 0 is told as 0
+	Threads  int  // told by stats; 0 = 1
+
+	// Watch is told what is fetched, stored and deleted; nil = nobody watches.
+	Watch *watch.Hub
+
+	// MoveTime moves the clock by so many seconds: it answers memcached's debugtime, a command for tests. nil = there is no such command.
+	MoveTime func(seconds int64)
+
+	// Settings are lines of stats settings, in place of ours or besides them: what the owner knows better.
+	Settings map[string]string
+
+	// Auth tells how many clients said who they are, and how many of them in vain; nil = none. Safe for concurrent use.
+	Auth func() (commands, errors int64)
 
 	// Conns gives the connection figures of stats; nil = none are known, and their lines are left out. Safe for concurrent use.
 	Conns func() Conns
@@ -59,6 +77,7 @@ type Executor struct {
 	started int64 // Unix milliseconds
 	count   counters
 	resets  resets
+	detail  details
 	verbose atomic.Uint32
 }
 
@@ -79,10 +98,16 @@ func New(o Options) (*Executor, error) {
 	if o.Threads == 0 {
 		o.Threads = 1
 	}
-	return &Executor{
+	e := &Executor{
 		o: o, store: o.Store, rules: mc.Rules{MaxValue: o.MaxItem}, maxItem: o.MaxItem,
 		now: o.Now, started: o.Now(),
-	}, nil
+	}
+	e.detail.delim = o.Delim
+	if o.Delim == 0 {
+		e.detail.delim = ':'
+	}
+	e.detail.on.Store(o.Detail)
+	return e, nil
 }
 
 // Exec runs r and appends its answer to dst: exactly one, or nothing when the client asked for silence (noreply, q) and
@@ -126,7 +151,26 @@ func (e *Executor) bad(r *mc.Request, dst []byte) []byte {
 	if r.Cmd == mc.CmdMA && (r.Bad == mc.BadKey || r.Bad == mc.BadFlags) {
 		return appendLine(dst, errArithFlags)
 	}
+	if r.Bad == mc.BadCommand && e.o.MoveTime != nil {
+		if line, ok := e.debugTime(r.Line); ok {
+			return appendLine(dst, line)
+		}
+	}
 	return mc.AnswerBad(dst, r, &e.rules)
+}
+
+// debugTime answers debugtime SECONDS, which tests of memcached's use.
+func (e *Executor) debugTime(line []byte) (answer string, ok bool) {
+	word, arg, _ := bytes.Cut(line, []byte(" "))
+	if string(word) != "debugtime" {
+		return "", false
+	}
+	seconds, err := strconv.ParseInt(string(arg), 10, 32)
+	if err != nil {
+		return "ERROR", true
+	}
+	e.o.MoveTime(seconds)
+	return "OK", true
 }
 
 // say appends a line unless the client said noreply.

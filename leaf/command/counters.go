@@ -116,6 +116,7 @@ func (e *Executor) reset() {
 	defer e.resets.mu.Unlock()
 	e.resets.count = e.count.sum()
 	e.resets.store = e.store.Stats()
+	e.detail.forget()
 }
 
 // sinceReset gives the counters and the store's figures as stats tells them.

@@ -26,7 +26,8 @@ func (e *Executor) metaGet(r *mc.Request, dst []byte) []byte {
 	if f.hasTTL {
 		tx.Claim()
 	}
-	it, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, f.key)
+	e.detail.get(f.key, ok)
 	created := false
 	if !ok && f.vivify {
 		it, created = vivifyEmpty(&tx, &f, now)
@@ -173,7 +174,7 @@ func (e *Executor) metaDebug(r *mc.Request, dst []byte) []byte {
 	now := e.now()
 	tx := e.store.Begin(f.key)
 	defer tx.End()
-	it, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, f.key)
 	if !ok {
 		return append(dst, "EN\r\n"...)
 	}

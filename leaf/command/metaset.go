@@ -19,7 +19,7 @@ func (e *Executor) metaSet(r *mc.Request, dst []byte) []byte {
 	now := e.now()
 	w := write{
 		key: f.key, value: data(r), flags: f.clientFlags, exp: expiry(now, f.ttl), vivify: f.vivify, vivifyExp: expiry(now, f.vivifyTTL),
-		cas: f.cas, newCAS: f.newCAS, tooBig: r.Bad == mc.BadTooLarge, dropIfBig: true, binary: f.binaryKey(),
+		cas: f.cas, newCAS: f.newCAS, tooBig: r.Bad == mc.BadTooLarge, dropIfBig: true, binary: f.binaryKey(), client: r.Client,
 	}
 	ok := false
 	if w.mode, ok = metaMode(f.mode); !ok {
@@ -90,7 +90,8 @@ func (e *Executor) metaDelete(r *mc.Request, dst []byte) []byte {
 	if f.hasCAS || f.removeValue || f.invalidate {
 		tx.Claim()
 	}
-	it, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, f.key)
+	e.detail.count(f.key, noteDelete)
 	code := "HD"
 	switch {
 	case !ok:
@@ -101,12 +102,16 @@ func (e *Executor) metaDelete(r *mc.Request, dst []byte) []byte {
 		code = "EX"
 		c.add(deleteMisses)
 	default:
+		size := len(it.Value)
 		if !e.remove(&f, &tx, &it) {
 			tx.End()
 			return appendLine(dst, "SERVER_ERROR out of memory")
 		}
 		if !f.invalidate {
 			c.add(deleteHits)
+		}
+		if !f.invalidate && !f.removeValue {
+			e.deleted("md", f.key, size)
 		}
 	}
 	tx.End()
@@ -180,7 +185,7 @@ func (e *Executor) metaArith(r *mc.Request, dst []byte) []byte {
 	tx := e.store.Begin(f.key)
 	defer tx.End()
 	tx.Claim()
-	it, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, f.key)
 	res, done, created := deltaMissing, deltaDone{}, false
 	switch {
 	case ok:

@@ -4,7 +4,10 @@ package command
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -23,7 +26,7 @@ func (e *Executor) stats(r *mc.Request, dst []byte) []byte {
 		e.reset()
 		return say(dst, r, "RESET")
 	case strings.HasPrefix("detail", sub):
-		return say(dst, r, "CLIENT_ERROR stats detail not allowed")
+		return e.statsDetail(r, dst)
 	case strings.HasPrefix("settings", sub):
 		dst = e.statsSettings(dst)
 	case strings.HasPrefix("cachedump", sub):
@@ -79,6 +82,10 @@ func (e *Executor) statsGeneral(dst []byte) []byte {
 	dst = AppendStat(dst, "version", e.o.Version)
 	dst = AppendStatInt(dst, "pointer_size", 32<<(^uint(0)>>63))
 	dst = appendUsage(dst)
+	var authCmds, authErrors int64
+	if e.o.Auth != nil {
+		authCmds, authErrors = e.o.Auth()
+	}
 	c, hasConns := e.conns()
 	if hasConns {
 		dst = appendStats(dst,
@@ -95,7 +102,7 @@ func (e *Executor) statsGeneral(dst []byte) []byte {
 		stat{"cas_misses", n[casMisses]}, stat{"cas_hits", n[casHits]}, stat{"cas_badval", n[casBadval]},
 		stat{"touch_hits", n[touchHits]}, stat{"touch_misses", n[touchMisses]},
 		stat{"store_too_large", n[storeTooLarge]}, stat{"store_no_memory", n[storeNoMemory]},
-		stat{"auth_cmds", 0}, stat{"auth_errors", 0})
+		stat{"auth_cmds", authCmds}, stat{"auth_errors", authErrors})
 	if hasConns {
 		accepting := int64(1)
 		if c.Refusing {
@@ -114,21 +121,57 @@ func (e *Executor) statsGeneral(dst []byte) []byte {
 		stat{"evictions", st.Evictions}, stat{"reclaimed", st.Expired})
 }
 
-// statsSettings appends the settings that mean something here.
+// settingNames are the lines of stats settings in memcached's order. Those that nobody knows the value of are left out.
+var settingNames = [...]string{
+	"maxbytes", "maxconns", "tcpport", "udpport", "inter", "verbosity", "evictions", "domain_socket", "umask", "shutdown_command",
+	"num_threads", "stat_key_prefix", "detail_enabled", "reqs_per_event", "cas_enabled", "tcp_backlog", "binding_protocol",
+	"auth_enabled_sasl", "auth_enabled_ascii", "item_size_max", "slab_reassign", "lru_crawler", "flush_enabled", "dump_enabled",
+	"idle_timeout", "watcher_logbuf_size", "track_sizes",
+}
+
+// settings are the values that mean something here, but for those that the owner knows better.
+func (e *Executor) settings() map[string]string {
+	return map[string]string{
+		"maxbytes":         strconv.FormatInt(e.store.Stats().Limit, 10),
+		"maxconns":         strconv.Itoa(e.o.MaxConns),
+		"verbosity":        strconv.Itoa(e.Verbosity()),
+		"evictions":        "on",
+		"shutdown_command": "no",
+		"num_threads":      strconv.Itoa(e.o.Threads),
+		"stat_key_prefix":  string(rune(e.detail.delim)),
+		"detail_enabled":   yesNo(e.detail.on.Load()),
+		"cas_enabled":      "yes",
+		"item_size_max":    strconv.Itoa(e.maxItem),
+		"slab_reassign":    "no",
+		"lru_crawler":      "no",
+		"flush_enabled":    yesNo(!e.o.NoFlush),
+		"dump_enabled":     "no",
+		"track_sizes":      "no",
+	}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// statsSettings appends the settings.
 func (e *Executor) statsSettings(dst []byte) []byte {
-	dst = appendStats(dst,
-		stat{"maxbytes", e.store.Stats().Limit}, stat{"maxconns", int64(e.o.MaxConns)}, stat{"verbosity", int64(e.Verbosity())})
-	dst = AppendStat(dst, "evictions", "on")
-	dst = AppendStat(dst, "shutdown_command", "no")
-	dst = AppendStatInt(dst, "num_threads", int64(e.o.Threads))
-	dst = AppendStat(dst, "detail_enabled", "no")
-	dst = AppendStat(dst, "cas_enabled", "yes")
-	dst = AppendStatInt(dst, "item_size_max", int64(e.maxItem))
-	dst = AppendStat(dst, "slab_reassign", "no")
-	dst = AppendStat(dst, "lru_crawler", "no")
-	dst = AppendStat(dst, "flush_enabled", "yes")
-	dst = AppendStat(dst, "dump_enabled", "no")
-	dst = AppendStat(dst, "track_sizes", "no")
+	ours := e.settings()
+	for _, name := range settingNames {
+		if v, ok := e.o.Settings[name]; ok {
+			dst = AppendStat(dst, name, v)
+		} else if v, ok := ours[name]; ok {
+			dst = AppendStat(dst, name, v)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.o.Settings)) {
+		if !slices.Contains(settingNames[:], name) {
+			dst = AppendStat(dst, name, e.o.Settings[name])
+		}
+	}
 	dst, _ = e.more(dst, "settings")
 	return AppendStatInt(dst, "client_flags_size", 4)
 }

@@ -51,12 +51,14 @@ type write struct {
 	tooBig     bool   // the value was over the limit and has not been read
 	dropIfBig  bool   // a value over the limit takes the old one away with it
 	binary     bool   // the key was given in base64
+	client     int32  // who asks
 }
 
 // write does w and gives the stored CAS (0 unless stored) and the length of the value now stored (that of w's value if not
 // stored).
 func (e *Executor) write(w *write) (res outcome, cas uint64, size int) {
 	c := e.count.of(w.key)
+	e.detail.count(w.key, noteSet)
 	tx := e.store.Begin(w.key)
 	if w.tooBig || len(w.key)+len(w.value) > e.maxItem {
 		if w.dropIfBig {
@@ -68,12 +70,13 @@ func (e *Executor) write(w *write) (res outcome, cas uint64, size int) {
 		if w.mode != modeSet && w.mode != modeAdd {
 			tx.Claim()
 		}
-		if old, ok := tx.Get(); ok {
+		if old, ok := e.look(&tx, w.client, w.key); ok {
 			res, cas, size = e.writeOver(w, &tx, &old)
 		} else {
 			res, cas, size = e.writeNew(w, &tx)
 		}
 	}
+	e.wrote(w, res, size)
 	tx.End()
 	switch res {
 	case tooLarge:
@@ -173,7 +176,7 @@ func (e *Executor) set(r *mc.Request, dst []byte) []byte {
 	if !okFlags || !okExp {
 		return say(dst, r, errFormat)
 	}
-	w := write{key: r.Key, value: data(r), flags: uint32(flags), exp: expiry(e.now(), seconds), tooBig: r.Bad == mc.BadTooLarge}
+	w := write{key: r.Key, value: data(r), flags: uint32(flags), exp: expiry(e.now(), seconds), tooBig: r.Bad == mc.BadTooLarge, client: r.Client}
 	switch r.Cmd {
 	case mc.CmdSet:
 		w.dropIfBig = true

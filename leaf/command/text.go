@@ -29,20 +29,21 @@ func (e *Executor) get(r *mc.Request, dst []byte) []byte {
 		if len(key) > mc.MaxKey {
 			return say(dst[:start], r, errFormat)
 		}
-		dst = e.getOne(dst, key, exp, touch, withCAS)
+		dst = e.getOne(dst, r, key, exp, touch, withCAS)
 		pos = next
 	}
 	return append(dst, "END\r\n"...)
 }
 
 // getOne appends key's VALUE if it is there.
-func (e *Executor) getOne(dst, key []byte, exp int64, touch, withCAS bool) []byte {
+func (e *Executor) getOne(dst []byte, r *mc.Request, key []byte, exp int64, touch, withCAS bool) []byte {
 	c := e.count.of(key)
 	tx := e.store.Begin(key)
 	if touch {
 		tx.Claim()
 	}
-	it, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, key)
+	e.detail.get(key, ok)
 	if !ok {
 		tx.End()
 		if touch {
@@ -90,7 +91,7 @@ func (e *Executor) touch(r *mc.Request, dst []byte) []byte {
 	exp := expiry(e.now(), seconds)
 	tx := e.store.Begin(r.Key)
 	tx.Claim()
-	if _, ok = tx.Get(); ok {
+	if _, ok = e.look(&tx, r.Client, r.Key); ok {
 		tx.Touched()
 		tx.SetExp(exp)
 	}
@@ -109,8 +110,10 @@ func (e *Executor) delete(r *mc.Request, dst []byte) []byte {
 		return say(dst, r, errFormat)
 	}
 	tx := e.store.Begin(r.Key)
-	_, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, r.Key)
+	e.detail.count(r.Key, noteDelete)
 	if ok {
+		e.deleted("delete", r.Key, len(it.Value))
 		tx.Delete()
 	} else {
 		tx.Claim()
@@ -135,7 +138,7 @@ func (e *Executor) incrDecr(r *mc.Request, dst []byte) []byte {
 	}
 	tx := e.store.Begin(r.Key)
 	tx.Claim()
-	it, ok := tx.Get()
+	it, ok := e.look(&tx, r.Client, r.Key)
 	res := deltaMissing
 	var d deltaDone
 	if ok {
