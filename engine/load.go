@@ -279,7 +279,7 @@ func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
 	}
 	var members []pools.Member
 	for _, be := range spec.Backends {
-		m, err := l.member(be, spec.Prefix)
+		m, err := l.member(be, spec)
 		if err != nil {
 			return nil, err
 		}
@@ -305,19 +305,22 @@ func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
 	return l.p.traced(p), nil
 }
 
-// member acquires a backend.
-func (l *loader) member(be luaapi.BackendSpec, prefix string) (pools.Member, error) {
+// member acquires a backend of a pool.
+func (l *loader) member(be luaapi.BackendSpec, pool luaapi.PoolSpec) (pools.Member, error) {
 	addr, err := pools.ParseAddr(be.Addr)
 	if err != nil {
 		return pools.Member{}, err
 	}
 	o := be.Options
 	spec := pools.Spec{
-		Addr: addr, Label: be.Label, Prefix: prefix,
+		Addr: addr, Label: be.Label, Prefix: pool.Prefix,
 		Connections: o.Connections, ConnectTimeout: o.ConnectTimeout, ReadTimeout: o.ReadTimeout,
 		RetryWait: o.RetryWait, FailureLimit: o.FailureLimit, DepthLimit: o.DepthLimit,
 		FlapTime: o.FlapTime, FlapRamp: o.FlapRamp, FlapMax: o.FlapMax,
-		KeepAlive: o.KeepAlive, Down: o.Down,
+		KeepAlive: o.KeepAlive, Down: o.Down, TLS: o.TLS, Log: o.Log,
+	}
+	if addr.Kind == pools.Memcached && !pool.IOThread && l.p.opts.Workers > 1 {
+		spec.Workers = l.p.opts.Workers
 	}
 	if spec.FailureLimit == 0 {
 		spec.FailureLimit = backend.NoTolerance

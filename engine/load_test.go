@@ -46,7 +46,7 @@ func TestBadConfigurationsNameTheirPlace(t *testing.T) {
 
 		{"pool of nothing", pools("return mcp.pool({ 1 })"), ":2: mcp.pool: backends[1]: want a backend, got number"},
 		{"backend without host", pools("mcp.backend{ label = 'a' }"), ":2: backend must have a host argument"},
-		{"backend option", pools("mcp.backend{ label = 'a', host = 'h', port = 1, conections = 2 }"), `:2: mcp.backend: unknown option "conections"`},
+		{"backend option", pools("mcp.backend{ label = 'a', host = 'h', port = 1, connections = 9 }"), `:2: backend connections argument must be <= 8`},
 		{"bad filter", pools("return mcp.pool({}, { filter = 'x', filter_conf = '{}' })"), ":2: unknown hash filter specified: x"},
 		{"bad omode", pools("return mcp.pool({ mcp.backend('a', '127.0.0.1', 1) }, { dist = mcp.dist_ring_hash, omode = 'x' })"), ":2: ring_hash: bad omode argument"},
 		{"stat index", pools("mcp.add_stat(0, 'x')"), ":2: stat index must be 1 or higher"},

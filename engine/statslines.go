@@ -55,15 +55,15 @@ func (p *Proxy) generalStats(stat func(string, any)) {
 	stat("proxy_req_active", p.inFlight.Load())
 	stat("proxy_config_reloads", p.stats.reloads.Load())
 	stat("proxy_config_reload_fails", p.stats.reloadFails.Load())
-	total, bad := 0, 0
+	total := 0
 	for _, h := range p.registry.All() {
-		total++
-		if s := h.Backend.Status(); !s.Up && !s.Down {
-			bad++
-		}
+		total += max(1, h.Spec.Workers) // upstream counts one for each worker too
 	}
+	t := p.registry.Totals()
 	stat("proxy_backend_total", total)
-	stat("proxy_backend_marked_bad", bad)
+	stat("proxy_backend_marked_bad", t.MarkedBad)
+	stat("proxy_backend_failed", t.Failed)
+	stat("proxy_request_failed_depth", t.Refused)
 }
 
 func (p *Proxy) proxyStats(stat func(string, any)) {
@@ -81,11 +81,16 @@ func (p *Proxy) proxyStats(stat func(string, any)) {
 	}
 }
 
-// badBackends names each backend that is marked bad; one that is down on purpose is not.
+// badBackends gives for each label how many connections are marked bad; one that is down on purpose is not.
 func (p *Proxy) badBackends(stat func(string, any)) {
-	for _, h := range p.registry.All() {
-		if s := h.Backend.Status(); !s.Up && !s.Down {
-			stat("bad_"+s.Name, 1)
+	all := p.registry.All() // by name
+	for i := 0; i < len(all); {
+		name, bad := all[i].Spec.Name(), 0
+		for ; i < len(all) && all[i].Spec.Name() == name; i++ {
+			bad += all[i].Backend.Status().Bad
+		}
+		if bad > 0 {
+			stat("bad_"+name, bad)
 		}
 	}
 }

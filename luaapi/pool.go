@@ -13,7 +13,7 @@ import (
 // newPool is mcp.pool(backends, opts).
 func newPool(a *API, L *lua.LState) int {
 	list := L.CheckTable(1)
-	spec := PoolSpec{}
+	spec := PoolSpec{IOThread: a.o.Settings.IOThread}
 	for i := 1; i <= list.Len(); i++ {
 		ud, _ := list.RawGetInt(i).(*lua.LUserData)
 		var be BackendSpec
@@ -30,6 +30,9 @@ func newPool(a *API, L *lua.LState) int {
 		if err := poolOptions(opts, &spec); err != nil {
 			return raise(L, err.Error())
 		}
+	}
+	if err := a.checkTLS(spec.Backends); err != nil {
+		return raise(L, err.Error())
 	}
 	p, err := a.o.Config.NewPool(spec)
 	if err != nil {
@@ -69,6 +72,9 @@ func poolOptions(t *lua.LTable, s *PoolSpec) error {
 		default:
 			return fmt.Errorf("mcp.pool: %s: want a string, got %s", name, v.Type())
 		}
+	}
+	if v := t.RawGetString("iothread"); v != lua.LNil {
+		s.IOThread = lua.LVAsBool(v)
 	}
 	switch v := t.RawGetString("obuckets").(type) {
 	case *lua.LNilType:

@@ -22,11 +22,12 @@ type Factory func(s Spec, tell func(backend.Event)) (backend.Backend, error)
 
 // RegistryOptions are a Registry's. The zero value connects to memcached servers and refuses leaves.
 type RegistryOptions struct {
-	Dry          bool                // never connects: Acquire checks and gives backends that refuse everything (for `tidepool check`)
-	NewLeaf      Factory             // nil: leaves cannot be used
-	NewMemcached Factory             // nil: package memcached
-	OnEvent      func(backend.Event) // told by backends about their connections; must not block. nil: nobody
-	Log          *slog.Logger        // nil: nothing is logged
+	Dry          bool                   // never connects: Acquire checks and gives backends that refuse everything (for `tidepool check`)
+	NewLeaf      Factory                // nil: leaves cannot be used
+	NewMemcached Factory                // nil: package memcached
+	OnEvent      func(backend.Event)    // told by backends about their connections; must not block. nil: nobody
+	OnRequest    func(backend.LogEntry) // told of requests that a Spec's Log asks for; must not block. nil: nobody
+	Log          *slog.Logger           // nil: nothing is logged
 
 	// Linger is how long a backend that nobody holds stays open: a request picked from the membership that was just
 	// swapped out still ends well, and what comes back at once finds its connections. 0: it is closed at once.
@@ -42,6 +43,7 @@ type Registry struct {
 
 	mu     sync.Mutex
 	closed bool
+	gone   Totals // of the backends that were closed
 	bySpec map[Spec]*entry
 	byBack map[backend.Backend]*entry
 }
@@ -104,12 +106,20 @@ func (r *Registry) Acquire(spec Spec) (backend.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make backend %q: %w", spec.Name(), err)
 	}
+	if spec.Log != (backend.LogRule{}) && r.o.OnRequest != nil {
+		b = backend.WithLog(b, spec.Log, r.o.OnRequest)
+	}
 	e := &entry{spec: spec, backend: b, refs: 1}
 	r.bySpec[spec], r.byBack[b] = e, e
 	return b, nil
 }
 
 func (r *Registry) make(spec Spec) (backend.Backend, error) {
+	if spec.TLS.On { // before a dry one: its files are a part of the configuration
+		if _, err := spec.TLS.Config(spec.Addr.Host); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case r.o.Dry:
 		return &dry{spec}, nil
@@ -128,6 +138,7 @@ func newMemcached(s Spec, tell func(backend.Event)) (backend.Backend, error) {
 		Path:           s.Addr.Path,
 		Label:          s.Name(),
 		Connections:    s.Connections,
+		Workers:        s.Workers,
 		ConnectTimeout: s.ConnectTimeout,
 		ReadTimeout:    s.ReadTimeout,
 		RetryWait:      s.RetryWait,
@@ -137,6 +148,7 @@ func newMemcached(s Spec, tell func(backend.Event)) (backend.Backend, error) {
 		FlapRamp:       s.FlapRamp,
 		FlapMax:        s.FlapMax,
 		KeepAlive:      s.KeepAlive,
+		TLS:            s.TLS,
 		Down:           s.Down,
 		OnEvent:        tell,
 	})
@@ -185,12 +197,37 @@ func (r *Registry) reap(e *entry, idle int) {
 func (r *Registry) forgetLocked(e *entry) {
 	delete(r.bySpec, e.spec)
 	delete(r.byBack, e.backend)
+	r.gone.count(e.backend.Status())
 }
 
 func (r *Registry) close(e *entry) {
 	if err := e.backend.Close(); err != nil {
 		r.o.Log.Warn("cannot close backend", "backend", e.backend.Name(), "err", err)
 	}
+}
+
+// Totals are what happened to all backends since the process began, those that are closed included.
+type Totals struct {
+	MarkedBad uint64 // times a connection was marked bad
+	Failed    uint64 // times one failed and was opened again at once
+	Refused   uint64 // requests refused because too many were queued
+}
+
+func (t *Totals) count(s backend.Status) {
+	t.MarkedBad += s.MarkedBad
+	t.Failed += s.Failed
+	t.Refused += s.Refused
+}
+
+// Totals are the registry's.
+func (r *Registry) Totals() Totals {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.gone
+	for _, e := range r.bySpec {
+		t.count(e.backend.Status())
+	}
+	return t
 }
 
 // All is every backend, ordered by name, then address.
@@ -206,7 +243,7 @@ func (r *Registry) All() []Held {
 			cmp.Compare(a.Spec.Name(), b.Spec.Name()),
 			cmp.Compare(a.Spec.Addr.URL(), b.Spec.Addr.URL()),
 			cmp.Compare(a.Spec.Prefix, b.Spec.Prefix),
-			cmp.Compare(a.Spec.Worker, b.Spec.Worker),
+			cmp.Compare(a.Spec.Workers, b.Spec.Workers),
 		)
 	})
 	return all

@@ -47,7 +47,10 @@ func TestRegistryShares(t *testing.T) {
 		"address":     {Addr: hostB},
 		"label":       {Addr: hostA, Label: "l"},
 		"prefix":      {Addr: hostA, Prefix: "p"},
-		"worker":      {Addr: hostA, Worker: 1},
+		"workers":     {Addr: hostA, Workers: 1},
+		"tls":         {Addr: hostA, TLS: backend.TLS{On: true}},
+		"tls name":    {Addr: hostA, TLS: backend.TLS{On: true, Name: "n"}},
+		"log":         {Addr: hostA, Log: backend.LogRule{Rate: 1}},
 		"connections": {Addr: hostA, Connections: 2},
 		"timeout":     {Addr: hostA, ReadTimeout: time.Second},
 		"limit":       {Addr: hostA, FailureLimit: 1},
@@ -221,7 +224,7 @@ func TestRegistryConcurrently(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := range 300 {
-				b, err := r.Acquire(Spec{Addr: hostA, Worker: i % 2})
+				b, err := r.Acquire(Spec{Addr: hostA, Workers: i % 2})
 				if err != nil {
 					t.Error(err)
 					return

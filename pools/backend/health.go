@@ -70,8 +70,8 @@ type Health struct {
 	failures int       // in a row
 	timeouts int       // those of them that were timeouts
 	flaps    int       // in a row
-	greeted  bool      // connected since the last failure
-	since    time.Time // last failure, or greeting if later: from here a connection's age counts
+	met      bool      // connected since the last failure
+	since    time.Time // last failure, or connection if later: from here a connection's age counts
 	waits    int       // probes waited for since it went bad
 	wait     time.Duration
 	probe    time.Time // zero while good
@@ -110,13 +110,26 @@ func (h *Health) Success() {
 	h.goodLocked()
 }
 
+// Connected reports a connection that is made, before anything was said over it: from here its age counts. Owners that know no
+// such moment leave it to Greeted.
+func (h *Health) Connected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.metLocked()
+}
+
+func (h *Health) metLocked() {
+	if !h.met {
+		h.met, h.since = true, h.o.Now()
+	}
+}
+
 // Greeted reports a connection that is up and has answered its greeting (version, hello). The backend is good again,
 // but timeouts in a row stay counted until Success.
 func (h *Health) Greeted() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.greeted = true
-	h.since = h.o.Now()
+	h.metLocked()
 	// A passed probe leaves room for exactly one more timeout, not for a whole series.
 	h.timeouts = min(h.timeouts, h.o.FailureLimit)
 	h.goodLocked()
@@ -135,6 +148,11 @@ func (h *Health) goodLocked() {
 // Failure reports a lost connection, a failed attempt or a timeout, and whether the backend just became bad by it. While it is
 // bad, only a failure after NextProbe counts (a failed probe); the rest are stragglers of the same outage.
 func (h *Health) Failure(err error) (justBad bool) {
+	return h.Lost(err, !errors.Is(err, ErrProtocol)) // a broken protocol is not a flap
+}
+
+// Lost is Failure by an owner who knows whether a connection that is lost like this has flapped if it was young.
+func (h *Health) Lost(err error, flap bool) (justBad bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.o.Now()
@@ -148,7 +166,7 @@ func (h *Health) Failure(err error) (justBad bool) {
 		h.timeouts++
 	}
 	h.dirty.Store(true)
-	h.flapLocked(now, err)
+	h.flapLocked(now, flap)
 	if h.failures <= h.o.FailureLimit && !h.flappingLocked() {
 		return false
 	}
@@ -159,16 +177,16 @@ func (h *Health) Failure(err error) (justBad bool) {
 	return !wasBad
 }
 
-// flapLocked counts a connection that was up and did not live long. A broken protocol is not a flap.
-func (h *Health) flapLocked(now time.Time, err error) {
-	if h.o.FlapTime > 0 && h.greeted && !errors.Is(err, ErrProtocol) {
+// flapLocked counts a connection that did not live long, if it is one to count.
+func (h *Health) flapLocked(now time.Time, flap bool) {
+	if flap && h.o.FlapTime > 0 && h.met {
 		if now.Sub(h.since) > h.o.FlapTime {
 			h.flaps = 0
 		} else {
 			h.flaps++
 		}
 	}
-	h.greeted = false
+	h.met = false
 	h.since = now
 }
 

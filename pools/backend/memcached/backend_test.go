@@ -311,7 +311,7 @@ func TestChoose(t *testing.T) {
 				b.conns[i].health.Failure(backend.ErrTimeout)
 			}
 		}
-		if got := b.choose(); got != b.conns[want] {
+		if got := b.choose(7); got != b.conns[want] {
 			t.Errorf("depths %v, bad %v: not connection %d", depths, bad, want)
 		}
 	}
@@ -322,6 +322,26 @@ func TestChoose(t *testing.T) {
 	f([4]int64{0, 2, 4, 2}, [4]bool{true}, 1)
 	f([4]int64{0, 0, 4, 2}, [4]bool{true, true}, 3)
 	f([4]int64{5, 4, 3, 2}, [4]bool{true, true, true, true}, 0)
+
+	// Two workers with two connections each.
+	b.o.Connections, b.o.Workers = 2, 2
+	perWorker := func(depths [4]int64, want int) {
+		t.Helper()
+		for i := range b.conns {
+			b.conns[i].depth.Store(depths[i])
+		}
+		for lane, want := range []int{want & 0xf, want >> 4, want & 0xf, want >> 4} {
+			if got := b.choose(uint32(lane)); got != b.conns[want] {
+				t.Errorf("lane %d, depths %v: not connection %d", lane, depths, want)
+			}
+		}
+	}
+	for i := range b.conns {
+		b.conns[i] = newConn(b)
+	}
+	perWorker([4]int64{0, 0, 0, 0}, 0x20)
+	perWorker([4]int64{1, 0, 5, 4}, 0x31)
+	perWorker([4]int64{9, 9, 0, 0}, 0x20)
 }
 
 func TestOptionErrors(t *testing.T) {

@@ -80,6 +80,15 @@ func failed(kind backend.EventKind, sentinel error, format string, args ...any) 
 	return &failure{kind, fmt.Errorf("%w: %w", sentinel, fmt.Errorf(format, args...))}
 }
 
+// flap reports a loss that anti-flap counts: of the network's making, not of the protocol's, as upstream.
+func (f *failure) flap() bool {
+	switch f.kind {
+	case backend.EventTimeout, backend.EventDisconnected, backend.EventWriting, backend.EventReading:
+		return true
+	}
+	return false
+}
+
 // run connects for ever, until the backend is closed.
 func (c *conn) run() {
 	for {
@@ -138,11 +147,18 @@ func (c *conn) connect() *failure {
 	}
 	nc = sock.Wrap(nc)
 	c.b.opened.Add(1)
+	c.health.Connected()
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
 	if c.b.ctx.Err() != nil { // Close, which ends ctx first, may not have seen nc
 		return &failure{"", backend.ErrClosed}
+	}
+	if c.b.o.TLS.On {
+		var f *failure
+		if nc, f = c.secure(nc); f != nil {
+			return f
+		}
 	}
 	if f := c.greet(nc); f != nil {
 		return f
@@ -223,7 +239,7 @@ func (c *conn) fail(f *failure) {
 	if closed {
 		f = &failure{"", backend.ErrClosed}
 	} else {
-		justBad = c.health.Failure(f.err)
+		justBad = c.health.Lost(f.err, f.flap())
 	}
 
 	c.mu.Lock()

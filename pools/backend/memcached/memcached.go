@@ -1,7 +1,7 @@
-// Package memcached is the backend that speaks to a memcached server over TCP or a unix socket.
+// Package memcached is the backend that speaks to a memcached server over TCP or a unix socket, with TLS if asked.
 //
 // Who calls it: the pools registry makes a Backend per server; pools call Send for every request. A Backend has one to eight
-// connections, opened in the background as soon as it is made. Each has one goroutine that connects, greets, reads and, when
+// connections, or as many for each worker, opened in the background as soon as it is made. Each has one goroutine that connects, greets, reads and, when
 // something breaks, answers everything that was queued or in flight; and, while connected, one that writes: it yields
 // once and then sends everything queued since its last write as one write. Requests queue while a connection is being made; they fail
 // at once while it is marked bad.
@@ -35,6 +35,7 @@ type Options struct {
 	Label      string // what people see. "": host:port or the path
 
 	Connections    int           // 1 to 8. 0: 1
+	Workers        int           // each has Connections of its own: requests of lane l take those of l modulo Workers. 0: 1
 	ConnectTimeout time.Duration // 0: 5 s
 	ReadTimeout    time.Duration // longest silence while answers are due; received bytes start it anew. 0: 3 s
 	RetryWait      time.Duration // between going bad and the probe, made up to a tenth longer at random. 0: 3 s
@@ -45,9 +46,10 @@ type Options struct {
 	FlapRamp       float64       // growth of the wait per flap. 0: 1.5
 	FlapMax        time.Duration // 0: 1 h
 	KeepAlive      bool          // TCP keepalive
-	Down           bool          // never connects; every request fails with ErrDown
+	TLS            backend.TLS
+	Down           bool // never connects; every request fails with ErrDown
 
-	MaxQueued int // bytes of requests waiting to be written, all connections together. 0: 64 MiB
+	MaxQueued int // bytes of requests waiting to be written, all of a worker's connections together. 0: 64 MiB
 	MaxAnswer int // bytes of one answer. 0: 64 MiB
 
 	// OnEvent is told what happens to connections. It is called from their goroutines and must not block or call the
@@ -61,6 +63,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	setTo(&o.Connections, 1)
+	setTo(&o.Workers, 1)
 	setTo(&o.ConnectTimeout, 5*time.Second)
 	setTo(&o.ReadTimeout, 3*time.Second)
 	setTo(&o.RetryWait, 3*time.Second)
@@ -125,8 +128,13 @@ func New(o Options) (*Backend, error) {
 		return nil, errors.New("backend connections argument must be <= 8")
 	}
 	b := &Backend{o: o.withDefaults()}
+	if o.TLS.On { // say now what would fail at every connect
+		if _, err := o.TLS.Config(o.Host); err != nil {
+			return nil, err
+		}
+	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	for range b.o.Connections {
+	for range b.o.Workers * b.o.Connections {
 		b.conns = append(b.conns, newConn(b))
 	}
 	if !b.o.Down {
@@ -146,7 +154,7 @@ func (b *Backend) Send(r *mc.Request, p *backend.Pending) {
 		return
 	}
 	p.Note = note
-	if err := b.choose().enqueue(r, p); err != nil {
+	if err := b.choose(p.Lane).enqueue(r, p); err != nil {
 		if errors.Is(err, backend.ErrOverloaded) {
 			b.refused.Add(1)
 		}
@@ -154,14 +162,16 @@ func (b *Backend) Send(r *mc.Request, p *backend.Pending) {
 	}
 }
 
-// choose gives the first connection that is not bad and has nothing to do, else the one with the least to do.
-func (b *Backend) choose() *conn {
-	best := b.conns[0]
-	if len(b.conns) == 1 {
+// choose gives the first connection of lane's worker that is not bad and has nothing to do, else the one with the least to do.
+func (b *Backend) choose(lane uint32) *conn {
+	n := b.o.Connections
+	first := int(lane%uint32(b.o.Workers)) * n
+	best := b.conns[first]
+	if n == 1 {
 		return best
 	}
 	least := int64(-1)
-	for _, c := range b.conns {
+	for _, c := range b.conns[first : first+n] {
 		if !c.health.Allow() {
 			continue
 		}

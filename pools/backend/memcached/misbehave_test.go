@@ -72,7 +72,7 @@ func TestBrokenAnswers(t *testing.T) {
 	f(a, "VALUE a 0 99999999999\r\n", "outofmemory", rubbish)
 	f(a, strings.Repeat("E", 5000), "parsing", rubbish)
 	f(a, "VALUE a 0 1\r\nx\r\nVALUE b 0 1\r\nx\r\nEND\r\n", "missingend", rubbish)
-	f(a, "STAT a b\r\nEND\r\n", "parsing", rubbish)
+	f(a, "STAT a b\r\nEND\r\n", "unhandledres", rubbish)
 	f(a, "VERSION 1.2.3\r\n", "unhandledres", rubbish)
 
 	// Another request's answer.
@@ -168,7 +168,7 @@ func TestUnaskedBytes(t *testing.T) {
 	}
 	f("END\r\n", "closedsock")
 	f(valueOf("k"), "closedsock")
-	f("", "closedsock")
+	f("", "disconnected")
 }
 
 // Answers that come while the request is queued but not written are nobody's: here the server answers before it was asked.

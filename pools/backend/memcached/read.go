@@ -3,6 +3,7 @@
 package memcached
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -35,8 +36,6 @@ func (c *conn) read() *failure {
 			if !c.rearm() {
 				return failed(backend.EventTimeout, backend.ErrTimeout, "no answer within %v", c.b.o.ReadTimeout)
 			}
-		case c.waiting() == 0:
-			return failed(backend.EventClosedSock, backend.ErrDisconnected, "closed while idle: %w", err)
 		case errors.Is(err, io.EOF):
 			return failed(backend.EventDisconnected, backend.ErrDisconnected, "closed with %d answers due", c.waiting())
 		default:
@@ -90,7 +89,7 @@ func (c *conn) answers(now int64) (done, need int, f *failure) {
 			return done, need, nil
 		}
 		if err != nil {
-			return done, 0, failed(parseKind(err), backend.ErrProtocol, "%w: %q", err, c.peek())
+			return done, 0, failed(parseKind(err, c.peek()), backend.ErrProtocol, "%w: %q", err, c.peek())
 		}
 		raw := c.rbuf[c.from : c.from+n]
 		verdict, why := judge(p.Note, &p.Resp)
@@ -157,8 +156,10 @@ func (c *conn) grow(size int) {
 }
 
 // parseKind names what mc could not follow.
-func parseKind(err error) backend.EventKind {
+func parseKind(err error, rest []byte) backend.EventKind {
 	switch {
+	case bytes.HasPrefix(rest, []byte("STAT ")): // mc knows no request that it answers
+		return backend.EventUnhandledRes
 	case errors.Is(err, mc.ErrMissingEnd):
 		return backend.EventMissingEnd
 	case errors.Is(err, mc.ErrTooBig):
