@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine"
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/tests/peer"
 )
 
@@ -218,6 +219,17 @@ func TestNamesStayInTheirPlace(t *testing.T) {
 	}
 }
 
+// compiles: whatever can be imported is Lua.
+func compiles(t *testing.T, name string, text []byte) {
+	made, err := convert(name, text, Options{})
+	if err != nil {
+		return
+	}
+	if _, err := vm.Compile(made, "made.lua"); err != nil {
+		t.Errorf("%v in\n%s", err, made)
+	}
+}
+
 func FuzzMCRouter(f *testing.F) {
 	for _, name := range []string{"routes.json", "prefixes.json", "simple.json"} {
 		text, err := os.ReadFile(filepath.Join("testdata", name))
@@ -226,7 +238,7 @@ func FuzzMCRouter(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Fuzz(func(_ *testing.T, text []byte) { _, _ = MCRouter(text, Options{File: "m.json"}) })
+	f.Fuzz(func(t *testing.T, text []byte) { compiles(t, "m.json", text) })
 }
 
 func FuzzNutcracker(f *testing.F) {
@@ -237,5 +249,5 @@ func FuzzNutcracker(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Fuzz(func(_ *testing.T, text []byte) { _, _ = Nutcracker(text, Options{File: "n.yml"}) })
+	f.Fuzz(func(t *testing.T, text []byte) { compiles(t, "n.yml", text) })
 }
