@@ -23,6 +23,7 @@ import (
 // cache is a running cache.
 type cache struct {
 	*proc.Process
+	addr string
 	dial func() (conn, error)
 }
 
@@ -54,7 +55,7 @@ func (s *settings) start(ctx context.Context, kind string) (*cache, error) {
 	}
 	addr := addrs[0]
 	cmd := exec.Command(s.tidepool, "leaf", "--name", "bench", "--listen", addr, "--memory", fmt.Sprintf("%dMiB", s.memory), "--log-level", "warn")
-	c := &cache{dial: func() (conn, error) { return dialLeaf(addr) }}
+	c := &cache{addr: addr, dial: func() (conn, error) { return dialLeaf(addr) }}
 	if kind == "memcached" {
 		_, port, _ := net.SplitHostPort(addr)
 		args := []string{"-l", "127.0.0.1", "-p", port, "-U", "0", "-m", strconv.Itoa(s.memory), "-t", "2"}

@@ -1,5 +1,6 @@
 // Command benchleaf measures one leaf beside one of Debian's memcached with the same memory, on one machine in one run: what a
-// get and a set cost, the hit ratio on several traces, resident memory, and what a flood of new keys leaves. `make bench` runs it.
+// get and a set cost, the hit ratio on several traces, resident memory, and what a flood of new keys leaves; and what it costs a
+// leaf's clients that another leaf takes its items. `make bench` runs it.
 //
 // Both are real processes. A leaf is spoken to as a proxy does, in frames over NATS; memcached over TCP, pipelined; both
 // with 16 requests in flight per connection. Every trace gets processes of its own. They are ended by their ids.
@@ -30,6 +31,7 @@ type settings struct {
 	seed      uint64
 	traces    []traces.Trace
 	flood     bool
+	recovery  bool
 }
 
 // What is measured with: as small items as caches are full of.
@@ -48,6 +50,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "turns of each cache")
 	flag.Uint64Var(&s.seed, "seed", 1, "of the traces")
 	flag.BoolVar(&s.flood, "flood", true, "measure what a flood of new keys leaves")
+	flag.BoolVar(&s.recovery, "recovery", true, "measure latency while another leaf takes a leaf's items")
 	flag.Parse()
 	for _, name := range strings.FieldsFunc(*names, func(r rune) bool { return r == ',' }) {
 		if name == "none" {
@@ -87,7 +90,12 @@ func run(ctx context.Context, s *settings) error {
 		}
 	}
 	if s.flood {
-		return measureFlood(ctx, s)
+		if err := measureFlood(ctx, s); err != nil {
+			return err
+		}
+	}
+	if s.recovery {
+		return measureRecovery(ctx, s)
 	}
 	return nil
 }
