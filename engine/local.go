@@ -36,11 +36,17 @@ func (s *session) unrouted(sl *slot) {
 			s.flushAll(sl)
 			return
 		}
-	case mc.CmdVerbosity, mc.CmdShutdown:
-		if s.hooks != nil || r.Cmd == mc.CmdShutdown {
+	case mc.CmdVerbosity:
+		if s.hooks != nil {
 			s.answer(sl, lineNotAllowed)
 			return
 		}
+	case mc.CmdShutdown:
+		s.shutdown(sl)
+		return
+	case mc.CmdWatch:
+		s.watch(sl)
+		return
 	}
 	s.local = s.p.opts.Local.Exec(r, s.local)
 	s.answerLocal(sl, from)

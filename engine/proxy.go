@@ -13,13 +13,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/auth"
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/pools"
 )
 
@@ -40,6 +43,14 @@ type Options struct {
 	AllowFlush bool   // flush_all flushes every backend
 	LuaUnsafe  bool   // scripts get the whole standard library
 	StartArg   string // mcp.start_arg
+
+	MaxBatch int         // requests of one client that are started before any is finished; 0: 64
+	Backlog  int         // clients of a listener that wait to be accepted; 0: as many as the system lets
+	UnixMode os.FileMode // of unix sockets; 0: 0700
+
+	Auth      *auth.File // clients say who they are before anything else; nil: anybody may come
+	Watch     *watch.Hub // hands lines to clients that watch; nil: one of the proxy's own
+	Memcached *Memcached // the proxy stands in for a memcached; nil: it is itself
 
 	Others []Other // who sends requests besides the listeners
 
@@ -75,6 +86,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Watch == nil {
+		o.Watch = watch.New(watch.Options{})
 	}
 }
 
@@ -167,11 +181,15 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		Linger:  time.Second,
 	})
 	p.server = server.New(server.Options{
-		Handler:       p,
+		Handler:       p.guarded(),
 		MaxConns:      o.MaxConns,
 		MaxBuffered:   o.MaxBuffered,
 		MaxConnBuffer: o.MaxConnBuffer,
 		IdleTimeout:   o.IdleTimeout,
+		MaxBatch:      o.MaxBatch,
+		Backlog:       o.Backlog,
+		UnixMode:      o.UnixMode,
+		Closed:        p.connClosed,
 		Log:           o.Log,
 	})
 	var err error

@@ -9,6 +9,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -42,6 +43,8 @@ type session struct {
 	local    []byte     // answers of the local store
 	later    []*backend.Pending
 	timer    *time.Timer
+	ends     bool           // the connection ends when what came so far has been answered, or
+	watcher  *watch.Watcher // it becomes a stream of this watcher's
 
 	inbox  atomic.Pointer[backend.Pending] // answered Pendings, last first
 	told   atomic.Bool                     // somebody has promised to call Wake
@@ -97,6 +100,7 @@ const flushSize = 64 << 10
 func (p *Proxy) Open(info server.ConnInfo) server.Session {
 	s := &session{p: p, info: info, stripe: uint32(info.ID), wakeup: make(chan struct{}, 1)}
 	p.sessions.add(s)
+	p.connOpened(info)
 	return s
 }
 
@@ -109,7 +113,7 @@ func (s *session) Close() {
 
 // Rules implements server.Session.
 func (s *session) Rules() mc.Rules {
-	return mc.Rules{Routed: s.p.current.Load().hooked(s.info.Tag), MaxValue: s.p.opts.MaxItem}
+	return mc.Rules{Routed: s.p.current.Load().hooked(s.info.Tag), Strict: s.p.opts.Memcached != nil, MaxValue: s.p.opts.MaxItem}
 }
 
 // Lane implements luaapi.Caller.
@@ -137,6 +141,9 @@ func (s *session) Serve(b *server.Batch) error {
 		err = s.write(b, len(s.slots))
 	}
 	s.finish()
+	if s.watcher != nil {
+		return s.streams(err)
+	}
 	if err == nil && closing {
 		return server.ErrClose
 	}
@@ -150,6 +157,8 @@ func (s *session) start(b *server.Batch) (closing bool) {
 	for i := range s.slots {
 		sl := &s.slots[i]
 		switch {
+		case sl.req.Bad == mc.BadTooLarge && (s.hooks == nil || s.hooks[sl.req.Cmd] == nil):
+			s.route(i, sl) // the local store drops what the value was to replace
 		case sl.req.Bad != mc.BadNone:
 			from := len(s.local)
 			s.local = mc.AnswerBad(s.local, sl.req, &b.Rules)
@@ -162,6 +171,7 @@ func (s *session) start(b *server.Batch) (closing bool) {
 			s.answer(sl, lineActiveLimit)
 		default:
 			s.route(i, sl)
+			closing = s.ends
 		}
 		if closing {
 			s.forget(i + 1)
@@ -229,6 +239,7 @@ func sized[T any](buf []T, n int) []T {
 // route sends one request on its way.
 func (s *session) route(i int, sl *slot) {
 	r := sl.req
+	r.Client = int32(s.info.FD)
 	var route *luaapi.Route
 	if s.hooks != nil {
 		route = s.hooks[r.Cmd]

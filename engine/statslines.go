@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime/metrics"
+	"strings"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 )
@@ -23,7 +24,7 @@ func (p *Proxy) appendStats(dst []byte, r *mc.Request) ([]byte, bool) {
 		dst, lines = p.localStats(dst, r), p.generalStats
 	case "settings":
 		dst, lines = p.localStats(dst, r), func(stat func(string, any)) {
-			stat("proxy_enabled", "yes")
+			stat("proxy_enabled", yesNo(len(p.opts.Files) > 0))
 			stat("proxy_uring_enabled", "no")
 			stat("proxy_workers", p.opts.Workers)
 		}
@@ -34,7 +35,10 @@ func (p *Proxy) appendStats(dst []byte, r *mc.Request) ([]byte, bool) {
 	case "proxyfuncs":
 		lines = func(func(string, any)) {} // function generators, which there are none of yet
 	default:
-		return dst, false
+		if len(sub) < 2 || !strings.HasPrefix("conns", sub) {
+			return dst, false
+		}
+		lines = p.connStats
 	}
 	lines(func(name string, value any) { dst = fmt.Appendf(dst, "STAT %s %v\r\n", name, value) })
 	return append(dst, endLine...), true
@@ -46,12 +50,7 @@ func (p *Proxy) localStats(dst []byte, r *mc.Request) []byte {
 }
 
 func (p *Proxy) generalStats(stat func(string, any)) {
-	c := p.server.Stats()
-	stat("curr_connections", c.Conns)
-	stat("total_connections", c.Total)
-	stat("rejected_connections", c.Rejected)
-	stat("bytes_read", c.BytesRead)
-	stat("bytes_written", c.BytesWritten)
+	p.clientStats(stat)
 	stat("proxy_req_active", p.inFlight.Load())
 	stat("proxy_config_reloads", p.stats.reloads.Load())
 	stat("proxy_config_reload_fails", p.stats.reloadFails.Load())

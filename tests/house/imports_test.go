@@ -38,6 +38,7 @@ var ours = []struct {
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
 	{"engine/server", []string{"engine/mc", "engine/stat", "engine/sock"}},
+	{"engine/auth", []string{"engine/mc", "engine/server"}},
 	{"engine/face/wire", nil},
 	{"engine/face", []string{"engine/face/wire", "engine/mc", "engine/server", "engine/stat"}},
 	{"engine/topo", []string{"pools"}},
