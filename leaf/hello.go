@@ -38,7 +38,7 @@ func (l *Leaf) hello(m *nats.Msg) {
 	if err := json.Unmarshal(m.Data, &q); err != nil || q.Proxy == "" {
 		r := l.helloReply(nil) // to an operator, or a leaf that asks for its name
 		if q.Proxies {
-			r.Proxies, r.Items = l.peers.names(l.o.Now()), l.items()
+			r.Proxies, r.Items, r.Warming = l.peers.names(l.o.Now()), l.items(), l.Warm() != nil
 		}
 		_ = l.nc.Publish(m.Reply, encode(r))
 		return

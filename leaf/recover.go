@@ -29,6 +29,7 @@
 // the leaf goes on without it. One that was restarted meanwhile has lost what was still to come. The leaf ends up warm if all gave all,
 // or memory is full; else cold, or partly so, and says so. It is ready in each case: an orchestrator that waits for a
 // neighbour which does not come back would wait for ever.
+// One that recovers itself is waited for: what it has may still turn out to be old. Unless it is empty: then all were started at once.
 
 package leaf
 

@@ -223,6 +223,36 @@ func TestRecoverFails(t *testing.T) {
 	}
 }
 
+// Leaves that are started together wait for nobody; one that is not warm yet is waited for.
+func TestRecoverFromOneThatRecovers(t *testing.T) {
+	a := start(t, Options{Name: "leaf-3"})
+	do(t, a, set("k", "1"))
+	p := dial(t, a)
+	p.hello(frame.HelloRequest{Proxy: "p1"})
+	b := start(t, Options{Name: "leaf-2", Recover: Recover{From: []string{"nats://" + a.Addr()}, Settle: time.Millisecond, Wait: patience}})
+	until(t, b, "settling", func(s *RecoverStatus) bool { return s.State == RecoverSettling })
+	empty := start(t, Options{Recover: quick("nats://" + b.Addr())})
+	if st := over(t, empty); st.State != RecoverCold || !errors.Is(st.Sources[0].Err, errEmpty) {
+		t.Errorf("%+v", st)
+	}
+	do(t, b, set("early", "1"))
+	l := start(t, Options{Recover: quick("nats://" + b.Addr())})
+	until(t, l, "waiting", func(s *RecoverStatus) bool { return errors.Is(s.Sources[0].Err, errWaits) })
+	at := dial(t, b)
+	at.hello(frame.HelloRequest{Proxy: "p1", Instance: b.Instance()})
+	if st := over(t, b); st.State != RecoverWarm || st.Dropped != 1 {
+		t.Errorf("%+v", st)
+	}
+	// Proxies of b write here, too.
+	dial(t, l).hello(frame.HelloRequest{Proxy: "p1", Instance: l.Instance()})
+	if st := over(t, l); st.State != RecoverWarm || st.Items != 1 {
+		t.Errorf("%+v", st)
+	}
+	if got := do(t, l, "get k early\r\n"); got != "VALUE k 0 1\r\n1\r\nEND\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestRecoverStopsWithItsLeaf(t *testing.T) {
 	l := start(t, Options{Recover: quick("nats://" + closedPort(t))})
 	if err := l.Close(ended()); err != nil { // goleak looks for what is left

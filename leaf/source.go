@@ -52,6 +52,8 @@ const (
 var (
 	errItself = errors.New("it is this leaf itself")
 	errFull   = errors.New("memory is full")
+	errWaits  = errors.New("it is recovering itself")
+	errEmpty  = errors.New("it was started just now, too, and has nothing to give")
 )
 
 func newSource(r *recovery, n int, from string) *source {
@@ -112,18 +114,24 @@ func (s *source) try(ctx context.Context, state string, f func(context.Context) 
 // final says that trying again will not help.
 func final(err error) bool {
 	var refused *stream.Refused
-	return errors.Is(err, errItself) || errors.Is(err, stream.ErrRestarted) || errors.As(err, &refused)
+	return errors.Is(err, errItself) || errors.Is(err, errEmpty) || errors.Is(err, stream.ErrRestarted) || errors.As(err, &refused)
 }
 
 // find connects and hears whether the neighbour is there.
 func (s *source) find(ctx context.Context) {
 	if s.try(ctx, RecoverConnecting, func(ctx context.Context) error {
 		h, err := s.hello(ctx)
-		if err == nil {
-			s.of.Store(h.Items)
-			s.progress = time.Now()
+		switch {
+		case err != nil:
+			return err
+		case h.Warming && h.Items == 0: // all leaves were started together
+			return errEmpty
+		case h.Warming: // what it has may still turn out to be old
+			return errWaits
 		}
-		return err
+		s.of.Store(h.Items)
+		s.progress = time.Now()
+		return nil
 	}) {
 		s.enter(RecoverSettling, nil)
 	}

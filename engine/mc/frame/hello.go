@@ -28,7 +28,7 @@ type HelloRequest struct {
 	Acked    uint64 `json:"acked,omitempty,string"` // as Header.Acked
 
 	Instance uint64 `json:"instance,omitempty,string"` // the leaf's to which the proxy sends requests now; 0: none
-	Proxies  bool   `json:"proxies,omitempty"`         // asks for HelloReply.Proxies and Items
+	Proxies  bool   `json:"proxies,omitempty"`         // asks for HelloReply.Proxies and what follows
 }
 
 // HelloReply is a leaf's answer, as JSON.
@@ -45,4 +45,5 @@ type HelloReply struct {
 
 	Proxies []string `json:"proxies,omitempty"` // who said hello lately
 	Items   int64    `json:"items,omitempty"`   // that the leaf holds
+	Warming bool     `json:"warming,omitempty"` // it takes items from others itself
 }
