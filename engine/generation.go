@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -17,6 +18,7 @@ type generation struct {
 	files   []fileInfo
 	workers []*worker
 	pools   []*pools.Pool // in the order they were made
+	funcs   funcCounts
 	limits  luaapi.Settings
 
 	refs   atomic.Int64 // batches under way, and 1 for being current; 0 = gone
@@ -32,6 +34,7 @@ type worker struct {
 	p      *Proxy
 	state  *vm.State
 	api    *luaapi.API
+	funcs  *funcCounts                       // of the generation
 	own    map[string]*hooks                 // as attached, by tag; under the state's lock
 	merged atomic.Pointer[map[string]*hooks] // each tag's over those of ""; replaced whole, since scripts may attach while serving
 }
@@ -71,16 +74,40 @@ func (w *worker) hooksFor(tag string) *hooks {
 }
 
 // Attach implements luaapi.Worker. It may be called while serving too: requests that have begun keep their route.
-func (w *worker) Attach(cmd mc.Cmd, tag string, r *luaapi.Route) error {
+func (w *worker) Attach(cmd mc.Cmd, tag string, r *luaapi.Route) (old *luaapi.Route) {
 	w.p.measure(r)
 	if w.own[tag] == nil {
 		w.own[tag] = &hooks{}
 	}
+	old = w.own[tag][cmd]
 	w.own[tag][cmd] = r
 	if !w.state.Loading() {
 		w.merge()
 	}
-	return nil
+	return old
+}
+
+// CountFunc implements luaapi.Worker.
+func (w *worker) CountFunc(name string) *luaapi.FuncCount { return w.funcs.of(name) }
+
+// funcCounts are the counters of function generators by name, for all workers of a generation. The zero value is ready.
+type funcCounts struct {
+	mu  sync.Mutex
+	all map[string]*luaapi.FuncCount
+}
+
+func (f *funcCounts) of(name string) *luaapi.FuncCount {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == nil {
+		f.all = map[string]*luaapi.FuncCount{}
+	}
+	c := f.all[name]
+	if c == nil {
+		c = &luaapi.FuncCount{}
+		f.all[name] = c
+	}
+	return c
 }
 
 // merge lays each tag's routes over those without a tag.

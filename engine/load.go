@@ -129,7 +129,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		g.files = append(g.files, c.info)
 	}
 	for range l.p.opts.Workers {
-		w, err := l.worker(chunks, conf)
+		w, err := l.worker(chunks, conf, &g.funcs)
 		if err != nil {
 			return g, err
 		}
@@ -201,12 +201,12 @@ func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
 }
 
 // worker makes one worker: its state, the files run in it, and its routes attached.
-func (l *loader) worker(chunks []chunk, conf vm.Value) (*worker, error) {
+func (l *loader) worker(chunks []chunk, conf vm.Value, funcs *funcCounts) (*worker, error) {
 	st, err := l.newState()
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{p: l.p, state: st, own: map[string]*hooks{}}
+	w := &worker{p: l.p, state: st, funcs: funcs, own: map[string]*hooks{}}
 	st.Lock()
 	defer st.Unlock()
 	fail := func(err error) (*worker, error) {

@@ -8,14 +8,13 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
-	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // session serves one client connection. Only the connection's goroutine uses it, except Done and Wake, which backends'
-// readers call.
+// readers call, and what lingers (see lingering.go).
 //
 // It works a batch at a time: every request is started before any is completed, then answers are taken as they come,
 // and when all are in they are written in request order. While a batch is under way its requests' bytes lie in the
@@ -45,12 +44,15 @@ type session struct {
 	timer    *time.Timer
 	ends     bool           // the connection ends when what came so far has been answered, or
 	watcher  *watch.Watcher // it becomes a stream of this watcher's
+	queue    luaapi.Queue   // what has happened to calls
+	alarms   []*luaapi.Call // that wait until a deadline
 
 	inbox  atomic.Pointer[backend.Pending] // answered Pendings, last first
 	told   atomic.Bool                     // somebody has promised to call Wake
 	held   atomic.Int64                    // bytes of answers since the last batch ended, counted in Proxy.held
 	closed atomic.Bool
 	wakeup chan struct{}
+	lingering
 }
 
 // slot is one request on its way: a client's request, or one key of a multiget.
@@ -108,7 +110,7 @@ func (p *Proxy) Open(info server.ConnInfo) server.Session {
 func (s *session) Close() {
 	s.closed.Store(true)
 	s.letGo()
-	s.p.sessions.remove(s)
+	s.part()
 }
 
 // Rules implements server.Session.
@@ -124,14 +126,32 @@ func (s *session) Now() int64 { return s.now }
 
 // Serve implements server.Session.
 func (s *session) Serve(b *server.Batch) error {
+	closing, err := s.batch(b)
+	switch {
+	case s.watcher != nil:
+		return s.streams(err)
+	case err == nil && closing:
+		return server.ErrClose
+	}
+	return err
+}
+
+// batch serves one batch. It reports whether the connection closes after it.
+func (s *session) batch(b *server.Batch) (closing bool, err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.g = s.p.acquire()
 	s.w = s.g.worker(s.info.ID)
 	s.hooks = s.w.hooksFor(s.info.Tag)
 	s.now = backend.Now()
 	s.number++
-	closing := s.start(b)
+	if s.away.Load() {
+		s.away.Store(false) // from here on Wake is for the batch
+		s.tend()
+	}
+	closing = s.start(b)
+	s.runQueue()
 	s.unlock()
-	var err error
 	for s.open > 0 && err == nil {
 		if err = s.wait(b); err == nil {
 			s.take()
@@ -141,13 +161,7 @@ func (s *session) Serve(b *server.Batch) error {
 		err = s.write(b, len(s.slots))
 	}
 	s.finish()
-	if s.watcher != nil {
-		return s.streams(err)
-	}
-	if err == nil && closing {
-		return server.ErrClose
-	}
-	return err
+	return closing, err
 }
 
 // start starts every request of the batch, in order. It reports whether the connection closes after the answers.
@@ -274,10 +288,7 @@ func (s *session) route(i int, sl *slot) {
 		s.send(i, route.Pool, s.trimmed(r, trim))
 		return
 	}
-	s.lock()
-	call, status := s.w.api.Begin(s, i, route.Fn, r, trim)
-	s.slots[i].call = call
-	s.ran(call, status)
+	s.begin(i, sl, trim)
 }
 
 // trimmed is r with the first n bytes of its key blanked. It is valid until the next call: a pool copies what it sends.
@@ -296,39 +307,6 @@ func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
 	p.Waiter, p.Lane, p.Start = s, s.stripe, s.now
 	p.Tag = s.number<<32 | i
 	pool.Send(r, p)
-}
-
-// slice is how many steps (some hundred microseconds) the requests of one batch may take before others get at the worker. The lock
-// is not given to who asks for it first; but one that has waited for a millisecond is served next.
-const slice = 10_000
-
-// ran notes what a call did: it waits, or has an answer.
-func (s *session) ran(c *luaapi.Call, status vm.Status) {
-	if s.spent += c.Spent(); s.spent > slice {
-		defer s.unlock()
-	}
-	if status == vm.Waiting {
-		return
-	}
-	sl := &s.slots[c.Slot]
-	ans := c.End()
-	sl.call = nil
-	sl.restore = ans.Restore
-	switch ans.Kind {
-	case luaapi.AnswerResponse:
-		s.answered(sl, ans.Pending)
-	case luaapi.AnswerText:
-		s.answer(sl, ans.Text)
-	case luaapi.AnswerFailed:
-		if s.g.cut.Load() { // whatever the script made of it
-			s.answer(sl, lineBackendFailure)
-			return
-		}
-		s.p.scriptError(sl.route.Name, sl.req, ans.Err)
-		s.answer(sl, lineLuaFailure)
-	default:
-		s.answer(sl, lineBadResponse)
-	}
 }
 
 // answer answers a slot with a fixed line.
@@ -375,14 +353,14 @@ func (s *session) finish() {
 	for i := range s.slots {
 		sl := &s.slots[i]
 		if sl.call != nil { // the client has gone while its request was under way
-			s.lock()
-			sl.call.Drop()
+			s.drop(sl)
 		}
 		if sl.pending != nil {
 			sl.pending.Release()
 		}
 		*sl = slot{}
 	}
+	s.runQueue()
 	s.unlock()
 	if cap(s.local) > flushSize {
 		s.local = nil
@@ -390,4 +368,7 @@ func (s *session) finish() {
 	g := s.g
 	s.g, s.w, s.hooks = nil, nil, nil
 	g.release()
+	if len(s.calls)+len(s.freed) > 0 {
+		s.linger()
+	}
 }

@@ -25,38 +25,50 @@ func (s *session) Done(p *backend.Pending) bool {
 
 // Wake implements backend.Waiter.
 func (s *session) Wake() {
+	if s.away.Load() {
+		go s.catchUp()
+		return
+	}
 	select {
 	case s.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// wait waits until a backend's reader wakes the session. If the first answers are ready and the rest is slow, they are
-// written meanwhile.
+// wait waits until a backend's reader wakes the session, or a call's deadline has come. If the first answers are ready and the rest
+// is slow, they are written meanwhile.
 func (s *session) wait(b *server.Batch) error {
+	alarm := s.untilAlarm()
+	ready := s.head
 	if b.Each != nil {
 		s.tell(b, len(s.slots))
+	} else {
+		for ready < len(s.slots) && s.slots[ready].done {
+			ready++
+		}
+	}
+	early := b.Each == nil && ready > s.head
+	if !early && alarm < 0 {
 		<-s.wakeup
 		return nil
 	}
-	ready := s.head
-	for ready < len(s.slots) && s.slots[ready].done {
-		ready++
-	}
-	if ready == s.head {
-		<-s.wakeup
-		return nil
+	d := alarm
+	if early && (alarm < 0 || alarm > flushEarly) {
+		d = flushEarly
 	}
 	if s.timer == nil {
-		s.timer = time.NewTimer(flushEarly)
+		s.timer = time.NewTimer(d)
 	} else {
-		s.timer.Reset(flushEarly)
+		s.timer.Reset(d)
 	}
 	select {
 	case <-s.wakeup:
 		s.timer.Stop()
 		return nil
 	case <-s.timer.C:
+	}
+	if !early {
+		return nil
 	}
 	if err := s.write(b, ready); err != nil {
 		return err
@@ -78,6 +90,17 @@ func (s *session) drain() *backend.Pending {
 
 // take takes the answers that have come and lets the requests that waited for them go on.
 func (s *session) take() {
+	s.deliverAll()
+	s.unlock()
+	s.expire()
+	if s.g.cut.Load() {
+		s.abandon()
+	}
+	s.unlock()
+}
+
+// deliverAll hands every answer that has come to its request.
+func (s *session) deliverAll() {
 	for i := 0; i < len(s.later); i++ {
 		s.deliver(s.later[i])
 	}
@@ -88,10 +111,6 @@ func (s *session) take() {
 		s.deliver(p)
 		p = next
 	}
-	if s.g.cut.Load() {
-		s.abandon()
-	}
-	s.unlock()
 }
 
 // deliver hands one answer to its request.
@@ -101,21 +120,23 @@ func (s *session) deliver(p *backend.Pending) {
 	}
 	c, ok := p.Data.(*luaapi.Call)
 	if !ok {
-		if i := p.Tag & (1<<32 - 1); uint32(p.Tag>>32) == uint32(s.number) && !s.slots[i].done {
+		if i := p.Tag & (1<<32 - 1); s.w != nil && uint32(p.Tag>>32) == uint32(s.number) && !s.slots[i].done {
 			s.answered(&s.slots[i], p)
 		} else {
 			p.Release()
 		}
 		return
 	}
-	if c.State() != s.w.state {
-		p.Release() // a leftover of an earlier batch, on a generation that has gone
+	if s.w == nil || c.State() != s.w.state {
+		s.with(c, func() { c.Deliver(p) })
 		return
 	}
 	s.lock()
-	if c.Deliver(p) {
-		s.ran(c, c.Resume())
+	c.Deliver(p)
+	if !s.queue.Empty() {
+		s.queue.Run()
 	}
+	s.share()
 }
 
 // hold counts a large answer's bytes until its batch has ended. Over the limit the answer is dropped: it would wait here for a
@@ -146,33 +167,6 @@ func (s *session) letGo() { s.p.held.Add(-s.held.Swap(0)) }
 // freeAnswer is the size in bytes up to which an answer is not counted: a batch of them is bounded by its length.
 const freeAnswer = 4 << 10
 
-// Block implements luaapi.Caller: the running call waits in a place that cannot be suspended. The answers of other
-// calls are kept for later.
-func (s *session) Block(c *luaapi.Call) {
-	s.locked = false
-	for ready := s.g.cut.Load(); !ready; {
-		<-s.wakeup
-		list := s.drain()
-		s.w.state.Lock()
-		for p := list; p != nil; {
-			next := p.Next
-			p.Next = nil
-			if p.Data == any(c) {
-				c.Deliver(p)
-			} else {
-				s.later = append(s.later, p)
-			}
-			p = next
-		}
-		ready = c.Ready() || s.g.cut.Load()
-		s.w.state.Unlock()
-	}
-	if len(s.later) > 0 {
-		s.Wake() // so that wait does not sleep on what has been drained already
-	}
-	s.locked = true // State.Wait takes the lock again
-}
-
 // abandon gives up the requests that still wait, because their generation has been cut.
 func (s *session) abandon() {
 	for i := range s.slots {
@@ -181,10 +175,9 @@ func (s *session) abandon() {
 			continue
 		}
 		if sl.call != nil {
-			s.lock()
-			sl.call.Drop()
-			sl.call = nil
+			s.drop(sl)
 		}
 		s.answer(sl, lineBackendFailure)
 	}
+	s.runQueue()
 }

@@ -38,6 +38,9 @@ var numbers = map[string]int{
 	"AWAIT_GOOD": AwaitGood, "AWAIT_ANY": AwaitAny, "AWAIT_OK": AwaitOK, "AWAIT_FIRST": AwaitFirst,
 	"AWAIT_FASTGOOD": AwaitFastGood, "AWAIT_BACKGROUND": AwaitBackground,
 
+	"WAIT_ANY": WaitAny, "WAIT_OK": WaitOK, "WAIT_GOOD": WaitGood, "WAIT_FASTGOOD": WaitFastGood,
+	"RES_GOOD": ResGood, "RES_OK": ResOK, "RES_ANY": ResAny,
+
 	"MCMC_CODE_STORED": 8, "MCMC_CODE_EXISTS": 9, "MCMC_CODE_DELETED": 10, "MCMC_CODE_TOUCHED": 11,
 	"MCMC_CODE_VERSION": 12, "MCMC_CODE_NOT_FOUND": 13, "MCMC_CODE_NOT_STORED": 14, "MCMC_CODE_OK": 15,
 	"MCMC_CODE_NOP": 16, "MCMC_CODE_END": 17, "MCMC_CODE_MISS": 17, "MCMC_CODE_ERROR": 21,
@@ -66,6 +69,10 @@ func (a *API) constants() {
 		t.RawSetString("new", marker(name))
 		return t
 	}
+	a.mcp.RawSetString("WAIT_RESUME", lua.LTrue)
+	own := L.NewUserData()
+	own.Value = internalHandler{}
+	a.mcp.RawSetString("internal_handler", own)
 	a.mcp.RawSetString("hash_xxhash", marker("xxhash"))
 	a.mcp.RawSetString("dist_jump_hash", dist("jump"))
 	ring := dist("ring")

@@ -58,8 +58,10 @@ type Config interface {
 
 // Worker is what routes do outside Lua. The engine implements it; it is called with the worker's lock held.
 type Worker interface {
-	// Attach sets the route of a command for listeners with tag ("" = those without a route of their own).
-	Attach(cmd mc.Cmd, tag string, r *Route) error
+	// Attach sets the route of a command for listeners with tag ("" = those without a route of their own), and gives the one before.
+	Attach(cmd mc.Cmd, tag string, r *Route) (old *Route)
+	// CountFunc gives the counters of function generators with this name.
+	CountFunc(name string) *FuncCount
 	// Stat adds change to the user counter i.
 	Stat(i int, change int64) error
 	// Internal runs r on the proxy's own store and appends the answer.
@@ -90,9 +92,7 @@ type API struct {
 	st  *vm.State
 	mcp *lua.LTable
 
-	poolMT, backendMT, requestMT, responseMT, routerMT *lua.LTable
-
-	free *Call // calls that are not in use
+	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
 }
 
 // Func declares one function of the mcp table.
@@ -117,7 +117,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, routeFuncs, callFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, routeFuncs, funcgenFuncs, callFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all
@@ -125,7 +125,7 @@ func Functions() []Func {
 
 // Objects is every object that scripts get, with its methods.
 func Objects() map[string][]Method {
-	return map[string][]Method{"request": requestMethods, "response": responseMethods}
+	return map[string][]Method{"request": requestMethods, "response": responseMethods, "funcgen": funcgenMethods, "rctx": rctxMethods}
 }
 
 // Open puts the mcp table into st. st's lock must be held.
@@ -154,6 +154,8 @@ func Open(st *vm.State, o Options) *API {
 	a.poolMT.RawSetString("__call", L.NewFunction(a.bind(callPool)))
 	a.backendMT = a.object("mcp.backend", nil)
 	a.routerMT = a.object("mcp.router", nil)
+	a.funcgenMT = a.object("mcp.funcgen", funcgenMethods)
+	a.rctxMT = a.object("mcp.rcontext", rctxMethods)
 	L.SetGlobal("mcp", a.mcp)
 	st.Data = a
 	return a

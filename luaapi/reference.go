@@ -28,10 +28,11 @@ func Reference() string {
 		b.WriteString("\n")
 	}
 	objects := Objects()
-	for _, name := range []string{"request", "response"} {
+	for _, o := range [][2]string{{"request", "req"}, {"response", "res"}, {"funcgen", "fgen"}, {"rctx", "rctx"}} {
+		name := o[0]
 		fmt.Fprintf(&b, "### The %s object\n\n| method | gives | what it does |\n|---|---|---|\n", name)
 		for _, m := range objects[name] {
-			row(&b, name[:3]+":"+m.Name, m.Args, m.Returns, m.Doc)
+			row(&b, o[1]+":"+m.Name, m.Args, m.Returns, m.Doc)
 		}
 		b.WriteString("\n")
 	}

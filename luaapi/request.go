@@ -99,6 +99,20 @@ func (a *API) edit(L *lua.LState, q *Request) {
 	q.edit()
 }
 
+// detach makes q keep its bytes, which lie in a buffer that is about to be used again.
+func (q *Request) detach() {
+	if q.r == nil {
+		return
+	}
+	var p mc.Parser
+	wire, max := mc.AppendWire(nil, q.r), len(q.r.Value)
+	if _, _, err := p.Next(wire, &mc.Rules{MaxValue: max}, &q.own); err == nil && q.own.Bad == mc.BadNone {
+		q.r = &q.own
+	} else {
+		q.r = nil // it is not in form; whoever uses it still is told that it has ended
+	}
+}
+
 // trim cuts n bytes off the key on behalf of a router.
 func (q *Request) trim(n int) error {
 	q.edit()

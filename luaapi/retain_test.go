@@ -1,3 +1,5 @@
+// What pooled calls keep of the requests that they served.
+
 package luaapi
 
 import (
@@ -20,11 +22,11 @@ func TestPooledCallsLetGoOfTheRequest(t *testing.T) {
 	st.Lock()
 	defer st.Unlock()
 	defer st.Close()
-	a := Open(st, Options{Stage: StageRoutes})
+	a, caller := Open(st, Options{Stage: StageRoutes, Worker: &idleWorker{}}), &oneCaller{}
 	if err := st.Run([]byte(`function route(r) r:ltrimkey(1) return r:key() end`), "r.lua"); err != nil {
 		t.Fatal(err)
 	}
-	fn := st.Global("route").(*lua.LFunction)
+	g := a.plainFunc(st.Global("route").(*lua.LFunction))
 	var gone atomic.Bool
 	func() {
 		buf := new([64 << 10]byte)
@@ -35,12 +37,11 @@ func TestPooledCallsLetGoOfTheRequest(t *testing.T) {
 		if _, _, err := p.Next(buf[:n], &mc.Rules{Routed: true, MaxValue: 1 << 20}, &r); err != nil || r.Bad != mc.BadNone {
 			t.Fatal(err, r.Bad)
 		}
-		c, status := a.Begin(nil, 0, fn, &r, 0)
-		if status != vm.Finished {
-			t.Fatal(status)
+		if _, err := a.Begin(caller, 0, g, &r, 0); err != nil {
+			t.Fatal(err)
 		}
-		if ans := c.End(); ans.Text != "a" {
-			t.Fatal(ans)
+		if len(caller.ans) != 1 || caller.ans[0].Text != "a" {
+			t.Fatal(caller.ans)
 		}
 	}()
 	for range 100 {

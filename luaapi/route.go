@@ -3,6 +3,7 @@
 package luaapi
 
 import (
+	"errors"
 	"fmt"
 
 	lua "github.com/yuin/gopher-lua"
@@ -11,10 +12,10 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/stat"
 )
 
-// Route is what decides about a request. Exactly one of Fn, Pool and Router is set. It is immutable.
+// Route is what decides about a request. Exactly one of Gen, Pool and Router is set. It is immutable.
 type Route struct {
-	Name   string         // for metrics: the pool's name, file:line of the function, or "router"
-	Fn     *lua.LFunction // of the worker that attached it
+	Name   string   // for metrics: the pool's name, file:line of a function, a generator's name, or "router"
+	Gen    *Funcgen // of the worker that attached it
 	Pool   Target
 	Router *Router
 
@@ -22,7 +23,7 @@ type Route struct {
 }
 
 var routeFuncs = []Func{
-	{"attach", StageRoutes, "cmd, route, tag?", "", "Attaches a route (function, pool or router) to a command, CMD_ANY_STORAGE or CMD_ANY.", attach},
+	{"attach", StageRoutes, "cmd, route, tag?", "", "Attaches a route (function, function generator, pool or router) to a command, CMD_ANY_STORAGE or CMD_ANY.", attach},
 	{"router_new", StageRoutes, "{map=, cmap=, mode=, start=, stop=, default=, class=, trim=}", "router",
 		"A native router by key prefix and command. class and trim are Tidepool's own: what the prefix may consist of, and whether it is cut off the key.", routerNew},
 	{"stat", StageRoutes, "index, change", "", "Adds change to the user counter index.", addToStat},
@@ -32,7 +33,10 @@ var routeFuncs = []Func{
 func attach(a *API, L *lua.LState) int {
 	cmd := L.CheckInt(1)
 	route, err := a.toRoute(L.Get(2))
-	if err != nil {
+	switch {
+	case errors.Is(err, errReplaced):
+		return raise(L, "mcp.attach: cannot use a previously replaced function")
+	case err != nil:
 		return raise(L, "mcp.attach: must pass a function")
 	}
 	tag := ""
@@ -55,31 +59,65 @@ func attach(a *API, L *lua.LState) int {
 		if c == mc.CmdMN || c == mc.CmdEndStorage {
 			continue // mn is answered by the proxy itself: it separates pipelined answers
 		}
-		if err := a.o.Worker.Attach(c, tag, route); err != nil {
-			return raise(L, err.Error())
+		old := a.o.Worker.Attach(c, tag, route)
+		route.use()
+		if old != nil {
+			old.unuse()
 		}
 	}
 	return 0
 }
 
-// toRoute makes a route of a function, a pool or a router.
+// use notes that a command has the route; unuse, that it has it no more.
+func (r *Route) use() {
+	switch {
+	case r.Gen != nil:
+		r.Gen.use()
+	case r.Router != nil:
+		r.Router.uses++
+	}
+}
+
+func (r *Route) unuse() {
+	switch {
+	case r.Gen != nil:
+		r.Gen.unuse()
+	case r.Router != nil:
+		if r.Router.uses--; r.Router.uses == 0 {
+			r.Router.Routes((*Route).unuse)
+		}
+	}
+}
+
+var errReplaced = errors.New("a previously replaced function")
+
+// toRoute makes a route of a function, a function generator, a pool or a router.
 func (a *API) toRoute(v lua.LValue) (*Route, error) {
 	switch v := v.(type) {
 	case *lua.LFunction:
-		name := "function"
-		if !v.IsG {
-			name = fmt.Sprintf("%s:%d", v.Proto.SourceName, v.Proto.LineDefined)
-		}
-		return &Route{Name: name, Fn: v}, nil
+		return a.plainRoute(v), nil
 	case *lua.LUserData:
 		switch x := v.Value.(type) {
 		case Target:
 			return &Route{Name: x.Name(), Pool: x}, nil
 		case *Router:
 			return &Route{Name: "router", Router: x}, nil
+		case *Funcgen:
+			switch {
+			case x.replaced:
+				return nil, errReplaced
+			case x.ready:
+				return &Route{Name: x.name, Gen: x}, nil
+			}
 		}
 	}
 	return nil, fmt.Errorf("want a function, a pool or a router, got %s", v.Type())
+}
+
+// plainRoute makes a route of a function that needs no generator.
+func (a *API) plainRoute(fn *lua.LFunction) *Route {
+	g := a.plainFunc(fn)
+	return &Route{Name: g.name, Gen: g}
 }
 
 func addToStat(a *API, L *lua.LState) int {

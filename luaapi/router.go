@@ -11,8 +11,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 )
 
-// Router finds a request's route by the prefix of its key and by its command. It is immutable and may be used by any
-// number of requests at once.
+// Router finds a request's route by the prefix of its key and by its command. It may be used by any number of requests at once.
 type Router struct {
 	start, stop []byte
 	anchor      bool            // the key must begin with start
@@ -21,6 +20,7 @@ type Router struct {
 	prefixes    map[string]*entry
 	cmds        *entry // cmap
 	fallback    *Route
+	uses        int // commands that have it
 }
 
 // entry is a route for all commands, or one for each.
@@ -263,5 +263,6 @@ func (a *API) leafRoute(v lua.LValue) (*Route, error) {
 	if err != nil || r.Router != nil {
 		return nil, fmt.Errorf("unhandled data in router_new map")
 	}
+	r.use()
 	return r, nil
 }

@@ -70,10 +70,9 @@ func (t *Task) Start(fn *lua.LFunction, arg lua.LValue) Status {
 	return t.run(t.st.entry, t.args[:])
 }
 
-// Resume goes on after a wait: v is what the waiting call returns.
-func (t *Task) Resume(v lua.LValue) Status {
-	t.args[0] = v
-	return t.run(nil, t.args[:1])
+// Resume goes on after a wait: vs, at most two values, are what the waiting call returns.
+func (t *Task) Resume(vs ...lua.LValue) Status {
+	return t.run(nil, t.args[:copy(t.args[:], vs)])
 }
 
 func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
@@ -134,8 +133,8 @@ func (t *Task) trace(err error) error {
 
 // Wait makes the running task wait. A Go function called by a script, having arranged that somebody will Resume the task,
 // returns Wait's result; block is used where the coroutine cannot be yielded: it is called with the lock released
-// and must return when what is waited for is there; then result gives, with the lock held, the value that the waiting call returns.
-func (s *State) Wait(L *lua.LState, block func(), result func() lua.LValue) int {
+// and must return when what is waited for is there; then result gives, with the lock held, the values that the waiting call returns.
+func (s *State) Wait(L *lua.LState, block func(), result func() []lua.LValue) int {
 	t := s.cur
 	if s.Host.CanYield(L, t.th) {
 		t.waiting = true
@@ -149,6 +148,33 @@ func (s *State) Wait(L *lua.LState, block func(), result func() lua.LValue) int 
 	s.Host.Return(place)
 	s.Host.Reset(left)
 	L.G.CurrentThread = L
-	L.Push(result())
-	return 1
+	vs := result()
+	for _, v := range vs {
+		L.Push(v)
+	}
+	return len(vs)
+}
+
+// Invoke calls fn outside any task, where nothing can wait, with a budget of its own: a request's, and gives its results. It
+// may be called while a task runs. Errors are *ScriptError.
+func (s *State) Invoke(fn *lua.LFunction, args ...lua.LValue) (vs []lua.LValue, err error) {
+	cur, top, left := s.cur, s.L.GetTop(), s.Host.Left()
+	running := s.L.G.CurrentThread
+	s.cur = nil
+	s.Host.Reset(s.opts.Steps)
+	place := s.Host.Leave()
+	defer func() {
+		s.Host.Return(place)
+		s.Host.Reset(left)
+		s.cur = cur
+		if r := recover(); r != nil {
+			s.L.SetTop(top)
+			s.L.G.CurrentThread = running
+			err = recovered(r)
+		}
+	}()
+	if vs, err = s.Host.Call(running, fn, args...); err != nil {
+		return nil, scriptError(err)
+	}
+	return vs, nil
 }

@@ -27,7 +27,7 @@ func newBench(t *testing.T, o Options) *bench {
 	s.Lock()
 	t.Cleanup(func() { s.Close(); s.Unlock() })
 	s.L.SetGlobal("wait", s.L.NewFunction(func(L *lua.LState) int {
-		return s.Wait(L, func() { b.waits++ }, func() lua.LValue { v := b.blocked[0]; b.blocked = b.blocked[1:]; return v })
+		return s.Wait(L, func() { b.waits++ }, func() []lua.LValue { v := b.blocked[:1]; b.blocked = b.blocked[1:]; return v })
 	}))
 	return b
 }
@@ -198,7 +198,7 @@ func TestManyWaitInPlace(t *testing.T) {
 	b := newBench(t, Options{})
 	release := make(chan struct{})
 	b.L.SetGlobal("hold", b.L.NewFunction(func(L *lua.LState) int {
-		return b.Wait(L, func() { <-release }, func() lua.LValue { return lua.LTrue })
+		return b.Wait(L, func() { <-release }, func() []lua.LValue { return []lua.LValue{lua.LTrue} })
 	}))
 	fn := b.route(t, "return coroutine.wrap(function() return hold() end)()")
 	const many = 300

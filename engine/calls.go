@@ -1,0 +1,203 @@
+// What a session does for the Lua calls of its requests: it implements luaapi.Caller.
+
+package engine
+
+import (
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/luaapi"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// begin starts a request's Lua function.
+func (s *session) begin(i int, sl *slot, trim int) {
+	s.lock()
+	call, err := s.w.api.Begin(s, i, sl.route.Gen, sl.req, trim)
+	switch {
+	case err != nil:
+		s.p.scriptError(sl.route.Name, sl.req, err)
+		s.answer(sl, lineNoMatch)
+	case !sl.done:
+		sl.call = call
+	}
+	s.share()
+}
+
+// slice is how many steps (some hundred microseconds) the requests of one batch may take before others get at the worker. The lock
+// is not given to who asks for it first; but one that has waited for a millisecond is served next.
+const slice = 10_000
+
+// share lets others at the worker when this session has had its slice.
+func (s *session) share() {
+	if s.spent > slice {
+		s.unlock()
+	}
+}
+
+// Ran implements luaapi.Caller.
+func (s *session) Ran(steps int64) { s.spent += steps }
+
+// FD implements luaapi.Caller.
+func (s *session) FD() int { return s.info.FD }
+
+// Queue implements luaapi.Caller.
+func (s *session) Queue() *luaapi.Queue { return &s.queue }
+
+// runQueue lets everything go on that can, once all requests of the batch have been started.
+func (s *session) runQueue() {
+	if !s.queue.Empty() {
+		s.lock()
+		s.queue.Run()
+	}
+}
+
+// Ended implements luaapi.Caller.
+func (s *session) Ended(c *luaapi.Call) {
+	sl := &s.slots[c.Slot]
+	ans := c.End()
+	sl.call = nil
+	sl.restore = ans.Restore
+	if ans.Lingers {
+		s.lingers(c)
+	}
+	switch ans.Kind {
+	case luaapi.AnswerResponse:
+		s.answered(sl, ans.Pending)
+	case luaapi.AnswerText:
+		s.answer(sl, ans.Text)
+	case luaapi.AnswerFailed:
+		if s.g.cut.Load() { // whatever the script made of it
+			s.answer(sl, lineBackendFailure)
+			return
+		}
+		s.p.scriptError(sl.route.Name, sl.req, ans.Err)
+		s.answer(sl, lineLuaFailure)
+	default:
+		s.answer(sl, lineBadResponse)
+	}
+}
+
+// Failed implements luaapi.Caller.
+func (s *session) Failed(c *luaapi.Call, err error) { s.p.scriptError(c.Route(), c.Request(), err) }
+
+// drop gives up a slot's call.
+func (s *session) drop(sl *slot) {
+	s.lock()
+	if sl.call.Drop() {
+		s.lingers(sl.call)
+	}
+	sl.call = nil
+}
+
+// Alarm implements luaapi.Caller.
+func (s *session) Alarm(c *luaapi.Call) { s.alarms = append(s.alarms, c) }
+
+// untilAlarm is how long it is until the first deadline; negative if there is none.
+func (s *session) untilAlarm() time.Duration {
+	if len(s.alarms) == 0 {
+		return -1
+	}
+	first := int64(-1)
+	keep := s.alarms[:0]
+	for _, c := range s.alarms {
+		st := c.State()
+		st.Lock()
+		d := c.Deadline()
+		mine := d > 0 && c.Serves(s)
+		st.Unlock()
+		if mine {
+			keep = append(keep, c)
+			if first < 0 || d < first {
+				first = d
+			}
+		}
+	}
+	clear(s.alarms[len(keep):])
+	if s.alarms = keep; first < 0 {
+		return -1
+	}
+	return max(0, time.Duration(first-backend.Now()))
+}
+
+// expire lets those go on whose deadline has passed.
+func (s *session) expire() {
+	if len(s.alarms) == 0 {
+		return
+	}
+	now := backend.Now()
+	for _, c := range append([]*luaapi.Call(nil), s.alarms...) {
+		s.with(c, func() {
+			if c.Serves(s) {
+				c.Expire(now)
+			}
+		})
+	}
+}
+
+// with calls f with the lock of c's worker, which is another one than the batch's for calls that linger over a reload, and lets go on
+// what can.
+func (s *session) with(c *luaapi.Call, f func()) {
+	s.unlock()
+	st := c.State()
+	st.Lock()
+	s.locked = s.w != nil && st == s.w.state
+	f()
+	s.queue.Run()
+	if s.locked {
+		s.unlock()
+	} else {
+		st.Unlock()
+	}
+}
+
+// Block implements luaapi.Caller: the running call waits in a place that cannot be suspended. Answers of other calls are kept
+// for later.
+func (s *session) Block(c *luaapi.Call) {
+	st, locked := c.State(), s.locked
+	s.locked = false
+	list := s.later
+	s.later = nil
+	for {
+		st.Lock()
+		for _, p := range list {
+			if x, ok := p.Data.(*luaapi.Call); ok && c.Contains(x) {
+				x.Deliver(p)
+			} else {
+				s.later = append(s.later, p)
+			}
+		}
+		s.queue.RunFor(c)
+		c.Expire(backend.Now())
+		ready, left := c.Ready(), c.Deadline()
+		st.Unlock()
+		if ready || s.g != nil && s.g.cut.Load() {
+			break
+		}
+		list = s.await(left)
+	}
+	if len(s.later) > 0 {
+		s.Wake() // so that wait does not sleep on what has been drained already
+	}
+	s.locked = locked // State.Wait takes the lock again
+}
+
+// await waits for answers until a deadline (0: for ever) and gives what has come.
+func (s *session) await(deadline int64) (list []*backend.Pending) {
+	var late <-chan time.Time
+	if deadline > 0 {
+		t := time.NewTimer(max(0, time.Duration(deadline-backend.Now())))
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case <-s.wakeup:
+	case <-late:
+	}
+	for p := s.drain(); p != nil; {
+		next := p.Next
+		p.Next = nil
+		list = append(list, p)
+		p = next
+	}
+	return list
+}

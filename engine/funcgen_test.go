@@ -1,0 +1,284 @@
+// Function generators and request contexts, by what clients and backends see.
+
+package engine
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tidepool-proxy/tidepool/leaf"
+)
+
+// threeConfig has three pools of one backend each, b[1] to b[3], and func(n, f): a generator with n handles to them, f its function.
+const threeConfig = `
+function mcp_config_pools()
+    local pools = {}
+    for i, port in ipairs({ "$1", "$2", "$3" }) do
+        pools[i] = mcp.pool({ mcp.backend{ label = "b" .. i, host = "127.0.0.1", port = port } })
+    end
+    return pools
+end
+function mcp_config_routes(p)
+    local function gen(targets, f, name)
+        local g = mcp.funcgen_new()
+        local h = {}
+        for i, t in ipairs(targets) do h[i] = g:new_handle(t) end
+        g:ready{ n = name, f = function(rctx) return f(rctx, h) end }
+        return g
+    end
+    ROUTE
+end`
+
+func threeBackends(t *testing.T, route string) (*client, [3]*fakeBackend, *Proxy) {
+	t.Helper()
+	var b [3]*fakeBackend
+	var ports []string
+	for i := range b {
+		b[i] = newFakeBackend(t)
+		ports = append(ports, port(b[i].addr()))
+	}
+	p := startProxy(t, writeConfig(t, strings.ReplaceAll(threeConfig, "ROUTE", route), ports...), func(o *Options) { o.Workers = 1 })
+	return dial(t, p), b, p
+}
+
+const (
+	hit  = "VALUE k 0 1\r\nx\r\nEND\r\n"
+	miss = "END\r\n"
+	bad  = "SERVER_ERROR no\r\n"
+)
+
+// Each step says what a backend (1 to 3) answers, or with 0 what the client sees.
+type said struct {
+	who  int
+	text string
+}
+
+func TestWaits(t *testing.T) {
+	for _, d := range []struct {
+		name, body string
+		steps      []said
+	}{
+		{"one", "return rctx:enqueue_and_wait(r, h[1])", []said{{1, hit}, {0, hit}}},
+		{"one handle of three", "rctx:enqueue(r, h) return rctx:wait_handle(h[2])", []said{{1, hit}, {2, miss}, {0, miss}, {3, hit}}},
+		{"any of three", "rctx:enqueue(r, h) return n(rctx:wait_cond(1))", []said{{3, bad}, {0, "1\r\n"}, {1, hit}, {2, hit}}},
+		{"all", "rctx:enqueue(r, h) return n(rctx:wait_cond(3, mcp.WAIT_ANY))", []said{{3, bad}, {2, miss}, {1, hit}, {0, "3\r\n"}}},
+		{"ok", "rctx:enqueue(r, h) return n(rctx:wait_cond(2, mcp.WAIT_OK))", []said{{1, bad}, {2, miss}, {3, hit}, {0, "2\r\n"}}},
+		{"good", "rctx:enqueue(r, h) return n(rctx:wait_cond(1, mcp.WAIT_GOOD))", []said{{1, bad}, {2, miss}, {3, hit}, {0, "1\r\n"}}},
+		{"none good", "rctx:enqueue(r, h) return n(rctx:wait_cond(2, mcp.WAIT_GOOD))", []said{{1, bad}, {2, miss}, {3, miss}, {0, "0\r\n"}}},
+		{"fast good", "rctx:enqueue(r, h) return n(tostring(rctx:wait_cond(3, mcp.WAIT_FASTGOOD) < 3))", []said{{2, miss}, {3, hit}, {0, "true\r\n"}, {1, hit}}},
+		{"fast good without", "rctx:enqueue(r, h) return n(rctx:wait_cond(2, mcp.WAIT_FASTGOOD))", []said{{2, miss}, {1, miss}, {0, "2\r\n"}, {3, miss}}},
+		{"more than can come", "rctx:enqueue(r, { h[1], h[2] }) return n(rctx:wait_cond(9))", []said{{2, miss}, {1, hit}, {0, "2\r\n"}}},
+		{"nothing to come", "return n(rctx:wait_cond(1))", []said{{0, "0\r\n"}}},
+		{"nothing", "rctx:enqueue(r, h[1]) rctx:wait_cond(0) return 'now\\r\\n'", []said{{0, "now\r\n"}, {1, hit}}},
+		{"one after the other", "local x = rctx:enqueue_and_wait(r, h[1]) if x:hit() then return x end return rctx:enqueue_and_wait(r, h[2])",
+			[]said{{1, miss}, {2, hit}, {0, hit}}},
+		{"again", "rctx:enqueue_and_wait(r, h[1]) return rctx:wait_handle(h[1])", []said{{1, hit}, {0, hit}}},
+		{"what has come counts later", "rctx:enqueue(r, h) rctx:wait_handle(h[3]) return n(rctx:wait_cond(2))", []said{{1, hit}, {2, miss}, {3, hit}, {0, "2\r\n"}}},
+		{"timeout", "local x, late = rctx:enqueue_and_wait(r, h[1], 0.01) return tostring(x) .. tostring(late) .. '\\r\\n'", []said{{0, "niltrue\r\n"}, {1, hit}}},
+		{"timeout of a count", "rctx:enqueue(r, h) local k, late = rctx:wait_cond(1, mcp.WAIT_ANY, 0.01) return k .. tostring(late) .. '\\r\\n'",
+			[]said{{0, "0true\r\n"}, {1, hit}, {2, hit}, {3, hit}}},
+		{"sleep", "local x = rctx:sleep(0.005) return tostring(x) .. '\\r\\n'", []said{{0, "true\r\n"}}},
+		{"in pcall", "local ok, x = pcall(rctx.enqueue_and_wait, rctx, r, h[1]) return x", []said{{1, hit}, {0, hit}}},
+		{"in place", "local x string.gsub('a', 'a', function() x = rctx:enqueue_and_wait(r, h[1]) end) return x", []said{{1, hit}, {0, hit}}},
+		{"classes", "rctx:enqueue(r, h) rctx:wait_cond(3) return n(select(2, rctx:result(h[1])), select(2, rctx:result(h[2])), select(2, rctx:result(h[3])))",
+			[]said{{1, hit}, {2, miss}, {3, bad}, {0, "8 16 32\r\n"}}},
+		{"best", "rctx:enqueue(r, h) rctx:wait_cond(3) return (rctx:best_result(h))", []said{{1, bad}, {2, miss}, {3, hit}, {0, hit}}},
+		{"worst", "rctx:enqueue(r, h) rctx:wait_cond(3) return (rctx:worst_result(h))", []said{{1, hit}, {2, bad}, {3, miss}, {0, bad}}},
+		{"no result", "return tostring(rctx:res_any(h[1])) .. tostring(rctx:result(h[2])) .. '\\r\\n'", []said{{0, "nilnil\r\n"}}},
+	} {
+		t.Run(d.name, func(t *testing.T) {
+			c, b, _ := threeBackends(t, `
+    local function n(...) return table.concat({ ... }, " ") .. "\r\n" end
+    mcp.attach(mcp.CMD_GET, gen(p, function(rctx, h) return function(r) `+d.body+` end end))`)
+			for range 3 { // the slot is as good as new
+				c.says("get k\r\n")
+				for _, s := range d.steps {
+					if s.who == 0 {
+						c.sees(s.text)
+						continue
+					}
+					b[s.who-1].sees("get k\r\n")
+					b[s.who-1].says(s.text)
+				}
+				c.silence()
+			}
+		})
+	}
+}
+
+// A generator behind a handle: what its function returns is the handle's result.
+func TestSubCalls(t *testing.T) {
+	for _, d := range []struct {
+		name, sub, body string
+		steps           []said
+	}{
+		{"a backend's answer", "return rctx:enqueue_and_wait(r, h[1])", "return rctx:enqueue_and_wait(r, h[1])", []said{{1, hit}, {0, hit}}},
+		{"its edits are seen", "r:ltrimkey(0) return rctx:enqueue_and_wait(r, h[2])", "local x = rctx:enqueue_and_wait(r, h[1]) return r:key() .. x:code() .. '\\r\\n'",
+			[]said{{2, miss}, {0, "k17\r\n"}}},
+		{"a string", "return 'text\\r\\n'", "local x = rctx:enqueue_and_wait(r, h[1]) return x .. 'and ' .. x", []said{{0, "text\r\nand text\r\n"}}},
+		{"nothing", "return nil", "local x = rctx:enqueue_and_wait(r, h[1]) return x", []said{{0, lineBackendFailure}}},
+		{"an error", "error('no')", "local x = rctx:enqueue_and_wait(r, h[1]) return tostring(x:ok()) .. x:code() .. '\\r\\n'", []said{{0, "false23\r\n"}}},
+		{"an error after a wait", "rctx:enqueue_and_wait(r, h[1]) error('no')", "return rctx:enqueue_and_wait(r, h[1])", []said{{1, hit}, {0, lineBackendFailure}}},
+		{"old words", "return p[3](r)", "return rctx:enqueue_and_wait(r, h[1])", []said{{3, hit}, {0, hit}}},
+		{"the proxy's own store", "return rctx:enqueue_and_wait(r, h[4])", "local x = rctx:enqueue_and_wait(r, h[1]) return x:code() .. '\\r\\n'", []said{{0, "17\r\n"}}},
+		{"in place", "local x string.gsub('a', 'a', function() x = rctx:enqueue_and_wait(r, h[1]) end) return x",
+			"local x string.gsub('a', 'a', function() x = rctx:enqueue_and_wait(r, h[1]) end) return x", []said{{1, hit}, {0, hit}}},
+		{"a timeout of the caller", "return rctx:enqueue_and_wait(r, h[1])", "rctx:enqueue_and_wait(r, h[1], 0.005) return 'late\\r\\n'", []said{{0, "late\r\n"}, {1, hit}}},
+		{"it goes on when nobody waits", "rctx:enqueue_and_wait(r, h[1]) return rctx:enqueue_and_wait(r, h[2])", "rctx:enqueue(r, h[1]) rctx:wait_cond(0) return 'on\\r\\n'",
+			[]said{{0, "on\r\n"}, {1, miss}, {2, hit}}},
+		{"it sleeps when nobody waits", "rctx:sleep(0.01) return rctx:enqueue_and_wait(r, h[2])", "rctx:enqueue(r, h[1]) rctx:wait_cond(0) return 'on\\r\\n'",
+			[]said{{0, "on\r\n"}, {2, hit}}},
+	} {
+		t.Run(d.name, func(t *testing.T) {
+			c, b, _ := threeBackends(t, `
+    local sub = gen({ p[1], p[2], p[3], mcp.internal_handler }, function(rctx, h) return function(r) `+d.sub+` end end, "sub")
+    mcp.attach(mcp.CMD_GET, gen({ sub }, function(rctx, h) return function(r) `+d.body+` end end))`)
+			for range 3 {
+				c.says("get k\r\n")
+				for _, s := range d.steps {
+					if s.who == 0 {
+						c.sees(s.text)
+						continue
+					}
+					b[s.who-1].sees("get k\r\n")
+					b[s.who-1].says(s.text)
+				}
+			}
+			c.silence()
+		})
+	}
+}
+
+// What a sub-call sends later is what the client asked for, although the client has asked for something else since, or has gone.
+func TestLingeringCallsKeepTheirRequest(t *testing.T) {
+	c, b, _ := threeBackends(t, `
+    local sub = gen(p, function(rctx, h) return function(r)
+        rctx:enqueue_and_wait(r, h[1])
+        return rctx:enqueue_and_wait(r, h[2])
+    end end)
+    mcp.attach(mcp.CMD_SET, gen({ sub }, function(rctx, h) return function(r) rctx:enqueue(r, h[1]) rctx:wait_cond(0) return "STORED\r\n" end end))
+    mcp.attach(mcp.CMD_GET, p[3])`)
+	c.says("set first 0 0 5\r\nvalue\r\n")
+	c.sees("STORED\r\n")
+	b[0].sees("set first 0 0 5\r\nvalue\r\n")
+	c.says("get second_and_long\r\n")
+	b[2].sees("get second_and_long\r\n")
+	b[0].says("STORED\r\n") // while another batch is under way
+	b[1].sees("set first 0 0 5\r\nvalue\r\n")
+	b[1].says("STORED\r\n")
+	b[2].says("END\r\n")
+	c.sees("END\r\n")
+	c.says("set third 0 0 5 noreply\r\nvalue\r\n")
+	c.sees("STORED\r\n") // a string is sent as it is
+	b[0].sees("set third 0 0 5 noreplY\r\nvalue\r\n")
+	c.c.Close()
+	b[0].says("STORED\r\n")
+	b[1].sees("set third 0 0 5 noreplY\r\nvalue\r\n")
+	b[1].says("STORED\r\n")
+}
+
+func TestCallbacks(t *testing.T) {
+	for _, d := range []struct{ name, cb, wait, answer, want string }{
+		{"called", "seen = res:code() .. req:key()", "1", miss, "1 17k\r\n"},
+		{"good after all", "return mcp.WAIT_GOOD", "1, mcp.WAIT_GOOD", miss, "1 nil\r\n"},
+		{"not good after all", "return mcp.WAIT_OK", "1, mcp.WAIT_GOOD", hit, "0 nil\r\n"},
+		{"no other class", "return mcp.WAIT_ANY", "1, mcp.WAIT_GOOD", hit, "1 nil\r\n"},
+		{"an error is no class", "error('no')", "1, mcp.WAIT_GOOD", hit, "1 nil\r\n"},
+		{"ends the wait", "return mcp.WAIT_ANY, mcp.WAIT_RESUME", "2, mcp.WAIT_GOOD", miss, "0 nil\r\n"},
+	} {
+		t.Run(d.name, func(t *testing.T) {
+			c, b, _ := threeBackends(t, `
+    local seen
+    mcp.attach(mcp.CMD_GET, gen({ p[1] }, function(rctx, h)
+        rctx:handle_set_cb(h[1], function(res, req) `+d.cb+` end)
+        return function(r) rctx:enqueue(r, h[1]) local n = rctx:wait_cond(`+d.wait+`) return n .. " " .. tostring(seen) .. "\r\n" end
+    end))`)
+			c.says("get k\r\n")
+			b[0].sees("get k\r\n")
+			b[0].says(d.answer)
+			c.sees(d.want)
+		})
+	}
+}
+
+// Every request under way at once has a function of its own; the last to be given back is the first to serve again.
+func TestSlots(t *testing.T) {
+	c, b, p := threeBackends(t, `
+    local made = 0
+    mcp.attach(mcp.CMD_GET, gen({ p[1] }, function(rctx, h)
+        made = made + 1
+        if made > 3 then error("enough") end
+        local me = made
+        return function(r) rctx:enqueue_and_wait(r, h[1]) return me .. "\r\n" end
+    end, "counted"))`)
+	c.says("get a\r\nget b\r\nget c\r\nget d\r\n")
+	b[0].sees("get a\r\nget b\r\nget c\r\n")
+	b[0].says(miss + miss + miss)
+	c.sees("1\r\n2\r\n3\r\n" + lineNoMatch)
+	c.says("get e\r\n")
+	b[0].sees("get e\r\n")
+	b[0].says(miss)
+	c.sees("3\r\n")
+	n := p.current.Load().funcs.of("counted")
+	if n.Funcs.Load() != 1 || n.Slots.Load() != 3 {
+		t.Errorf("%d functions with %d slots, want 1 with 3", n.Funcs.Load(), n.Slots.Load())
+	}
+}
+
+func TestFuncgenMistakes(t *testing.T) {
+	local, err := leaf.NewLocal(leaf.Options{Memory: 16 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	for body, want := range map[string]string{
+		"g:new_handle(3)": "invalid argument to new_handle",
+		"g:new_handle(mcp.router_new{ map = { a = print } })": "cannot assign a router to a handle in new_handle",
+		"g:ready{}":                     "Must specify generator function ('f') to fgen:ready",
+		"g:ready{ f = function() end }": "function generator didn't return a function",
+		"g:ready{ f = function() error('why', 0) end }":              "why",
+		"g:ready{ f = function() return print end, u = 0 }":          "user obj ('u') in fgen:ready must be between 1 and 255",
+		"g:ready{ f = function() return print end } g:new_handle(g)": "cannot modify function generator after calling ready",
+		"mcp.attach(mcp.CMD_GET, g)":                                 "mcp.attach: must pass a function",
+		"g:ready{ f = function() return print end } mcp.attach(mcp.CMD_GET, g) mcp.attach(mcp.CMD_GET, print) mcp.attach(mcp.CMD_GET, g)":      "mcp.attach: cannot use a previously replaced function",
+		"g:ready{ f = function() return print end } mcp.attach(mcp.CMD_GET, g) mcp.attach(mcp.CMD_GET, print) mcp.funcgen_new():new_handle(g)": "cannot use a replaced function in new_handle",
+	} {
+		err := Check(Options{Files: []string{writeConfig(t, "function mcp_config_pools() return true end function mcp_config_routes() local g = mcp.funcgen_new() "+body+" end")}, Local: local})
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}
+
+func TestRequestContextMistakes(t *testing.T) {
+	for body, want := range map[string]string{
+		"rctx:enqueue(r)":                                         "must pass a handle or a table to queue",
+		"rctx:enqueue(r, 7)":                                      "attempted to enqueue an invalid handle",
+		"rctx:enqueue(r, { 'x' })":                                "invalid handle passed to queue via array table",
+		"rctx:enqueue_and_wait(r, 'x')":                           "invalid handle passed to enqueue_and_wait",
+		"rctx:enqueue_and_wait(r, 0, nil)":                        "timeout argument to wait or sleep must be a number",
+		"rctx:wait_handle(9)":                                     "invalid handle passed to wait_handle",
+		"rctx:wait_handle(0)":                                     "wait_handle called on unqueued handle",
+		"rctx:wait_cond()":                                        "must pass at least count to wait_cond",
+		"rctx:wait_cond(-1)":                                      "wait count for wait_cond must be a positive integer",
+		"rctx:wait_cond(1, 9)":                                    "invalid mode sent to wait_cond",
+		"rctx:sleep('x')":                                         "timeout argument to wait or sleep must be a number",
+		"rctx:res_good(9)":                                        "invalid queue handle passed to :good/:ok:/:any",
+		"rctx:best_result(1)":                                     "must pass a table to :best_result",
+		"rctx:worst_result({ 9 })":                                "invalid queue handle passed to worst_result",
+		"rctx:handle_set_cb(9, print)":                            "invalid handle passed to queue_set_cb",
+		"rctx:enqueue(mcp.request('version\\r\\n'), 0)":           "cannot queue requests without a key",
+		"kept = kept or rctx if kept ~= rctx then kept:cfd() end": "",
+	} {
+		c, _, _ := threeBackends(t, `
+    mcp.attach(mcp.CMD_GET, gen({ p[1] }, function(rctx, h) return function(r)
+        local ok, err = pcall(function() `+body+` end)
+        return tostring(err) .. "\r\n"
+    end end))`)
+		c.says("get k\r\n")
+		if want == "" {
+			want = "nil"
+		}
+		c.sees(want + "\r\n")
+	}
+}

@@ -1,0 +1,243 @@
+// Function generators: who makes the functions that serve requests, one for each request that is under way at once.
+
+package luaapi
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Funcgen makes functions and keeps those that serve nothing. It belongs to one worker; its lock guards it.
+type Funcgen struct {
+	api      *API
+	name     string
+	plain    *lua.LFunction // attached as it is, without a generator
+	generate *lua.LFunction
+	arg      lua.LValue
+	targets  []target
+	objects  int // request_new and response_new of one slot at most
+	ready    bool
+	replaced bool
+	uses     int   // commands and handles that have it
+	slots    int64 // made
+	free     *Call // last used first
+	count    *FuncCount
+}
+
+// target is what is behind a handle: exactly one is set.
+type target struct {
+	pool     Target
+	gen      *Funcgen
+	internal bool
+}
+
+// FuncCount counts the generators of one name, and their slots.
+type FuncCount struct{ Funcs, Slots atomic.Int64 }
+
+const (
+	anonymous   = "anonymous"
+	maxFuncName = 80
+	maxObjects  = 255
+)
+
+// errNotFunction is what a generator's mistake is called.
+var errNotFunction = errors.New("function generator didn't return a function")
+
+// plainFunc makes a Funcgen of a function that is attached as it is.
+func (a *API) plainFunc(fn *lua.LFunction) *Funcgen {
+	g := &Funcgen{api: a, name: anonymous, plain: fn, ready: true}
+	if !fn.IsG {
+		g.name = fmt.Sprintf("%s:%d", fn.Proto.SourceName, fn.Proto.LineDefined)
+	}
+	g.count = a.o.Worker.CountFunc(anonymous)
+	return g
+}
+
+// take gives a slot that serves nothing, new or used.
+func (g *Funcgen) take() (*Call, error) {
+	if c := g.free; c != nil {
+		g.free, c.next = c.next, nil
+		return c, nil
+	}
+	return g.make(nil, 0)
+}
+
+// put takes a slot back.
+func (g *Funcgen) put(c *Call) { c.next, g.free = g.free, c }
+
+// make makes a slot, and one of each generator behind its handles. parent is who has it behind its handle at.
+func (g *Funcgen) make(parent *Call, at int) (*Call, error) {
+	c := &Call{api: g.api, gen: g, fn: g.plain, parent: parent, at: at}
+	if c.root = c; parent == nil {
+		c.own = g.api.newRequestObject()
+	} else {
+		c.root = parent.root
+	}
+	if g.generate != nil {
+		if err := g.fill(c); err != nil {
+			return nil, err
+		}
+	}
+	g.slots++
+	g.count.Slots.Add(1)
+	return c, nil
+}
+
+// fill makes a slot's function and its handles.
+func (g *Funcgen) fill(c *Call) error {
+	c.rctx = g.api.st.L.NewUserData()
+	c.rctx.Value, c.rctx.Metatable = c, g.api.rctxMT
+	c.handles = make([]handle, len(g.targets))
+	for i, t := range g.targets {
+		h := &c.handles[i]
+		h.target = t
+		if t.gen == nil {
+			continue
+		}
+		var err error
+		if h.sub, err = t.gen.make(c, i); err != nil {
+			return err
+		}
+	}
+	args := []lua.LValue{c.rctx}
+	if g.arg != lua.LNil {
+		args = append(args, g.arg)
+	}
+	vs, err := g.api.st.Invoke(g.generate, args...)
+	if err != nil {
+		return err
+	}
+	if len(vs) > 0 {
+		c.fn, _ = vs[0].(*lua.LFunction)
+	}
+	if c.fn == nil {
+		return errNotFunction
+	}
+	return nil
+}
+
+// use notes that a command or a handle has g; unuse, that it has it no more. What nobody has any more is replaced: it cannot be
+// used again.
+func (g *Funcgen) use() {
+	if g.uses++; g.uses == 1 && g.plain != nil {
+		g.count.Funcs.Add(1)
+	}
+}
+
+func (g *Funcgen) unuse() {
+	if g.uses--; g.uses > 0 {
+		return
+	}
+	g.replaced = true
+	g.count.Funcs.Add(-1)
+	g.count.Slots.Add(-g.slots)
+	for _, t := range g.targets {
+		if t.gen != nil {
+			t.gen.unuse()
+		}
+	}
+}
+
+var funcgenFuncs = []Func{
+	{"funcgen_new", StageRoutes, "", "funcgen", "A function generator: it gets handles to pools and other generators, and then makes the functions that serve requests.", funcgenNew},
+}
+
+var funcgenMethods = []Method{
+	{"new_handle", "target", "handle", "A handle to a pool, another function generator or mcp.internal_handler: 0, 1, 2 ...", newHandle},
+	{"ready", "{f=, a=, n=, u=}", "", "Ends the making: f(rctx, a) makes a function for each request under way at once; n is a name for stats, u how many objects a slot may make.", funcgenReady},
+}
+
+func funcgenNew(a *API, L *lua.LState) int {
+	ud := L.NewUserData()
+	ud.Value, ud.Metatable = &Funcgen{api: a, name: anonymous, arg: lua.LNil}, a.funcgenMT
+	L.Push(ud)
+	return 1
+}
+
+func selfFuncgen(L *lua.LState) *Funcgen {
+	if ud, ok := L.Get(1).(*lua.LUserData); ok {
+		if g, ok := ud.Value.(*Funcgen); ok {
+			return g
+		}
+	}
+	L.RaiseError("want a function generator, got %s", L.Get(1).Type())
+	return nil
+}
+
+func newHandle(a *API, L *lua.LState) int {
+	g := selfFuncgen(L)
+	if g.ready {
+		return raise(L, "cannot modify function generator after calling ready")
+	}
+	t := target{}
+	if ud, ok := L.Get(2).(*lua.LUserData); ok {
+		switch v := ud.Value.(type) {
+		case Target:
+			t.pool = v
+		case *Funcgen:
+			if v.replaced {
+				return raise(L, "cannot use a replaced function in new_handle")
+			}
+			if !v.ready {
+				return raise(L, "cannot use a function generator in new_handle before it is ready")
+			}
+			v.use()
+			t.gen = v
+		case *Router:
+			return raise(L, "cannot assign a router to a handle in new_handle")
+		case internalHandler:
+			t.internal = true
+		}
+	}
+	if t == (target{}) {
+		return raise(L, "invalid argument to new_handle")
+	}
+	g.targets = append(g.targets, t)
+	return number(L, len(g.targets)-1)
+}
+
+func funcgenReady(a *API, L *lua.LState) int {
+	g := selfFuncgen(L)
+	if g.ready {
+		return raise(L, "cannot modify function generator after calling ready")
+	}
+	t := L.CheckTable(2)
+	f, ok := t.RawGetString("f").(*lua.LFunction)
+	if !ok {
+		return raise(L, "Must specify generator function ('f') to fgen:ready")
+	}
+	g.generate, g.arg = f, t.RawGetString("a")
+	switch v := t.RawGetString("n").(type) {
+	case lua.LString:
+		g.name = string(v[:min(len(v), maxFuncName)])
+	case *lua.LNilType:
+	default:
+		return raise(L, fmt.Sprintf("name ('n') in fgen:ready must be a string, got %s", v.Type()))
+	}
+	switch v := t.RawGetString("u").(type) {
+	case lua.LNumber:
+		if v < 1 || v > maxObjects {
+			return raise(L, "user obj ('u') in fgen:ready must be between 1 and 255")
+		}
+		g.objects = int(v)
+	case *lua.LNilType:
+	default:
+		return raise(L, "user obj ('u') in fgen:ready must be between 1 and 255")
+	}
+	g.count = a.o.Worker.CountFunc(g.name)
+	g.ready = true
+	c, err := g.make(nil, 0)
+	if err != nil {
+		g.ready = false
+		return raise(L, err.Error())
+	}
+	g.put(c)
+	g.count.Funcs.Add(1)
+	return 0
+}
+
+// internalHandler is mcp.internal_handler: the proxy's own store as the target of a handle.
+type internalHandler struct{}
