@@ -105,6 +105,7 @@ type Proxy struct {
 	backends histograms // latency by pool and backend
 	sessions sessionSet
 	errs     limiter // of logged script errors
+	sampled  limiter // of logged requests that backends' option log asks for
 	logs     limiter // of what scripts log
 	started  time.Time
 	trace    *trace // of Explain only
@@ -174,11 +175,12 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 	o.setDefaults()
 	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), started: time.Now(), serving: make(chan error, 1)}
 	p.registry = pools.NewRegistry(pools.RegistryOptions{
-		Dry:     dry,
-		NewLeaf: o.NewLeaf,
-		OnEvent: p.backendEvent,
-		Log:     o.Log,
-		Linger:  time.Second,
+		Dry:       dry,
+		NewLeaf:   o.NewLeaf,
+		OnEvent:   p.backendEvent,
+		OnRequest: p.backendRequest,
+		Log:       o.Log,
+		Linger:    time.Second,
 	})
 	p.server = server.New(server.Options{
 		Handler:       p.guarded(),

@@ -44,6 +44,17 @@ func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string) {
 	p.log.Info("request", args...)
 }
 
+// backendRequest logs a request that its backend's option log asks for.
+func (p *Proxy) backendRequest(e backend.LogEntry) {
+	ok, dropped := p.sampled.allow(time.Now())
+	if !ok {
+		return
+	}
+	a := e.Pending
+	p.log.Info("request", "request", string(e.Line), "detail", e.Tag, "backend", e.Addr, "conn", a.Lane,
+		"elapsed", time.Duration(a.End-a.Start), "code", int(a.Resp.Code), "err", a.Err, "dropped", dropped)
+}
+
 // scriptError counts a route that failed and logs it, some a second.
 func (p *Proxy) scriptError(route string, r *mc.Request, err error) {
 	p.stats.scriptErrors.Add(1)

@@ -3,6 +3,8 @@ package pools
 import (
 	"strings"
 	"testing"
+
+	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 func TestParseAddr(t *testing.T) {
@@ -123,6 +125,11 @@ func TestSpecErrors(t *testing.T) {
 	f(Spec{Addr: here, FailureLimit: -2}, "failurelimit must be >= 0")
 	f(Spec{Addr: here, DepthLimit: -1}, "depthlimit must be >= 0")
 	f(Spec{Addr: here, ReadTimeout: -1}, "backend times must be >= 0")
+	f(Spec{Addr: here, Log: backend.LogRule{Deadline: -1}}, "backend log deadline must be >= 0")
+	f(Spec{Addr: here, Log: backend.LogRule{Rate: -1}}, "backend log sample rate must be >= 0")
+	f(Spec{Addr: Address{Kind: Leaf, Host: "h", Port: "1"}, TLS: backend.TLS{On: true}}, "tls = true is for memcached servers; a leaf's address begins with tls://")
+	f(Spec{Addr: here, TLS: backend.TLS{Name: "n"}}, "tls_ca, tls_name, tls_verify, tls_cert and tls_key need tls = true")
+	f(Spec{Addr: here, TLS: backend.TLS{On: true, Cert: "c"}}, "tls_cert and tls_key go together")
 
 	ok := Spec{Addr: here, Label: long[:511], Connections: 8, FailureLimit: -1}
 	if err := ok.Validate(); err != nil {

@@ -246,6 +246,67 @@ func TestRegistryConcurrently(t *testing.T) {
 	r.Close()
 }
 
+// What happened is not forgotten with the backend that it happened to.
+func TestRegistryTotals(t *testing.T) {
+	made := 0
+	r := NewRegistry(RegistryOptions{NewMemcached: func(s Spec, _ func(backend.Event)) (backend.Backend, error) {
+		made++
+		return &counted{fake{name: s.Name()}, uint64(made)}, nil
+	}})
+	defer r.Close()
+	a := acquire(t, r, Spec{Addr: hostA})
+	b := acquire(t, r, Spec{Addr: hostB})
+	want := Totals{MarkedBad: 3, Failed: 30, Refused: 300}
+	for range 2 {
+		if got := r.Totals(); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if b != nil {
+			r.Release(b)
+			b = nil
+		}
+	}
+	r.Release(a)
+	acquire(t, r, Spec{Addr: hostA})
+	want = Totals{MarkedBad: 6, Failed: 60, Refused: 600}
+	if got := r.Totals(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// counted is a backend that n bad things have happened to.
+type counted struct {
+	fake
+	n uint64
+}
+
+func (c *counted) Status() backend.Status {
+	return backend.Status{MarkedBad: c.n, Failed: 10 * c.n, Refused: 100 * c.n}
+}
+
+// A Spec's Log puts a reporter in front of the backend, and files that TLS names are read when it is made, dry or not.
+func TestRegistryLogAndTLS(t *testing.T) {
+	var f factory
+	var lines []string
+	r := NewRegistry(RegistryOptions{NewMemcached: f.make, OnRequest: func(e backend.LogEntry) { lines = append(lines, e.Tag+" "+string(e.Line)) }})
+	defer r.Close()
+	for _, rule := range []backend.LogRule{{}, {Rate: 1, Tag: "t"}} {
+		b := acquire(t, r, Spec{Addr: hostA, Log: rule})
+		b.Send(get(t, "k"), &backend.Pending{Waiter: new(tally)})
+	}
+	if got := strings.Join(lines, "; "); got != "t get k" || f.made[0].sent.Load() != 1 || f.made[1].sent.Load() != 1 {
+		t.Errorf("%q", got)
+	}
+	dry := NewRegistry(RegistryOptions{Dry: true})
+	defer dry.Close()
+	for _, r := range []*Registry{r, dry} {
+		_, err := r.Acquire(Spec{Addr: hostB, TLS: backend.TLS{On: true, CA: "/none"}})
+		if err == nil || !strings.Contains(err.Error(), "cannot read tls_ca: open /none") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // With real connections: a second holder opens none, and the last to let go closes it.
 func TestRegistryMemcached(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -168,6 +168,26 @@ func TestHealthFlaps(t *testing.T) {
 	if got := h.State().Flaps; got != 0 {
 		t.Errorf("a failed attempt counted as a flap: %d", got)
 	}
+
+	// A connection is as old as itself, not as its greeting; and whoever knows better says what a flap is.
+	g := func(beforeGreeting, after time.Duration, flap bool, wantFlaps int) {
+		t.Helper()
+		h.Connected()
+		c.advance(beforeGreeting)
+		h.Greeted()
+		c.advance(after)
+		h.Lost(errLost, flap)
+		if got := h.State().Flaps; got != wantFlaps {
+			t.Errorf("%v, greeted, %v, a flap: %v: %d flaps, want %d", beforeGreeting, after, flap, got, wantFlaps)
+		}
+	}
+	g(time.Second, time.Second, true, 1)
+	g(time.Second, time.Second, false, 1)
+	g(6*time.Second, 6*time.Second, true, 0)
+	h.Connected() // lost before it has greeted
+	if h.Lost(errLost, true); h.State().Flaps != 1 {
+		t.Errorf("%+v", h.State())
+	}
 }
 
 func TestHealthNoAllocation(t *testing.T) {

@@ -298,50 +298,81 @@ func TestDown(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	b, err := New(Options{Host: "h", Port: "1", Connections: 4, Down: true})
+	start := int64(0)
+	f := func(workers int, lane uint32, depths [4]int64, bad [4]bool, want int) {
+		t.Helper()
+		b, err := New(Options{Host: "h", Port: "1", Connections: 4 / workers, Workers: workers, Down: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range b.conns {
+			c.depth.Store(depths[i])
+			for bad[i] && c.health.Allow() {
+				c.health.Failure(backend.ErrTimeout)
+			}
+		}
+		start += 1e6
+		for range 2 { // the rest of the batch follows, however busy it has become
+			c := b.choose(lane, start)
+			if c != b.conns[want] {
+				t.Errorf("%d workers, lane %d, depths %v, bad %v: not connection %d", workers, lane, depths, bad, want)
+			}
+			c.depth.Add(100)
+		}
+		if 4/workers > 1 && !bad[want] { // unless its connection goes bad
+			for b.conns[want].health.Allow() {
+				b.conns[want].health.Failure(backend.ErrTimeout)
+			}
+			alone := true
+			for i := range b.conns {
+				alone = alone && (i == want || bad[i] || i/(4/workers) != want/(4/workers))
+			}
+			if got := b.choose(lane, start); got == b.conns[want] && !alone {
+				t.Errorf("%d workers, lane %d, depths %v, bad %v: a bad connection is chosen", workers, lane, depths, bad)
+			}
+		}
+	}
+	var good [4]bool
+	f(1, 7, [4]int64{0, 0, 0, 0}, good, 0)
+	f(1, 7, [4]int64{1, 0, 0, 0}, good, 1)
+	f(1, 7, [4]int64{1, 5, 0, 0}, good, 2)
+	f(1, 7, [4]int64{3, 2, 4, 2}, good, 1)
+	f(1, 7, [4]int64{0, 2, 4, 2}, [4]bool{true}, 1)
+	f(1, 7, [4]int64{0, 0, 4, 2}, [4]bool{true, true}, 3)
+	f(1, 7, [4]int64{5, 4, 3, 2}, [4]bool{true, true, true, true}, 0)
+	f(2, 6, [4]int64{0, 0, 0, 0}, good, 0)
+	f(2, 7, [4]int64{0, 0, 0, 0}, good, 2)
+	f(2, 6, [4]int64{1, 0, 5, 4}, good, 1)
+	f(2, 7, [4]int64{1, 0, 5, 4}, good, 3)
+	f(2, 7, [4]int64{0, 0, 5, 4}, [4]bool{false, false, false, true}, 2)
+	f(4, 6, [4]int64{0, 0, 9, 0}, good, 2)
+}
+
+// Another batch, of another client or a later one, is free to go elsewhere.
+func TestChooseByBatch(t *testing.T) {
+	b, err := New(Options{Host: "h", Port: "1", Connections: 3, Down: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := func(depths [4]int64, bad [4]bool, want int) {
+	f := func(lane uint32, start int64, want int) {
 		t.Helper()
-		for i := range b.conns {
-			b.conns[i] = newConn(b)
-			b.conns[i].depth.Store(depths[i])
-			for bad[i] && b.conns[i].health.Allow() {
-				b.conns[i].health.Failure(backend.ErrTimeout)
-			}
+		c := b.choose(lane, start)
+		if c != b.conns[want] {
+			t.Errorf("lane %d at %d: not connection %d", lane, start, want)
 		}
-		if got := b.choose(7); got != b.conns[want] {
-			t.Errorf("depths %v, bad %v: not connection %d", depths, bad, want)
-		}
+		c.depth.Add(1)
 	}
-	f([4]int64{0, 0, 0, 0}, [4]bool{}, 0)
-	f([4]int64{1, 0, 0, 0}, [4]bool{}, 1)
-	f([4]int64{1, 5, 0, 0}, [4]bool{}, 2)
-	f([4]int64{3, 2, 4, 2}, [4]bool{}, 1)
-	f([4]int64{0, 2, 4, 2}, [4]bool{true}, 1)
-	f([4]int64{0, 0, 4, 2}, [4]bool{true, true}, 3)
-	f([4]int64{5, 4, 3, 2}, [4]bool{true, true, true, true}, 0)
-
-	// Two workers with two connections each.
-	b.o.Connections, b.o.Workers = 2, 2
-	perWorker := func(depths [4]int64, want int) {
-		t.Helper()
-		for i := range b.conns {
-			b.conns[i].depth.Store(depths[i])
-		}
-		for lane, want := range []int{want & 0xf, want >> 4, want & 0xf, want >> 4} {
-			if got := b.choose(uint32(lane)); got != b.conns[want] {
-				t.Errorf("lane %d, depths %v: not connection %d", lane, depths, want)
-			}
-		}
+	f(1, 1e9, 0)
+	f(1, 1e9, 0)
+	f(2, 1e9, 1)
+	f(3, 1e9, 2)
+	f(1, 1e9, 0)
+	f(2, 1e9, 1)
+	f(1, 2e9, 2) // the others have more to do
+	f(1, 2e9, 2)
+	if n := testing.AllocsPerRun(100, func() { b.choose(5, 7) }); n != 0 {
+		t.Errorf("choosing allocates %v times", n)
 	}
-	for i := range b.conns {
-		b.conns[i] = newConn(b)
-	}
-	perWorker([4]int64{0, 0, 0, 0}, 0x20)
-	perWorker([4]int64{1, 0, 5, 4}, 0x31)
-	perWorker([4]int64{9, 9, 0, 0}, 0x20)
 }
 
 func TestOptionErrors(t *testing.T) {

@@ -41,6 +41,8 @@ type conn struct {
 	sent     backend.List // handed to the socket and not yet seen by the reader
 	wbuf     []byte       // bytes to write
 	spare    []byte       // the other write buffer; nil while the writer has it
+	cuts     []int        // TLS: where in wbuf a record must end
+	spareCut []int        // the other cuts, likewise
 	writing  int          // bytes that the writer has
 	idle     bool         // the writer waits for kick
 	stop     bool         // the writer is to end
@@ -200,8 +202,11 @@ func (c *conn) greet(nc net.Conn) *failure {
 		if errors.Is(err, io.EOF) {
 			return failed(backend.EventDisconnected, backend.ErrDisconnected, "closed instead of answering version")
 		}
-		if err != nil {
+		if isTimeout(err) {
 			return failed(backend.EventReadValidate, backend.ErrDisconnected, "no answer to version: %w", err)
+		}
+		if err != nil {
+			return failed(backend.EventReading, backend.ErrDisconnected, "cannot read the answer to version: %w", err)
 		}
 	}
 	c.from, c.to = 0, 0
@@ -253,7 +258,7 @@ func (c *conn) fail(f *failure) {
 		c.quickly++
 	}
 	c.nc, c.up, c.armed, c.inflight = nil, false, false, 0
-	c.wbuf = c.wbuf[:0]
+	c.wbuf, c.cuts = c.wbuf[:0], c.cuts[:0]
 	switch {
 	case closed:
 		c.refuse = backend.ErrClosed

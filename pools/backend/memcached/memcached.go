@@ -110,6 +110,7 @@ const maxConnections = 8
 type Backend struct {
 	o      Options
 	conns  []*conn
+	last   []atomic.Uint64 // where the present batch of a lane goes; see choose. nil: each worker has one connection
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the connections' goroutines
@@ -134,6 +135,9 @@ func New(o Options) (*Backend, error) {
 		}
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if b.o.Connections > 1 {
+		b.last = make([]atomic.Uint64, lastChoices)
+	}
 	for range b.o.Workers * b.o.Connections {
 		b.conns = append(b.conns, newConn(b))
 	}
@@ -154,36 +158,12 @@ func (b *Backend) Send(r *mc.Request, p *backend.Pending) {
 		return
 	}
 	p.Note = note
-	if err := b.choose(p.Lane).enqueue(r, p); err != nil {
+	if err := b.choose(p.Lane, p.Start).enqueue(r, p); err != nil {
 		if errors.Is(err, backend.ErrOverloaded) {
 			b.refused.Add(1)
 		}
 		backend.Refuse(p, err)
 	}
-}
-
-// choose gives the first connection of lane's worker that is not bad and has nothing to do, else the one with the least to do.
-func (b *Backend) choose(lane uint32) *conn {
-	n := b.o.Connections
-	first := int(lane%uint32(b.o.Workers)) * n
-	best := b.conns[first]
-	if n == 1 {
-		return best
-	}
-	least := int64(-1)
-	for _, c := range b.conns[first : first+n] {
-		if !c.health.Allow() {
-			continue
-		}
-		d := c.depth.Load()
-		if d == 0 {
-			return c
-		}
-		if least < 0 || d < least {
-			best, least = c, d
-		}
-	}
-	return best
 }
 
 // Name is the label, host:port or the path.

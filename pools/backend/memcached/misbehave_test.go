@@ -276,6 +276,31 @@ func TestStorm(t *testing.T) {
 			}
 			return true
 		},
+		"missing end": once(func(p *peer, key string, _ *rand.Rand) bool {
+			p.say("%s", strings.TrimSuffix(storm(key), "END\r\n"))
+			return true
+		}),
+		"huge size":  once(func(p *peer, key string, _ *rand.Rand) bool { p.say("VALUE %s 0 1000000000\r\n", key); return true }),
+		"statistics": once(func(p *peer, key string, _ *rand.Rand) bool { p.say("STAT %s 1\r\nEND\r\n", key); return true }),
+		"client errors": once(func(p *peer, key string, _ *rand.Rand) bool {
+			p.say("CLIENT_ERROR bad data chunk\r\nERROR\r\n%s", storm(key))
+			return true
+		}),
+		"another's answer": func() mischief {
+			var last sync.Map // by connection
+			return func(p *peer, key string, rnd *rand.Rand) bool {
+				before, _ := last.Swap(p, key)
+				if s, ok := before.(string); ok && rnd.IntN(30) == 0 {
+					p.say("%s", storm(s))
+					return true
+				}
+				return honest(p, key, rnd)
+			}
+		}(),
+		"slow": once(func(p *peer, key string, rnd *rand.Rand) bool {
+			time.Sleep(time.Duration(rnd.IntN(40)) * time.Millisecond) // about the read timeout
+			return honest(p, key, rnd)
+		}),
 		"byte at a time": func(p *peer, key string, _ *rand.Rand) bool {
 			for _, c := range []byte(storm(key)) {
 				if _, err := p.Write([]byte{c}); err != nil {

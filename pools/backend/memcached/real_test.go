@@ -172,6 +172,10 @@ func TestMemcachedLoad(t *testing.T) {
 	f("tcp", Options{Host: "127.0.0.1", Port: port}, "-p", port, "-l", "127.0.0.1")
 	path := filepath.Join(t.TempDir(), "m.sock")
 	f("unix", Options{Path: path}, "-s", path)
+	id := newIdentity(t)
+	port = freePort(t)
+	f("tls", Options{Host: "127.0.0.1", Port: port, TLS: backend.TLS{On: true, CA: id.cert}}, "-p", port, "-l", "127.0.0.1",
+		"-Z", "-o", "ssl_chain_cert="+id.cert+",ssl_key="+id.key)
 }
 
 // connected waits until b is up.

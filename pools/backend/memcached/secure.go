@@ -40,3 +40,38 @@ func (c *conn) secure(nc net.Conn) (net.Conn, *failure) {
 	c.mu.Unlock()
 	return tc, nil
 }
+
+// maxRecord is what a TLS record holds, and memcached's read buffer too, in bytes.
+const maxRecord = 16 << 10
+
+// cutLocked notes where records must end on behalf of the request that was just queued at that place of wbuf: none begins in a record
+// that another has reached into. memcached before 1.6.39 reads the rest of such a value by itself, does not look for what else the record
+// held, and sleeps on it until more comes; to us that is a timeout.
+func (c *conn) cutLocked(at int) {
+	from, end := 0, len(c.wbuf)
+	if k := len(c.cuts); k > 0 {
+		from = c.cuts[k-1]
+	}
+	if at > from && end-from > maxRecord {
+		c.cuts = append(c.cuts, at)
+	}
+	if end-at > maxRecord {
+		c.cuts = append(c.cuts, end)
+	}
+}
+
+// writeCut writes buf, whole or in pieces that end at each of cuts.
+func writeCut(nc net.Conn, buf []byte, cuts []int) error {
+	from := 0
+	for _, to := range cuts {
+		if _, err := nc.Write(buf[from:to]); err != nil {
+			return err
+		}
+		from = to
+	}
+	if from == len(buf) {
+		return nil
+	}
+	_, err := nc.Write(buf[from:])
+	return err
+}

@@ -26,11 +26,15 @@ func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
 		c.mu.Unlock()
 		return backend.ErrOverloaded
 	}
-	if queued := len(c.wbuf) + c.writing; queued > 0 && queued+r.WireLen() > o.MaxQueued/o.Connections {
+	at := len(c.wbuf)
+	if queued := at + c.writing; queued > 0 && queued+r.WireLen() > o.MaxQueued/o.Connections {
 		c.mu.Unlock()
 		return backend.ErrOverloaded
 	}
 	c.wbuf = mc.AppendWire(c.wbuf, r)
+	if o.TLS.On {
+		c.cutLocked(at)
+	}
 	c.unsent.Push(p)
 	c.depth.Add(1)
 	wake := c.idle
@@ -70,12 +74,13 @@ func (c *conn) write() {
 		if c.stop {
 			break
 		}
-		buf := c.takeLocked()
+		buf, cuts := c.takeLocked()
 		nc := c.nc
 		c.mu.Unlock()
-		_, err := nc.Write(buf)
+		err := writeCut(nc, buf, cuts)
 		c.mu.Lock()
 		c.writing = 0
+		c.spareCut = cuts[:0]
 		if cap(buf) <= keepWrite {
 			c.spare = buf[:0]
 		}
@@ -91,10 +96,11 @@ func (c *conn) write() {
 	}
 }
 
-// takeLocked moves everything queued to the requests that wait for an answer and gives its bytes.
-func (c *conn) takeLocked() []byte {
-	buf := c.wbuf
+// takeLocked moves everything queued to the requests that wait for an answer and gives its bytes, and where they must be cut.
+func (c *conn) takeLocked() (buf []byte, cuts []int) {
+	buf, cuts = c.wbuf, c.cuts
 	c.wbuf, c.spare, c.writing = c.spare[:0], nil, len(buf)
+	c.cuts, c.spareCut = c.spareCut[:0], nil
 	n := c.unsent.Len()
 	c.sent.Move(&c.unsent)
 	if c.inflight == 0 {
@@ -105,7 +111,7 @@ func (c *conn) takeLocked() []byte {
 		}
 	}
 	c.inflight += n
-	return buf
+	return buf, cuts
 }
 
 // patience is how many read timeouts one answer may take in all, if its bytes keep coming in drops.
