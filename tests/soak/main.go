@@ -1,5 +1,5 @@
-// Command soak runs a proxy over two leaves at full memory for as long as asked, kills the leaves in turn or stops them for a while,
-// reloads the proxy all the while, and verifies every answer. `make soak` runs it.
+// Command soak runs a proxy over two leaves at full memory for as long as asked, kills the leaves in turn, which recover from each
+// other, or stops them for a while, reloads the proxy all the while, and verifies every answer. `make soak` runs it.
 //
 // The route is a replicated one: a write is acknowledged when both leaves have it, a read asks the one and then the other.
 // So whatever is killed when, a client never sees a value older than what was acknowledged to it, nor one that it never wrote.

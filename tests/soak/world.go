@@ -1,4 +1,4 @@
-// The processes: two leaves, and a proxy over both.
+// The processes: two leaves that recover from each other, and a proxy over both.
 
 package main
 
@@ -63,6 +63,10 @@ func startWorld(ctx context.Context, s *settings) (w *world, err error) {
 		if err := w.leaves[i].start(ctx, s, "leaf ready"); err != nil {
 			return w, err
 		}
+	}
+	for i := range w.leaves { // from its second life on
+		other := fmt.Sprintf("nats://%s/leaf-%d", addrs[1-i], 2-i)
+		w.leaves[i].args = append(w.leaves[i].args, "--recover-from", other)
 	}
 	if err := w.configure(addrs[:2], 0); err != nil {
 		return w, err
