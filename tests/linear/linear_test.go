@@ -60,8 +60,8 @@ func (w world) executor(t *testing.T, h *History, seed uint64) *command.Executor
 	t.Helper()
 	var mu sync.Mutex
 	r := rand.New(rand.NewPCG(seed, evictor))
-	st, err := store.Open(store.Options{Memory: 2 << 20, MaxItem: 64 << 10, Evicted: func(key []byte) {
-		h.Evicted(key)
+	st, err := store.Open(store.Options{Memory: 2 << 20, MaxItem: 64 << 10, Evicted: func(it store.Item) {
+		h.Evicted(it.Key)
 		if w.slow {
 			mu.Lock()
 			wait := time.Duration(0)
