@@ -57,7 +57,6 @@ type Call struct {
 	uses   int // how often the call has been used: a Pending of an earlier use is stale
 
 	handles []handle
-	objects int // made by request_new and response_new
 	parent  *Call
 	at      int   // which of the parent's handles it is behind
 	root    *Call // the call of the client's request; itself, unless this is a sub-call
