@@ -73,7 +73,7 @@ func TestNATSAway(t *testing.T) {
 	l := start(t, Options{NATS: strings.Join(urls, ","), Settle: time.Millisecond, Log: log.logger()})
 	at := l.nc.ConnectedAddr()
 	byAddr[at].Shutdown()
-	log.wait(t, `level=WARN msg="leaf: NATS is away" leaf=leaf-1 err=EOF`)
+	log.wait(t, `level=WARN msg="leaf: NATS is away" leaf=leaf-1 err=`)
 	log.wait(t, `level=INFO msg="leaf: NATS is back" leaf=leaf-1 server=127.0.0.1:`)
 	delete(byAddr, at)
 	for _, other := range byAddr {

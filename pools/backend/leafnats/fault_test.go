@@ -139,7 +139,8 @@ func TestRestart(t *testing.T) {
 }
 
 func restart(t *testing.T, ctx context.Context) {
-	var era atomic.Int64 // of the leaf that may execute
+	var era atomic.Int64     // of the leaf that may execute
+	var turning sync.RWMutex // held to write while the era changes: what was sent before was sent in the era that it names
 	var crossed atomic.Int64
 	options := func(addr string, mine int64) leaf.Options {
 		local, err := leaf.NewLocal(leaf.Options{})
@@ -173,12 +174,14 @@ func restart(t *testing.T, ctx context.Context) {
 				default:
 				}
 				const depth = 8
+				turning.RLock()
 				e := era.Load()
 				for j := range depth {
 					key := fmt.Sprintf("k%d.%d", n, j)
 					c.send(b, 2*j, request(t, fmt.Sprintf("set %s %d 0 6\r\n%06d\r\n", key, e, i)))
 					c.send(b, 2*j+1, request(t, "get "+key+"\r\n"))
 				}
+				turning.RUnlock()
 				got := c.take(2 * depth)
 				for j := range depth {
 					if got[2*j].Err != nil || got[2*j+1].Err != nil {
@@ -205,7 +208,9 @@ func restart(t *testing.T, ctx context.Context) {
 	until("served", func() bool { return good[0].Load() > 100 })
 	_ = first.Close(ctx)
 	until("failed", func() bool { return failed[0].Load() > 0 })
+	turning.Lock()
 	era.Store(1)
+	turning.Unlock()
 	startLeaf(t, options(addr, 1))
 	until("served again", func() bool { return good[1].Load() > 100 })
 	close(stop)
