@@ -131,24 +131,31 @@ func startLeaves(t *testing.T, n int) (leaves []*runningLeaf, urls []string) {
 // startMemcached runs Debian's memcached, with further arguments, on a port that the kernel chooses and gives its address.
 func startMemcached(t *testing.T, args ...string) string {
 	t.Helper()
+	addr, _ := runMemcached(t, "-1", args...)
+	return addr
+}
+
+// runMemcached is startMemcached on a port, "-1" for any, and gives the process too.
+func runMemcached(t *testing.T, port string, args ...string) (addr string, p *process) {
+	t.Helper()
 	path := peer.Need(t, "memcached")
 	who := "nobody"
 	if u, err := user.Current(); err == nil {
 		who = u.Username
 	}
 	ports := filepath.Join(t.TempDir(), "ports")
-	cmd := exec.Command(path, append([]string{"-u", who, "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-t", "1", "-m", "64"}, args...)...)
+	cmd := exec.Command(path, append([]string{"-u", who, "-l", "127.0.0.1", "-p", port, "-U", "0", "-t", "1", "-m", "64"}, args...)...)
 	cmd.Env = append(os.Environ(), "MEMCACHED_PORT_FILENAME="+ports)
-	p := run(t, cmd)
+	p = run(t, cmd)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		b, _ := os.ReadFile(ports)
 		if _, port, ok := strings.Cut(strings.TrimSuffix(string(b), "\n"), "TCP INET: "); ok && bytes.HasSuffix(b, []byte("\n")) {
-			return "127.0.0.1:" + strings.TrimSpace(port)
+			return "127.0.0.1:" + strings.TrimSpace(port), p
 		}
 		time.Sleep(time.Millisecond) // another process writes the file: there is nothing to wait on
 	}
 	t.Fatalf("memcached does not say its port:\n%s", p.Stderr.Tail())
-	return ""
+	return "", nil
 }
 
 // freePort gives a port that was free a moment ago.

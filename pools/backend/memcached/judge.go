@@ -13,14 +13,19 @@ import (
 
 // A Pending's Note while a connection has it: what its answer must look like. The upper bits are a hash of the key.
 const (
-	noteGet  = 1 << iota // VALUE or END; VALUE carries the key
-	noteMeta             // a two-letter code
-	noteText             // a word or a number
-	noteKey              // meta with flag k: the answer carries the key
-	noteData             // the request had a data block
-	noteBits = 8
+	noteGet    = 1 << iota // VALUE or END; VALUE carries the key
+	noteMeta               // a two-letter code
+	noteStore              // STORED and its like
+	noteDelete             // DELETED
+	noteTouch              // TOUCHED
+	noteCount              // a number
+	noteOK                 // OK
+	noteKey                // meta with flag k: the answer carries the key
+	noteData               // the request had a data block
+	noteBits   = 9
 
-	noteAny = noteGet | noteMeta | noteText
+	noteFound = noteStore | noteDelete | noteTouch | noteCount // whose answer may be NOT_FOUND
+	noteAny   = noteGet | noteMeta | noteFound | noteOK
 )
 
 // noteFor makes the note of r, or reports false if r may not travel: commands that are not sent to backends, gets of
@@ -34,9 +39,16 @@ func noteFor(r *mc.Request) (note uint64, ok bool) {
 		}
 	case mc.CmdGet, mc.CmdGets, mc.CmdGat, mc.CmdGats:
 		note = noteGet
-	case mc.CmdSet, mc.CmdAdd, mc.CmdCas, mc.CmdIncr, mc.CmdDecr, mc.CmdTouch, mc.CmdAppend, mc.CmdDelete, mc.CmdReplace,
-		mc.CmdPrepend, mc.CmdFlushAll, mc.CmdVerbosity:
-		note = noteText
+	case mc.CmdSet, mc.CmdAdd, mc.CmdCas, mc.CmdAppend, mc.CmdReplace, mc.CmdPrepend:
+		note = noteStore
+	case mc.CmdDelete:
+		note = noteDelete
+	case mc.CmdTouch:
+		note = noteTouch
+	case mc.CmdIncr, mc.CmdDecr:
+		note = noteCount
+	case mc.CmdFlushAll, mc.CmdVerbosity:
+		note = noteOK
 	default:
 		return 0, false
 	}
@@ -88,12 +100,20 @@ func classOf(r *mc.Response) uint64 {
 	case mc.TypeMeta:
 		return noteMeta
 	case mc.TypeNumeric:
-		return noteText
+		return noteCount
 	case mc.TypeGeneric:
-		if r.Code == mc.CodeOK { // old servers answer meta commands with OK
-			return noteText | noteMeta
+		switch r.Code {
+		case mc.CodeStored, mc.CodeNotStored, mc.CodeExists:
+			return noteStore
+		case mc.CodeDeleted:
+			return noteDelete
+		case mc.CodeTouched:
+			return noteTouch
+		case mc.CodeNotFound:
+			return noteFound
+		case mc.CodeOK: // old servers answer meta commands with it, too
+			return noteOK | noteMeta
 		}
-		return noteText
 	case mc.TypeErrMsg:
 		return noteAny
 	}
