@@ -67,6 +67,21 @@ func serving(t testing.TB, route string, n int) func() {
 const (
 	poolRoute = "p"
 	luaClosed = "function(r) return p(r) end"
+	generated = `(function()
+        local g = mcp.funcgen_new()
+        local h = g:new_handle(p)
+        g:ready{ f = function(rctx) return function(r) return rctx:enqueue_and_wait(r, h) end end }
+        return g
+    end)()`
+	nested = `(function()
+        local function gen(target)
+            local g = mcp.funcgen_new()
+            local h = g:new_handle(target)
+            g:ready{ f = function(rctx) return function(r) return rctx:enqueue_and_wait(r, h) end end }
+            return g
+        end
+        return gen(gen(p))
+    end)()`
 )
 
 func TestAllocationsPerRequest(t *testing.T) {
@@ -80,6 +95,8 @@ func TestAllocationsPerRequest(t *testing.T) {
 		{poolRoute, 0},
 		{"mcp.router_new{ map = { x = p }, default = p }", 0},
 		{luaClosed, 2}, // gopher-lua's Resume, once to start and once to go on
+		{generated, 2},
+		{nested, 4},
 	} {
 		const n = 16
 		serve := serving(t, d.route, n)
@@ -91,7 +108,7 @@ func TestAllocationsPerRequest(t *testing.T) {
 }
 
 func BenchmarkServe(b *testing.B) {
-	for name, route := range map[string]string{"pool": poolRoute, "lua": luaClosed} {
+	for name, route := range map[string]string{"pool": poolRoute, "lua": luaClosed, "funcgen": generated, "nested": nested} {
 		b.Run(name, func(b *testing.B) {
 			const n = 16
 			serve := serving(b, route, n)
