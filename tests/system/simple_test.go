@@ -12,7 +12,8 @@ import (
 	"github.com/tidepool-proxy/tidepool/tests/peer"
 )
 
-// startExample runs a file of examples/ with memcacheds in place of 127.0.0.1:11212 to 11215, which it gives connections to.
+// startExample runs a file of examples/ with memcacheds in place of those of 127.0.0.1:11212 to 11215 that it names, which it gives
+// connections to.
 func startExample(t *testing.T, name string) (p *proxy, backends []*client) {
 	t.Helper()
 	peer.Need(t, "memcached")
@@ -22,17 +23,17 @@ func startExample(t *testing.T, name string) (p *proxy, backends []*client) {
 	}
 	config := string(text)
 	for port := 11212; port <= 11215; port++ {
-		addr := startMemcached(t)
 		old := fmt.Sprintf("127.0.0.1:%d", port)
-		if strings.Count(config, old) != 1 {
-			t.Fatalf("%s does not name %s once", name, old)
+		if !strings.Contains(config, old) {
+			continue
 		}
+		addr := startMemcached(t)
 		config = strings.ReplaceAll(config, old, addr)
 		backends = append(backends, dial(t, addr))
 	}
 	p = startProxy(t, config)
 	p.ready()
-	eventually(t, "every backend is up", func() bool { return p.sum("tidepool_backend_up") == 4 })
+	eventually(t, "every backend is up", func() bool { return p.sum("tidepool_backend_up") == float64(len(backends)) })
 	return p, backends
 }
 
