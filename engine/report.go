@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ func (p *Proxy) scriptError(route string, r *mc.Request, err error) {
 
 // backendEvent logs what happens to connections to backends.
 func (p *Proxy) backendEvent(e backend.Event) {
+	if e.Label == "" {
+		e.Label = strings.TrimSuffix(e.Name+":"+e.Port, ":")
+	}
 	if e.Kind == backend.EventConnected {
 		p.log.Debug("backend connected", "backend", e.Label, "name", e.Name, "port", e.Port)
 		return

@@ -339,7 +339,7 @@ func TestRegistryMemcached(t *testing.T) {
 	r := NewRegistry(RegistryOptions{OnEvent: func(e backend.Event) { events <- e }})
 	defer r.Close()
 	first := acquire(t, r, Spec{Addr: a})
-	if e := <-events; e.Kind != backend.EventConnected || e.Label != a.String() {
+	if e := <-events; e.Kind != backend.EventConnected || e.Label != "" || e.Name != a.Host || e.Port != a.Port || first.Name() != a.String() {
 		t.Errorf("%+v", e)
 	}
 	for range 100 { // reloads

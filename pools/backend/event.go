@@ -10,9 +10,9 @@ type Event struct {
 	Kind  EventKind
 	Name  string        // host, socket path or leaf
 	Port  string        // "" where there is none
-	Label string        // as the configuration calls the backend
+	Label string        // as the configuration calls the backend; may be empty
 	Depth int           // requests queued or in flight when it happened; they were all failed
-	Rbuf  []byte        // the first unread bytes, at most 100; valid during the call only
+	Rbuf  []byte        // the first bytes that were not understood, at most 100; valid during the call only
 	Retry time.Duration // for MarkedBad and MarkedBadFlap: time to the first probe
 	Err   error         // nil for Connected
 }

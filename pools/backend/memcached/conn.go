@@ -286,29 +286,6 @@ func (c *conn) fail(f *failure) {
 	c.from, c.to = 0, 0
 }
 
-// markedBad tells of a connection that will be left alone for a while.
-func (c *conn) markedBad(err error) {
-	h := c.health.State()
-	kind := backend.EventMarkedBad
-	if h.Flapping {
-		kind = backend.EventMarkedBadFlap
-	}
-	c.event(kind, err, 0, h.Wait)
-}
-
-// event tells whoever listens.
-func (c *conn) event(kind backend.EventKind, err error, depth int, retry time.Duration) {
-	o := &c.b.o
-	e := backend.Event{Kind: kind, Name: o.Host, Port: o.Port, Label: o.Label, Depth: depth, Retry: retry, Err: err}
-	if o.Path != "" {
-		e.Name = o.Path
-	}
-	if retry == 0 {
-		e.Rbuf = c.rbuf[c.from:min(c.to, c.from+100)]
-	}
-	o.OnEvent(e)
-}
-
 // close ends the socket; run answers what is queued.
 func (c *conn) close() {
 	c.mu.Lock()

@@ -15,6 +15,7 @@
 package memcached
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -32,7 +33,8 @@ import (
 type Options struct {
 	Host, Port string // looked up at each connect, IPv4 before IPv6
 	Path       string // of a unix socket, instead of Host and Port
-	Label      string // what people see. "": host:port or the path
+	Label      string // as the configuration calls it; may be empty
+	Name       string // what people see. "": the label, host:port or the path
 
 	Connections    int           // 1 to 8. 0: 1
 	Workers        int           // each has Connections of its own: requests of lane l take those of l modulo Workers. 0: 1
@@ -69,8 +71,8 @@ func (o Options) withDefaults() Options {
 	setTo(&o.RetryWait, 3*time.Second)
 	setTo(&o.MaxQueued, 64<<20)
 	setTo(&o.MaxAnswer, 64<<20)
-	if o.Label == "" {
-		o.Label = o.addr()
+	if o.Name = cmp.Or(o.Name, o.Label); o.Name == "" {
+		o.Name = o.addr()
 	}
 	if o.OnEvent == nil {
 		o.OnEvent = func(backend.Event) {}
@@ -166,13 +168,13 @@ func (b *Backend) Send(r *mc.Request, p *backend.Pending) {
 	}
 }
 
-// Name is the label, host:port or the path.
-func (b *Backend) Name() string { return b.o.Label }
+// Name is what people see.
+func (b *Backend) Name() string { return b.o.Name }
 
 // Status implements backend.Backend.
 func (b *Backend) Status() backend.Status {
 	s := backend.Status{
-		Name:      b.o.Label,
+		Name:      b.o.Name,
 		Addr:      b.o.addr(),
 		Down:      b.o.Down,
 		Opened:    b.opened.Load(),

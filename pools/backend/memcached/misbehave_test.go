@@ -113,6 +113,35 @@ func TestBrokenAnswers(t *testing.T) {
 	f("set k 0 0 0\r\n"+b, "CLIENT_ERROR invalid exptime argument\r\n", "invalidprotocol", "CLIENT_ERROR invalid exptime argument\r\n", rubbish)
 }
 
+// What is told of the bytes that broke a connection, and of how many requests it took along.
+func TestEventRbuf(t *testing.T) {
+	f := func(request, answer string, kind backend.EventKind, wantDepth int, want string) {
+		t.Helper()
+		host, port := serve(t, func(p *peer) {
+			p.line()
+			p.say("%s", answer)
+			p.in.WriteTo(discard{})
+		})
+		b, ev := at(t, host, port, Options{ReadTimeout: 50 * time.Millisecond, Label: "b1"})
+		ask(t, b, request)
+		if e := ev.wait(kind); string(e.Rbuf) != want || e.Depth != wantDepth || e.Label != "b1" || e.Name != host || e.Port != port || e.Err == nil {
+			t.Errorf("%q: %+v with %q, want %q", answer, e, e.Rbuf, want)
+		}
+	}
+	f("get k\r\n", "VALUE k 0 2\r\nhi\r\nEN", "timeout", 1, "EN")
+	f("get k\r\n", "VALUE k 0 2\r\nh", "timeout", 1, "")
+	f("get k\r\n", "VALUE k 0", "timeout", 1, "VALUE k 0")
+	f("mg k v\r\n", "VA 2\r\nh", "timeout", 1, "")
+	f("mg k v\r\n", "H", "timeout", 1, "H")
+	f("get k\r\n", "VALUE k 0 2\r\nhi\r\ngarbage\r\n", "missingend", 1, "garbage\r\n")
+	f("get k\r\n", "VALUE k 0 2\r\nok\r\nEND\r\ngarbage", "trailingdata", 0, "garbage")
+	f("get k\r\n", "VALUE k 0 4294967293\r\nx", "outofmemory", 1, "VALUE k 0 4294967293\r\nx")
+	f("get k\r\n", "garbage\r\n", "parsing", 1, "garbage\r\n")
+	f("get k\r\n", strings.Repeat("x", 50)+strings.Repeat("y", 100)+"\r\n", "parsing", 1, strings.Repeat("x", 50)+strings.Repeat("y", 50))
+	f("get k\r\n", "STAT pid 1\r\n", "unhandledres", 1, "STAT pid 1\r\n")
+	f("get k\r\n", "ERROR\r\n", "invalidprotocol", 0, "")
+}
+
 // Errors after which the connection is as good as before.
 func TestHarmlessErrors(t *testing.T) {
 	f := func(request, answer string) {

@@ -192,7 +192,7 @@ func TestMarkedBad(t *testing.T) {
 		if got := ev.kinds(); got != "connecting connecting connecting connecting markedbad" {
 			t.Errorf("events %q", got)
 		}
-		if e := ev.wait(backend.EventMarkedBad); e.Retry != 3*time.Second || e.Label != "127.0.0.1:1" || e.Name != "127.0.0.1" || e.Port != "1" {
+		if e := ev.wait(backend.EventMarkedBad); e.Retry != 3*time.Second || e.Label != "" || e.Name != "127.0.0.1" || e.Port != "1" {
 			t.Errorf("%+v", e)
 		}
 		var got string
