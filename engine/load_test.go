@@ -21,7 +21,7 @@ func TestBadConfigurationsNameTheirPlace(t *testing.T) {
 	pools := func(s string) string { return strings.Replace(strings.Replace(script, "POOLS", s, 1), "ROUTES", "", 1) }
 	routes := func(s string) string { return strings.Replace(strings.Replace(script, "POOLS", "", 1), "ROUTES", s, 1) }
 	for _, d := range []struct{ name, config, want string }{
-		{"syntax", "x = = 1", ":1: syntax error near '='"},
+		{"syntax", "x = = 1", ":1: unexpected symbol near '='"},
 		{"empty", "", "the configuration declares no pool{} and defines no mcp_config_pools"},
 		{"half a script", "function mcp_config_pools() end", ": mcp_config_pools is defined, but not mcp_config_routes"},
 		{"the other half", "function mcp_config_routes() end", ": mcp_config_routes is defined, but not mcp_config_pools"},

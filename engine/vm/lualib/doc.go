@@ -9,6 +9,7 @@
 //	frames.go     the one place that looks inside gopher-lua   yield.go      where a script may wait
 //	pcall.go      pcall, xpcall over coroutines                coroutine.go  coroutine.*
 //	call.go       calls from Go                                concat.go     the .. operator
+//	ints.go       // & | ~ << >>, strings in arithmetic        closevar.go   local x <close>
 //	base.go       the basic functions                          load.go       load, dofile, require, package
 //	args.go       argument checks                              number.go     numbers as text
 //	memory.go     what tables and varargs take

@@ -89,6 +89,11 @@ func Open(L *lua.LState, h *Host, opts Options) error {
 		source.Set:    closed(h.L.NewFunction(h.set)),
 		source.Made:   closed(h.fn("table constructor", made)),
 		source.Varied: closed(h.fn("...", varied)),
+		source.Ints:   closed(h.L.NewFunction(h.ints)),
+
+		source.Closable: closed(h.fn("<close>", closable)),
+		source.Pack:     closed(h.fn("<close>", closePack)),
+		source.Unpack:   closed(h.fn("<close>", closeUnpack)),
 	}
 	if err := h.openCoroutine(); err != nil {
 		return fmt.Errorf("cannot open the coroutine library: %w", err)

@@ -38,6 +38,7 @@ func (h *Host) fileMetatable() *lua.LTable {
 		}
 		h.fileMeta = h.L.NewTable()
 		h.fileMeta.RawSetString("__index", methods)
+		h.fileMeta.RawSetString("__close", h.fn("file:close", fileCloseAny))
 		h.fileMeta.RawSetString("__name", lua.LString("FILE*"))
 		h.fileMeta.RawSetString("__metatable", lua.LFalse)
 		h.fileMeta.RawSetString("__tostring", h.fn("tostring", func(h *Host, L *lua.LState) int {
@@ -141,6 +142,13 @@ func fileClose(h *Host, L *lua.LState) int {
 	f.closed, f.data = true, ""
 	L.Push(lua.LTrue)
 	return 1
+}
+
+// fileCloseAny is __close: the file may have been closed.
+func fileCloseAny(h *Host, L *lua.LState) int {
+	f := h.file(L, 1)
+	f.closed, f.data = true, ""
+	return 0
 }
 
 func fileRead(h *Host, L *lua.LState) int {

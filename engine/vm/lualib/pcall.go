@@ -13,22 +13,34 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/parse"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 )
 
 // prelude is the Lua side. begin and xbegin give false and pcall's results, or the coroutine and what it yielded. enter stands at
 // the bottom of a coroutine, so that f is never called as the bottom's tail call: gopher-lua loses a yield there.
 const prelude = `
-local begin, xbegin, again, yield = ...
+local begin, xbegin, again, closer, raise, yield = ...
 local function settle(th, ...)
   if not th then return ... end
   return settle(again(th, yield(...)))
 end
 local function pcall(...) return settle(begin(...)) end
 local function xpcall(...) return settle(xbegin(...)) end
+local function closed(v, ok, ...)
+  local close = closer(v)
+  if ok then
+    if close then close(v, nil) end
+    return ...
+  end
+  if close then close(v, (...)) end
+  raise((...))
+end
+local function close(v, f, ...) return closed(v, pcall(f, ...)) end
 local function enter(f, ...) return true, f(...) end
 local function xenter(arm, f, ...) arm() return true, f(...) end
 local function coroutine(f) return function(...) return f(...) end end
-return pcall, xpcall, enter, xenter, coroutine
+return pcall, xpcall, enter, xenter, coroutine, close
 `
 
 // preludeName marks the prelude's functions. Errors and tracebacks pass over them.
@@ -83,19 +95,26 @@ func (h *Host) openPrelude() error {
 	L.Push(h.fn("pcall", pcallBegin))
 	L.Push(h.fn("xpcall", xpcallBegin))
 	L.Push(h.fn("pcall", pcallAgain))
+	L.Push(h.fn("<close>", closer))
+	L.Push(L.NewFunction(func(L *lua.LState) int {
+		L.Error(L.Get(1), 0)
+		return 0
+	}))
 	L.Push(L.NewFunction(func(*lua.LState) int { return -1 }))
-	L.Call(4, 5)
-	fns := make([]*lua.LFunction, 5)
+	const results = 6
+	L.Call(6, results)
+	fns := make([]*lua.LFunction, results)
 	for i := range fns {
-		fns[i] = L.Get(i - 5).(*lua.LFunction)
+		fns[i] = L.Get(i - results).(*lua.LFunction)
 	}
-	L.Pop(5)
+	L.Pop(results)
 	h.globals().RawSetString("pcall", fns[0])
 	h.globals().RawSetString("xpcall", fns[1])
 	h.names[fns[0]], h.names[fns[1]] = "pcall", "xpcall"
 	h.protected.enter, h.protected.xenter = fns[2], fns[3]
 	h.protected.arm = h.fn("xpcall", arm)
 	h.co.entry = fns[4].Proto.FunctionPrototypes[0]
+	h.bound[source.Close] = closed(fns[5])
 	return nil
 }
 

@@ -19,6 +19,7 @@ func (h *Host) openString() {
 	mt := h.L.CreateTable(0, 2)
 	mt.RawSetString("__index", lib)
 	mt.RawSetString("__metatable", lua.LFalse)
+	h.openStringArith(mt)
 	h.L.SetMetatable(lua.LString(""), mt)
 }
 

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
-	"github.com/yuin/gopher-lua/parse"
 )
 
 // The upvalues that compiled code uses. A prototype's DbgUpvalues says which, in which order.
@@ -22,7 +20,15 @@ const (
 	Set    = "(set)"    // function(t, k, v): t[k] = v, charged for what an array grows by
 	Made   = "(made)"   // function(t): t, a table that was just made with computed keys, charged likewise
 	Varied = "(varied)" // function(...): ..., charged by their number
+	Ints   = "(ints)"   // function(program, ...): what a program of integer operations gives
+
+	Closable = "(closable)" // function(v, name): raises unless v can be closed
+	Close    = "(close)"    // function(v, f, ...): f(...), after which v is closed, whether or not f raised an error
+	Pack     = "(pack)"     // function(...): a table of its arguments
+	Unpack   = "(unpack)"   // function(t): what was packed into t, but for the first
 )
+
+var hidden = []string{Count, Tick, Concat, Set, Made, Varied, Ints, Closable, Close, Pack, Unpack}
 
 func init() {
 	// Lua 5.1's implicit table `arg` of vararg functions: Lua 5.4 has none, and it costs a table per call. gopher-lua has
@@ -36,20 +42,13 @@ const maxUpvalues = 255
 // Compile turns a script's text into a prototype. name is what error messages and tracebacks show, as it is. The prototype must
 // be given its upvalues (lualib's Host.Bind); it may be shared by any number of states. Errors are *Error.
 func Compile(src []byte, name string) (*lua.FunctionProto, error) {
-	toks, err := scan(string(src), name)
+	toks, bad := scan(string(src), name)
+	chunk, err := parse(toks, bad, name)
 	if err != nil {
 		return nil, err
-	}
-	text, err := emit(toks, name)
-	if err != nil {
-		return nil, err
-	}
-	chunk, err := parse.Parse(strings.NewReader(text), name)
-	if err != nil {
-		return nil, syntaxError(err, toks, name)
 	}
 	if tooDeep(chunk) {
-		return nil, &Error{Name: name, Line: toks[len(toks)-1].line, Msg: "chunk has too many syntax levels"}
+		return nil, &Error{Name: name, Line: toks[len(toks)-1].line, Msg: tooManyLevels}
 	}
 	p := &pass{name: name}
 	chunk = p.chunk(chunk)
@@ -69,7 +68,7 @@ func compile(chunk []ast.Stmt, name string, last int) (proto *lua.FunctionProto,
 	main := &ast.FunctionExpr{ParList: &ast.ParList{HasVargs: true}, Stmts: chunk}
 	main.SetLastLine(last)
 	outer := []ast.Stmt{
-		at(&ast.LocalAssignStmt{Names: []string{Count, Tick, Concat, Set, Made, Varied}}, 1),
+		at(&ast.LocalAssignStmt{Names: hidden}, 1),
 		at(&ast.ReturnStmt{Exprs: []ast.Expr{main}}, 1),
 	}
 	p, err := lua.Compile(outer, name)
@@ -93,27 +92,6 @@ func checkLimits(p *lua.FunctionProto) error {
 	return nil
 }
 
-// syntaxError says what the parser found, or better, what a look at the brackets and blocks finds.
-func syntaxError(err error, toks []token, name string) error {
-	last := toks[len(toks)-1]
-	e := &Error{Name: name, Line: last.line, Msg: err.Error()}
-	var pe *parse.Error
-	if errors.As(err, &pe) {
-		near := "'" + pe.Token + "'"
-		if pe.Pos.Line > 0 {
-			e.Line = pe.Pos.Line
-		} else {
-			near = last.near()
-		}
-		e.Msg = "syntax error near " + near
-	}
-	if better := diagnose(toks, e.Line); better != nil {
-		better.Name = name
-		return better
-	}
-	return e
-}
-
 var gotoLine = regexp.MustCompile(`for <goto> at line (\d+)$`)
 
 func compileError(err error, name string) error {
@@ -124,9 +102,6 @@ func compileError(err error, name string) error {
 	e := &Error{Name: name, Line: ce.Line, Msg: ce.Message}
 	if m := gotoLine.FindStringSubmatch(ce.Message); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
-	}
-	if ce.Message == "no loop to break" {
-		e.Msg = "break outside a loop"
 	}
 	return e
 }

@@ -4,11 +4,13 @@
 // (start files, dofile, loadfile, require, load), goes through Compile:
 //
 //	scan      text -> tokens, with Lua's own lexical errors        scan.go, literal.go
-//	emit      tokens -> text that gopher-lua reads correctly       emit.go
-//	parse     gopher-lua's parser; its errors in Lua's words       compile.go, diagnose.go
+//	parse     tokens -> gopher-lua's tree, with Lua's own errors   parse.go, expr.go, scope.go
+//	lower     what gopher-lua lacks: // & | ~ << >>, <close>       intop.go, ints.go, close.go
 //	repair    rewrite what gopher-lua would miscompile             repair.go
 //	steps     insert the budget's count-down                       steps.go, tables.go
 //	compile   gopher-lua's compiler, and its unchecked limits      compile.go
+//
+// lower, repair and steps are one walk over the tree (walk.go).
 //
 // Line numbers survive every stage. Names that the stages invent hold a parenthesis or a space, so no script can spell them.
 //

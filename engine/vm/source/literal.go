@@ -1,16 +1,15 @@
-// Numbers and quoted strings: read as Lua 5.4 reads them, written as gopher-lua reads them.
+// Numbers and quoted strings.
 
 package source
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-func (s *scanner) number(t token) (token, error) {
+func (s *scanner) number(t token) (token, *Error) {
 	start := s.pos
 	exp := byte('e')
 	if s.src[s.pos] == '0' && s.peek(1)|0x20 == 'x' {
@@ -33,21 +32,26 @@ func (s *scanner) number(t token) (token, error) {
 	if !ok {
 		return t, s.fail(s.line, "malformed number near '%s'", text)
 	}
-	t.kind, t.text = kNumber, numberText(v)
+	t.kind, t.text, t.number = kNumber, text, v
+	t.integer, t.long = longInteger(text, v)
 	return t, nil
 }
 
-// numberText writes v so that gopher-lua's scanner and number parser give v back.
-func numberText(v float64) string {
-	switch {
-	case math.IsInf(v, 1):
-		return "(1/0)"
-	case v < 0: // a hexadecimal number that wrapped
-		return "(-" + strconv.FormatFloat(-v, 'g', -1, 64) + ")"
-	case v == math.Trunc(v) && v < 1<<53:
-		return strconv.FormatInt(int64(v), 10)
+// longInteger is the integer that text, which is v as a double, says in Lua 5.4, and whether no double holds it.
+func longInteger(text string, v float64) (int64, bool) {
+	var i int64
+	if len(text) > 2 && text[1]|0x20 == 'x' {
+		if strings.ContainsAny(text, ".pP") {
+			return 0, false
+		}
+		i = wrapHex(text[2:])
+	} else {
+		var err error
+		if i, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return 0, false // with a fraction, an exponent, or too long: a float in Lua 5.4 too
+		}
 	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
+	return i, v >= 1<<63 || int64(v) != i
 }
 
 // ParseNumber reads a numeral as Lua 5.4 does (decimal, hexadecimal, hexadecimal floats; no sign, no blanks). Hexadecimal
@@ -89,11 +93,7 @@ func parseHex(s string) (float64, bool) {
 		return 0, false
 	}
 	if integer {
-		var v uint64
-		for i := 0; i < len(s); i++ {
-			v = v<<4 | uint64(hexDigit(s[i]))
-		}
-		return float64(int64(v)), true
+		return float64(wrapHex(s)), true
 	}
 	if !strings.ContainsAny(s, "pP") {
 		s += "p0"
@@ -105,6 +105,15 @@ func parseHex(s string) (float64, bool) {
 	return v, true
 }
 
+// wrapHex is the integer whose hexadecimal digits are s, modulo 2^64.
+func wrapHex(s string) int64 {
+	var v uint64
+	for i := 0; i < len(s); i++ {
+		v = v<<4 | uint64(hexDigit(s[i]))
+	}
+	return int64(v)
+}
+
 func hexDigit(c byte) int {
 	if isDigit(c) {
 		return int(c - '0')
@@ -113,7 +122,7 @@ func hexDigit(c byte) int {
 }
 
 // quoted reads a string in quotes.
-func (s *scanner) quoted(t token, q byte) (token, error) {
+func (s *scanner) quoted(t token, q byte) (token, *Error) {
 	start := s.pos
 	s.pos++
 	var b strings.Builder
@@ -145,7 +154,7 @@ var simpleEscapes = map[byte]byte{
 }
 
 // escape reads one escape sequence, its backslash first. str is where the string begins: errors show it from there.
-func (s *scanner) escape(b *strings.Builder, str int) error {
+func (s *scanner) escape(b *strings.Builder, str int) *Error {
 	start := s.pos
 	s.pos++
 	c := s.peek(0)
@@ -200,11 +209,11 @@ func (s *scanner) skipSpace() {
 	}
 }
 
-func (s *scanner) badEscape(str int, msg string, end int) error {
+func (s *scanner) badEscape(str int, msg string, end int) *Error {
 	return s.fail(s.line, "%s near '%s'", msg, s.src[str:min(end, len(s.src))])
 }
 
-func (s *scanner) unicodeEscape(b *strings.Builder, str int) error {
+func (s *scanner) unicodeEscape(b *strings.Builder, str int) *Error {
 	if s.peek(1) != '{' || !isHex(s.peek(2)) {
 		return s.badEscape(str, "missing '{' or hexadecimal digit in \\u{xxxx}", s.pos+3)
 	}
@@ -244,20 +253,4 @@ func AppendUTF8(b []byte, v uint32) []byte {
 	n--
 	tmp[n] = byte(^first<<1) | byte(v)
 	return append(b, tmp[n:]...)
-}
-
-// quote writes a string that gopher-lua's scanner reads back byte for byte, on one line.
-func quote(s string) string {
-	var b strings.Builder
-	b.Grow(len(s) + 2)
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			fmt.Fprintf(&b, "\\%03d", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }

@@ -38,19 +38,14 @@ func closing(s ast.Stmt) []ast.Stmt {
 	return []ast.Stmt{block}
 }
 
-// repairLocal makes `local f = function` see the outer f inside, as it shall; gopher-lua treats it as `local function f`. The emitter
-// has written it as `local f = false or function`. A second expression, ignored, is enough.
-func repairLocal(s *ast.LocalAssignStmt) {
+// notRecursive makes `local f = function` see the outer f inside, as it shall; gopher-lua treats it as `local function f`. A second
+// expression, ignored, is enough.
+func notRecursive(s *ast.LocalAssignStmt) {
 	if len(s.Names) != 1 || len(s.Exprs) != 1 {
 		return
 	}
-	or, ok := s.Exprs[0].(*ast.LogicalOpExpr)
-	if !ok || or.Operator != "or" {
-		return
-	}
-	_, isFalse := or.Lhs.(*ast.FalseExpr)
-	if fn, ok := or.Rhs.(*ast.FunctionExpr); ok && isFalse {
-		s.Exprs = []ast.Expr{fn, at(&ast.NilExpr{}, fn.LastLine())}
+	if fn, ok := s.Exprs[0].(*ast.FunctionExpr); ok {
+		s.Exprs = append(s.Exprs, at(&ast.NilExpr{}, fn.LastLine()))
 	}
 }
 

@@ -13,7 +13,7 @@ const (
 	kEOF     kind = iota
 	kName         // an identifier
 	kKeyword      // a reserved word
-	kNumber       // text is what to emit
+	kNumber       // text is the numeral
 	kString       // text is the string's bytes
 	kOp           // punctuation
 )
@@ -23,6 +23,10 @@ type token struct {
 	kind kind
 	line int
 	text string
+
+	number  float64 // of kNumber
+	integer int64   // of kNumber, if long
+	long    bool    // an integer that number does not hold
 }
 
 func (t token) is(text string) bool { return t.text == text && (t.kind == kOp || t.kind == kKeyword) }
@@ -33,12 +37,12 @@ func (t token) near() string {
 	case kEOF:
 		return "<eof>"
 	case kString:
-		return "'" + quote(t.text) + "'"
+		return "'\"" + t.text + "\"'"
 	}
 	return "'" + t.text + "'"
 }
 
-// maxNesting bounds brackets and blocks inside each other, as Lua does; the parser and compiler recurse over them.
+// maxNesting bounds brackets and blocks inside each other, as Lua does; parser and compiler recurse over them.
 const maxNesting = 190
 
 // Error is a mistake in a script's text. Its message is Lua's: file:line: what near 'token'.
@@ -56,12 +60,6 @@ var keywords = map[string]bool{
 	"repeat": true, "return": true, "then": true, "true": true, "until": true, "while": true,
 }
 
-// missing are the operators of Lua 5.4 that gopher-lua has no instruction for.
-var missing = map[string]string{
-	"//": "integer division '//'", "&": "bitwise operator '&'", "|": "bitwise operator '|'", "~": "bitwise operator '~'",
-	"<<": "bitwise operator '<<'", ">>": "bitwise operator '>>'",
-}
-
 // ops are the operators of more than one byte, longest first.
 var ops = []string{"...", "..", "==", "~=", "<=", ">=", "::", "//", "<<", ">>"}
 
@@ -72,8 +70,8 @@ type scanner struct {
 	line int
 }
 
-// scan cuts src into tokens; the last is kEOF.
-func scan(src, name string) ([]token, error) {
+// scan cuts src into tokens; the last is kEOF. With an error, that is where the text that cannot be read begins.
+func scan(src, name string) ([]token, *Error) {
 	s := &scanner{name: name, src: src, line: 1}
 	if strings.HasPrefix(src, "#") { // a shebang, or anything else a shell would read
 		s.skipLine()
@@ -82,7 +80,7 @@ func scan(src, name string) ([]token, error) {
 	for {
 		t, err := s.next()
 		if err != nil {
-			return nil, err
+			return append(toks, token{line: err.Line}), err
 		}
 		toks = append(toks, t)
 		if t.kind == kEOF {
@@ -91,7 +89,7 @@ func scan(src, name string) ([]token, error) {
 	}
 }
 
-func (s *scanner) fail(line int, format string, args ...any) error {
+func (s *scanner) fail(line int, format string, args ...any) *Error {
 	return &Error{Name: s.name, Line: line, Msg: fmt.Sprintf(format, args...)}
 }
 
@@ -102,7 +100,7 @@ func (s *scanner) peek(ahead int) byte {
 	return 0
 }
 
-func (s *scanner) next() (token, error) {
+func (s *scanner) next() (token, *Error) {
 	if err := s.skipBlank(); err != nil {
 		return token{}, err
 	}
@@ -139,7 +137,7 @@ func (s *scanner) next() (token, error) {
 	return s.operator(t, c)
 }
 
-func (s *scanner) operator(t token, c byte) (token, error) {
+func (s *scanner) operator(t token, c byte) (token, *Error) {
 	t.kind = kOp
 	rest := s.src[s.pos:]
 	for _, op := range ops {
@@ -154,15 +152,12 @@ func (s *scanner) operator(t token, c byte) (token, error) {
 		}
 		t.text = s.src[s.pos : s.pos+1]
 	}
-	if what, ok := missing[t.text]; ok {
-		return t, s.fail(s.line, "%s is not supported", what)
-	}
 	s.pos += len(t.text)
 	return t, nil
 }
 
 // skipBlank passes white space and comments.
-func (s *scanner) skipBlank() error {
+func (s *scanner) skipBlank() *Error {
 	for s.pos < len(s.src) {
 		switch c := s.src[s.pos]; {
 		case c == '\n' || c == '\r':
@@ -217,7 +212,7 @@ func (s *scanner) longLevel() int {
 }
 
 // long reads a long string or comment from its opening bracket to its closing one.
-func (s *scanner) long(level int, what string) (string, error) {
+func (s *scanner) long(level int, what string) (string, *Error) {
 	start := s.line
 	s.pos += level + 2
 	if c := s.peek(0); s.pos < len(s.src) && (c == '\n' || c == '\r') {

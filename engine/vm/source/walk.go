@@ -53,7 +53,8 @@ func (p *pass) stmt(s ast.Stmt) []ast.Stmt {
 		return stores(repairAssign(s))
 	case *ast.LocalAssignStmt:
 		p.exprs(s.Exprs)
-		repairLocal(s)
+	case *closeStmt:
+		return p.block(s.lower())
 	case *ast.FuncCallStmt:
 		s.Expr = p.expr(s.Expr)
 	case *ast.DoBlockStmt:
@@ -149,6 +150,10 @@ func (p *pass) expr(e ast.Expr) ast.Expr {
 		e.Lhs, e.Rhs = p.expr(e.Lhs), p.expr(e.Rhs)
 	case *ast.StringConcatOpExpr:
 		return p.concat(e)
+	case *intOp:
+		return p.ints(e)
+	case *longInt:
+		return numberExpr(float64(e.value), e.Line())
 	case *ast.UnaryMinusOpExpr:
 		e.Expr = p.expr(e.Expr)
 	case *ast.UnaryNotOpExpr:
@@ -246,6 +251,8 @@ func (f find) stmt(s ast.Stmt) bool {
 		return f.exprs(s.Name.Func, s.Name.Receiver, s.Func)
 	case *ast.ReturnStmt:
 		return f.exprs(s.Exprs...)
+	case *closeStmt:
+		return f.exprs(s.local.Exprs...) || f.stmts(s.rest)
 	}
 	return false
 }
@@ -282,6 +289,8 @@ func (f find) expr(e ast.Expr) bool {
 		return f.exprs(e.Lhs, e.Rhs)
 	case *ast.StringConcatOpExpr:
 		return f.exprs(e.Lhs, e.Rhs)
+	case *intOp:
+		return f.exprs(e.lhs, e.rhs)
 	case *ast.UnaryMinusOpExpr:
 		return f.exprs(e.Expr)
 	case *ast.UnaryNotOpExpr:
@@ -304,7 +313,15 @@ func tooDeep(stmts []ast.Stmt) bool {
 
 // makesFunction reports whether a function is made among stmts.
 func makesFunction(stmts []ast.Stmt) bool {
-	return find{loops: true, want: func(n any) bool { _, ok := n.(*ast.FunctionExpr); return ok }}.stmts(stmts)
+	return find{loops: true, want: isFunction}.stmts(stmts)
+}
+
+func isFunction(n any) bool {
+	switch n.(type) {
+	case *ast.FunctionExpr, *closeStmt:
+		return true
+	}
+	return false
 }
 
 // breaks reports whether a break among stmts leaves the loop whose body they are.
