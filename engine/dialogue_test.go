@@ -51,7 +51,7 @@ func newFakeBackend(t *testing.T) *fakeBackend {
 			return
 		}
 		b.conn, b.r = c, bufio.NewReader(c)
-		if line, _ := b.r.ReadString('\n'); line != "version\r\n" {
+		if line, _ := b.r.ReadString('\n'); line != "version\r\n" && line != "" { // "": the proxy has stopped already
 			t.Errorf("greeting is %q", line)
 		}
 		io.WriteString(c, "VERSION 1.0.0-mock\r\n")
