@@ -15,6 +15,10 @@ DURATION  ?= 10m
 SOAK      ?=
 PKGS      ?= ./...
 
+MEMCACHED_SRC ?=
+NAMES         ?=
+ROUTELIB      ?=
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -82,6 +86,10 @@ bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)
 	$(GO) run ./tests/soak -tidepool bin/tidepool -duration $(DURATION) $(SOAK)
+
+.PHONY: compat
+compat: build ## run memcached's own tests through Tidepool (MEMCACHED_SRC=its source, NAMES='cas getset', ROUTELIB=routelib.lua)
+	@TIDEPOOL_ROUTELIB='$(ROUTELIB)' tests/compat/run '$(MEMCACHED_SRC)' $(NAMES)
 
 .PHONY: peers
 peers: ## say which peers of the tests are missing here

@@ -223,7 +223,9 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 		}
 		return number - 1, err
 	}
-	p.warnListeners(g)
+	if len(p.opts.Files) > 0 {
+		p.warnListeners(g)
+	}
 	limit := p.opts.MaxBuffered
 	if l := g.limits.BufferLimit; l > 0 {
 		limit = min(l, limit)

@@ -171,8 +171,8 @@ func (s *session) start(b *server.Batch) (closing bool) {
 	for i := range s.slots {
 		sl := &s.slots[i]
 		switch {
-		case sl.req.Bad == mc.BadTooLarge && (s.hooks == nil || s.hooks[sl.req.Cmd] == nil):
-			s.route(i, sl) // the local store drops what the value was to replace
+		case sl.req.Bad == mc.BadTooLarge && (s.hooks == nil || s.hooks[sl.req.Cmd] == nil), sl.req.Bad == mc.BadCommand && s.hooks == nil:
+			s.route(i, sl) // the local store drops what the value was to replace, and may know words that the parser does not
 		case sl.req.Bad != mc.BadNone:
 			from := len(s.local)
 			s.local = mc.AnswerBad(s.local, sl.req, &b.Rules)

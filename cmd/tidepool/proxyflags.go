@@ -17,7 +17,10 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/admin"
 	"github.com/tidepool-proxy/tidepool/engine/face"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/leaf"
+	"github.com/tidepool-proxy/tidepool/leaf/command"
+	"github.com/tidepool-proxy/tidepool/leaf/store"
 	"github.com/tidepool-proxy/tidepool/pools/backend/leafnats"
 )
 
@@ -61,6 +64,12 @@ type proxyFlags struct {
 	maxBuffered   int64
 	maxConnBuffer int64
 	idleTimeout   time.Duration
+
+	// What no flag says, but memcached's options do.
+	store       store.Options
+	commands    command.Options
+	watchBuffer int                   // bytes; 0: the default
+	standIn     func(*engine.Options) // nil: the proxy is itself
 }
 
 func (f *proxyFlags) add(fs *pflag.FlagSet) {
@@ -172,11 +181,19 @@ func (i inspected) Config() any { return i.Proxy.Config() }
 
 // start runs a proxy over files. more are metrics of what else runs in this process.
 func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more ...prometheus.Collector) (*runningProxy, error) {
-	local, err := leaf.NewLocal(leaf.Options{Memory: f.localMemory, MaxItem: int(f.maxItem)})
+	hub := watch.New(watch.Options{Buffer: f.watchBuffer})
+	so, co := f.store, f.commands
+	so.Memory, so.MaxItem = f.localMemory, int(f.maxItem)
+	local, err := openLocal(so, co, hub)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the proxy: %w", err)
 	}
-	p, err := engine.Start(f.options(files, local, log))
+	o := f.options(files, local, log)
+	o.Watch = hub
+	if f.standIn != nil {
+		f.standIn(&o)
+	}
+	p, err := engine.Start(o)
 	if err != nil {
 		local.Close()
 		return nil, fmt.Errorf("cannot start the proxy: %w", err)

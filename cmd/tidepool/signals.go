@@ -1,4 +1,4 @@
-// Signals: SIGHUP reloads, SIGTERM and SIGINT stop, a second one cuts.
+// Signals: SIGHUP reloads, SIGTERM and SIGINT stop, a second one cuts. SIGUSR1 stops, too, where a command takes it.
 
 package main
 
@@ -19,13 +19,13 @@ type signals struct {
 	term chan os.Signal
 }
 
-func catchSignals() *signals {
+func catchSignals(more ...os.Signal) *signals {
 	s := &signals{
 		hup:  make(chan os.Signal, 1), // one is enough: a reload that begins after a signal obeys it
 		term: make(chan os.Signal, 2),
 	}
 	signal.Notify(s.hup, syscall.SIGHUP)
-	signal.Notify(s.term, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(s.term, append(more, syscall.SIGTERM, syscall.SIGINT)...)
 	return s
 }
 
@@ -41,6 +41,7 @@ var errCut = errors.New("cannot finish what was under way: a second signal cut i
 type life struct {
 	log    *slog.Logger
 	drain  time.Duration                   // how long stop may take
+	haste  time.Duration                   // the same after SIGTERM and SIGINT; 0: drain
 	reload func()                          // nil: there is nothing to reload
 	stop   func(ctx context.Context) error // finishes what is under way until ctx ends, then cuts; called once
 }
@@ -52,9 +53,13 @@ func (s *signals) serve(l life) error {
 	reloads.Go(func() { s.reload(l, done) })
 	sig := <-s.term
 	close(done)
-	l.log.Info("stopping", "signal", sig.String(), "drain", l.drain.String())
+	drain := l.drain
+	if l.haste > 0 && (sig == syscall.SIGTERM || sig == syscall.SIGINT) {
+		drain = l.haste
+	}
+	l.log.Info("stopping", "signal", sig.String(), "drain", drain.String())
 
-	ctx, cancel := context.WithTimeout(context.Background(), l.drain)
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() {

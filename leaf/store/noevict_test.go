@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 )
 
@@ -73,5 +74,36 @@ func TestNoCAS(t *testing.T) {
 	}
 	if s.NextCAS() != 0 {
 		t.Error("a CAS number")
+	}
+}
+
+// With small segments large items are segments of their own, so that a full store evicts about as it is written to.
+func TestEvictionsFollowWrites(t *testing.T) {
+	var evicted atomic.Int64
+	s := openTest(t, Options{Memory: 16 << 20, Segment: 32 << 10, Evicted: func(Item) { evicted.Add(1) }})
+	value := make([]byte, 11000)
+	for i := range 3000 {
+		put(s, key(i), value)
+	}
+	s.run(s.settle)
+	before := evicted.Load()
+	for i := range 100 {
+		put(s, key(3000+i), value)
+		s.run(s.settle)
+		if n := evicted.Load() - before; n < int64(i)-2 {
+			t.Fatalf("%d evictions after %d writes", n, i+1)
+		}
+	}
+}
+
+func TestSegmentOption(t *testing.T) {
+	for n, ok := range map[int]bool{16 << 10: true, 32 << 10: true, 4 << 20: false, 8 << 10: false, 24 << 10: false, -1: false} {
+		s, err := Open(Options{Memory: 16 << 20, Segment: n})
+		if (err == nil) != ok {
+			t.Errorf("%d: %v", n, err)
+		}
+		if err == nil {
+			s.Close()
+		}
 	}
 }

@@ -31,6 +31,7 @@ type Options struct {
 	FirstCAS uint64       // the first CAS number that is given, and then each; 0 = by the clock, so that none from before a restart comes again
 	CASSpace uint8        // without FirstCAS: numbers leave this remainder by CASSpaces; stores that recover from each other want different ones
 	Evicted  func(Item)   // called for each readable item that goes for want of memory, its shard locked: it must not call the store; nil = nobody asks
+	Segment  int          // bytes that are evicted in one go, a power of two, 16 KiB to 4 MiB; 0 = by Memory, 64 KiB up to 256 MiB
 	NoEvict  bool         // nothing goes for want of memory: ErrNoMemory instead, as memcached -M
 	NoCAS    bool         // every item's CAS number is 0, as memcached -C
 }
@@ -52,6 +53,9 @@ func (o *Options) validate() error {
 	}
 	if o.MaxItem < 1 || int64(o.MaxItem) > o.Memory/4 {
 		return fmt.Errorf("cannot open store: item limit %d: want 1 to a quarter of memory, %d bytes", o.MaxItem, o.Memory/4)
+	}
+	if n := o.Segment; n != 0 && (n < 16<<10 || n > maxSegment || n&(n-1) != 0 || int64(n) > o.Memory/32) {
+		return fmt.Errorf("cannot open store: segment %d: want a power of two, 16 KiB to 4 MiB, at most a 32nd of memory", n)
 	}
 	if o.Now == nil {
 		o.Now = func() int64 { return time.Now().UnixMilli() }
@@ -144,6 +148,9 @@ func Open(o Options) (*Store, error) {
 func (s *Store) layOut() (segSize int) {
 	limit := int(s.o.Memory)
 	segSize = min(max(minSegment, 1<<bits.Len(uint(limit/4096-1))), maxSegment)
+	if s.o.Segment > 0 {
+		segSize = s.o.Segment
+	}
 	shards := min(max(1, limit/segSize/segmentsPerShard), maxShards)
 	shards = 1 << (bits.Len(uint(shards)) - 1)
 	s.shards = make([]shard, shards)
