@@ -57,6 +57,7 @@ type Call struct {
 	uses   int // how often the call has been used: a Pending of an earlier use is stale
 
 	handles []handle
+	objects objects
 	parent  *Call
 	at      int   // which of the parent's handles it is behind
 	root    *Call // the call of the client's request; itself, unless this is a sub-call
@@ -236,6 +237,7 @@ func (c *Call) reset() {
 		r.blank()
 	}
 	c.used, c.lingers = 0, false
+	c.objects.blank()
 	if c.own != nil {
 		c.own.blank()
 	}

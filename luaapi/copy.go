@@ -14,7 +14,7 @@ const (
 	maxCopied = 1_000_000 // values that it may hold: a table that is referred to twice is copied twice, and so on
 )
 
-// Copy makes v, a value of another state, one of a's. Tables are copied, pools are shared; both states' locks must be held.
+// Copy makes v, a value of another state, one of a's. Tables are copied, pools and rate limiters are shared; both states' locks must be held.
 func (a *API) Copy(v lua.LValue) (lua.LValue, error) {
 	c := copier{API: a}
 	return c.copy(v, 0)
@@ -39,6 +39,9 @@ func (a *copier) copy(v lua.LValue, depth int) (lua.LValue, error) {
 	case *lua.LUserData:
 		if p, ok := toTarget(v); ok {
 			return a.pool(p), nil
+		}
+		if l, ok := v.Value.(*limiter); ok {
+			return a.limiter(l), nil
 		}
 		return nil, errors.New("unhandled userdata type in configuration table")
 	case *lua.LTable:

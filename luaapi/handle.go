@@ -128,6 +128,12 @@ func (c *Call) happened(e event) {
 			c.settle()
 			return
 		}
+		if h.req.r == nil { // another call's, which has ended meanwhile
+			c.held--
+			h.res = c.response(failedAnswer(backend.ErrRefused))
+			c.completed(e.at)
+			return
+		}
 		h.sub.start(c.caller, h.req)
 	case eventResult:
 		c.completed(e.at)
@@ -165,6 +171,9 @@ func (c *Call) dispatch() {
 
 func (c *Call) dispatchTo(h *handle, at int) {
 	switch {
+	case h.req.r == nil: // another call's, which has ended since it was enqueued
+		h.res = c.response(failedAnswer(backend.ErrRefused))
+		c.caller.Queue().add(c, eventResult, at)
 	case h.target.pool != nil:
 		c.send(h.target.pool, h.req.r, -1-at)
 	case h.sub != nil:

@@ -14,6 +14,8 @@
 package luaapi
 
 import (
+	"slices"
+
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -82,8 +84,9 @@ type Options struct {
 	Config   Config // StagePools
 	Worker   Worker // StageRoutes
 	Logger   Logger
-	StartArg string    // mcp.start_arg
-	Settings *Settings // StagePools: the defaults that the setters change
+	StartArg string       // mcp.start_arg
+	Settings *Settings    // StagePools: the defaults that the setters change
+	Now      func() int64 // monotonic nanoseconds, for rate limiters; nil: backend.Now
 }
 
 // API is the mcp table of one state.
@@ -93,6 +96,9 @@ type API struct {
 	mcp *lua.LTable
 
 	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
+	inspectorMT, mutatorMT, limiterMT                                     *lua.LTable
+
+	mutation mutation // of the mutator that is being called
 }
 
 // Func declares one function of the mcp table.
@@ -117,7 +123,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, routeFuncs, funcgenFuncs, callFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all
@@ -125,7 +131,7 @@ func Functions() []Func {
 
 // Objects is every object that scripts get, with its methods.
 func Objects() map[string][]Method {
-	return map[string][]Method{"request": requestMethods, "response": responseMethods, "funcgen": funcgenMethods, "rctx": rctxMethods}
+	return map[string][]Method{"request": requestMethods, "response": responseMethods, "funcgen": funcgenMethods, "rctx": slices.Concat(rctxMethods, objectMethods)}
 }
 
 // Open puts the mcp table into st. st's lock must be held.
@@ -134,6 +140,9 @@ func Open(st *vm.State, o Options) *API {
 	if a.o.Settings == nil {
 		s := DefaultSettings()
 		a.o.Settings = &s
+	}
+	if a.o.Now == nil {
+		a.o.Now = backend.Now
 	}
 	L := st.L
 	a.mcp = L.NewTable()
@@ -150,12 +159,16 @@ func Open(st *vm.State, o Options) *API {
 	a.mcp.RawSetString("start_arg", startArg(L, o.StartArg))
 	a.requestMT = a.object("mcp.request", requestMethods)
 	a.responseMT = a.object("mcp.response", responseMethods)
-	a.poolMT = a.object("mcp.pool", nil)
-	a.poolMT.RawSetString("__call", L.NewFunction(a.bind(callPool)))
+	a.poolMT = a.callable("mcp.pool", callPool)
+	a.inspectorMT = a.callable("mcp.inspector", inspect)
+	a.mutatorMT = a.callable("mcp.mutator", mutate)
+	if a.limiterMT = a.object("mcp.ratelim_global_tbf", nil); o.Stage&StageRoutes != 0 {
+		a.limiterMT = a.callable("mcp.ratelim_tbf", limit)
+	}
 	a.backendMT = a.object("mcp.backend", nil)
 	a.routerMT = a.object("mcp.router", nil)
 	a.funcgenMT = a.object("mcp.funcgen", funcgenMethods)
-	a.rctxMT = a.object("mcp.rcontext", rctxMethods)
+	a.rctxMT = a.object("mcp.rcontext", Objects()["rctx"])
 	L.SetGlobal("mcp", a.mcp)
 	st.Data = a
 	return a
@@ -180,6 +193,18 @@ func (a *API) object(name string, methods []Method) *lua.LTable {
 		return 1
 	}))
 	return mt
+}
+
+// callable makes the metatable of a kind of userdata that is called.
+func (a *API) callable(name string, f func(*API, *lua.LState) int) *lua.LTable {
+	mt := a.object(name, nil)
+	mt.RawSetString("__call", a.st.L.NewFunction(a.bind(f)))
+	return mt
+}
+
+// Steps is what inspectors and mutators are made of.
+func Steps() map[string][]Step {
+	return map[string][]Step{"inspector": inspectorSteps, "mutator": mutatorSteps}
 }
 
 // absent is the metatable that says where a function of the other stage is.

@@ -74,6 +74,11 @@ func handleAt(L *lua.LState, c *Call, v lua.LValue, text string) int {
 }
 
 func enqueued(L *lua.LState, i int) *Request {
+	if ud, ok := L.Get(i).(*lua.LUserData); ok {
+		if q, ok := ud.Value.(*Request); ok && q.slot != nil && q.r == nil {
+			raise(L, "cannot queue requests without a key") // it is blank
+		}
+	}
 	r := checkRequest(L, i, "enqueue")
 	if len(r.r.Key) == 0 {
 		raise(L, "cannot queue requests without a key")

@@ -36,6 +36,13 @@ func Reference() string {
 		}
 		b.WriteString("\n")
 	}
+	for _, what := range []string{"inspector", "mutator"} {
+		fmt.Fprintf(&b, "### The steps of %ss\n\n| step | for | gives | what it does |\n|---|---|---|---|\n", what)
+		for _, s := range Steps()[what] {
+			fmt.Fprintf(&b, "| `{t=%q, %s}` | %s | %s | %s |\n", s.Name, s.Args, s.For, s.Returns, s.Doc)
+		}
+		b.WriteString("\n")
+	}
 	b.WriteString("### Constants\n\n")
 	var names []string
 	for name, n := range numbers {

@@ -49,6 +49,11 @@ func TestDeclarationsAreWhole(t *testing.T) {
 	for _, f := range Functions() {
 		check("mcp."+f.Name, f.Doc)
 	}
+	for object, steps := range Steps() {
+		for _, s := range steps {
+			check(object+" step "+s.Name, s.Doc)
+		}
+	}
 	for object, methods := range Objects() {
 		for _, m := range methods {
 			check(object+":"+m.Name, m.Doc)

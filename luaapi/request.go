@@ -3,8 +3,6 @@
 package luaapi
 
 import (
-	"strconv"
-
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -17,6 +15,8 @@ type Request struct {
 	own     mc.Request
 	buf     []byte // the lines of edits
 	restore bool   // the answer must carry the client's key
+	slot    *Call  // whose request_new made it; nil for others
+	value   []byte // the value that a mutator gave it
 	ud      *lua.LUserData
 }
 
@@ -65,6 +65,9 @@ var requestMethods = []Method{
 	}},
 }
 
+// maxKeep is the capacity in bytes up to which a blank object keeps its buffers.
+const maxKeep = 64 << 10
+
 // newRequestObject makes a blank request.
 func (a *API) newRequestObject() *Request {
 	q := &Request{ud: a.st.L.NewUserData()}
@@ -80,8 +83,11 @@ func (q *Request) reset(r *mc.Request) {
 func (q *Request) blank() {
 	q.r, q.restore = nil, false
 	q.own.Line, q.own.Key, q.own.Value = nil, nil, nil // the connection's buffer
-	if cap(q.buf) > 64<<10 {
+	if cap(q.buf) > maxKeep {
 		q.buf = nil
+	}
+	if cap(q.value) > maxKeep {
+		q.value = nil
 	}
 }
 
@@ -127,7 +133,11 @@ func checkRequest(L *lua.LState, i int, what string) *Request {
 	ud, _ := L.Get(i).(*lua.LUserData)
 	if ud != nil {
 		if q, ok := ud.Value.(*Request); ok {
-			if q.r == nil {
+			switch {
+			case q.r != nil:
+			case q.slot != nil:
+				L.RaiseError("%s: the request is blank: no mutator has filled it", what)
+			default:
 				L.RaiseError("%s: the request has ended", what)
 			}
 			return q
@@ -206,7 +216,14 @@ func stripPrefix(a *API, L *lua.LState) int {
 }
 
 func token(a *API, L *lua.LState) int {
-	q, n := self(L), L.CheckInt(2)
+	q, n := self(L), 0
+	if L.GetTop() >= 2 {
+		n = L.CheckInt(2)
+	}
+	if n < 1 || n > q.r.NToken() {
+		L.Push(lua.LNil)
+		return 1
+	}
 	if L.GetTop() >= 3 && L.Get(3) != lua.LNil {
 		a.edit(L, q)
 		var err error
@@ -215,24 +232,23 @@ func token(a *API, L *lua.LState) int {
 		}
 		return 0
 	}
-	if n < 1 || n > q.r.NToken() {
-		L.Push(lua.LNil)
-		return 1
-	}
 	return a.text(L, q.r.Token(n-1))
 }
 
 // decimal is tok as a number if it is a plain decimal one.
 func decimal(tok []byte) lua.LValue {
-	n, err := strconv.ParseInt(string(tok), 10, 64)
-	if err != nil || tok[0] == '+' {
+	n, ok := mc.ParseInt(tok)
+	if !ok {
 		return lua.LNil
 	}
 	return lua.LNumber(n)
 }
 
 func tokenInt(a *API, L *lua.LState) int {
-	q, n := self(L), L.CheckInt(2)
+	q, n := self(L), 0
+	if L.GetTop() >= 2 {
+		n = L.CheckInt(2)
+	}
 	if n < 2 || n > q.r.NToken() {
 		L.Push(lua.LNil)
 	} else {
@@ -271,10 +287,11 @@ func flagTokenInt(a *API, L *lua.LState) int {
 		return boolean(L, false)
 	}
 	L.Push(lua.LTrue)
-	if len(tok) == 0 {
+	n := decimal(tok)
+	if n == lua.LNil {
 		return 1
 	}
-	L.Push(decimal(tok))
+	L.Push(n)
 	return 2
 }
 

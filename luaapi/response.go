@@ -14,6 +14,8 @@ type Response struct {
 	p    *backend.Pending // nil while blank
 	call *Call
 	ud   *lua.LUserData
+
+	mutable bool // call's response_new made it
 }
 
 var responseMethods = []Method{
@@ -89,7 +91,11 @@ func checkResponse(L *lua.LState, i int, what string) *Response {
 	ud, _ := L.Get(i).(*lua.LUserData)
 	if ud != nil {
 		if r, ok := ud.Value.(*Response); ok {
-			if r.p == nil {
+			switch {
+			case r.p != nil:
+			case r.mutable:
+				L.RaiseError("%s: the response is blank: no mutator has filled it", what)
+			default:
 				L.RaiseError("%s: the response's request has ended", what)
 			}
 			return r

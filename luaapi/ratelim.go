@@ -1,0 +1,89 @@
+// Rate limiters: token buckets of one worker, or of all.
+
+package luaapi
+
+import (
+	"math"
+	"sync"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// limiter is a token bucket, as memcached's proxy has it. One that mcp_config_pools made is shared by all workers, of every
+// generation that still runs.
+type limiter struct {
+	limit, fill uint64       // tokens: most that it holds; added each tick
+	tick        int64        // milliseconds
+	now         func() int64 // monotonic nanoseconds
+
+	mu     sync.Mutex
+	tokens uint64
+	last   int64 // the last tick, in milliseconds
+}
+
+const limiterArgs = "{limit=, fillrate=, tickrate=}"
+
+var ratelimFuncs = []Func{
+	{"ratelim_tbf", StageRoutes, limiterArgs, "limiter",
+		"A token bucket of this worker: obj(n) is true and takes n tokens if it holds more than n. It holds limit at first and gets fillrate (1) every tickrate (1) milliseconds, up to limit.", newLimiter},
+	{"ratelim_global_tbf", StagePools, limiterArgs, "limiter", "A token bucket for all workers: routes get it in what mcp_config_pools returns, and use it like one of ratelim_tbf.", newLimiter},
+}
+
+func newLimiter(a *API, L *lua.LState) int {
+	t := L.CheckTable(1)
+	l := &limiter{now: a.o.Now}
+	l.limit = limiterField(L, t, "limit")
+	l.fill = max(1, limiterField(L, t, "fillrate"))
+	l.tick = max(1, int64(limiterField(L, t, "tickrate")))
+	l.tokens, l.last = l.limit, l.now()/1e6
+	L.Push(a.limiter(l))
+	return 1
+}
+
+// limiter wraps l for scripts.
+func (a *API) limiter(l *limiter) *lua.LUserData {
+	ud := a.st.L.NewUserData()
+	ud.Value, ud.Metatable = l, a.limiterMT
+	return ud
+}
+
+func limiterField(L *lua.LState, t *lua.LTable, name string) uint64 {
+	v := t.RawGetString(name)
+	if v == lua.LNil {
+		return 0
+	}
+	n, ok := v.(lua.LNumber)
+	if !ok || n < 0 || n > math.MaxUint32-1 || n != lua.LNumber(math.Trunc(float64(n))) {
+		raise(L, "mcp.ratelim_tbf: arguments must be unsigned 32 bit integer")
+	}
+	return uint64(n)
+}
+
+// limit is the call of a limiter.
+func limit(a *API, L *lua.LState) int {
+	ud, _ := L.Get(1).(*lua.LUserData)
+	l, _ := ud.Value.(*limiter)
+	return boolean(L, l.take(float64(L.CheckNumber(2))))
+}
+
+// take takes n tokens if there are more than n. Part of a token counts as a whole one; less than none is never there.
+func (l *limiter) take(n float64) bool {
+	n = math.Ceil(n)
+	now := l.now() / 1e6
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if since := now - l.last; since > l.tick {
+		ticks := since / l.tick
+		l.last += ticks * l.tick
+		if missing := l.limit - l.tokens; uint64(ticks) > missing/l.fill {
+			l.tokens = l.limit
+		} else {
+			l.tokens += uint64(ticks) * l.fill
+		}
+	}
+	if !(n >= 0) || n >= float64(l.tokens) {
+		return false
+	}
+	l.tokens -= uint64(n)
+	return true
+}
