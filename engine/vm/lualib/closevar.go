@@ -7,9 +7,12 @@ import (
 )
 
 // closable(v, name) raises an error unless v has a __close metamethod. What the host made needs none: the garbage collector
-// is enough for it.
+// is enough for it. Without a name v is what a generic for should close.
 func closable(h *Host, L *lua.LState) int {
 	v := L.Get(1)
+	if L.GetTop() < 2 {
+		h.raise(L, "the fourth value of a generic 'for', to be closed after it, is not supported: use local x <close> around the loop")
+	}
 	if !lua.LVAsBool(v) || v.Type() == lua.LTUserData || L.GetMetaField(v, "__close") != lua.LNil {
 		return 0
 	}

@@ -126,6 +126,9 @@ func (h *Host) formatArg(L *lua.LState, b []byte, sp spec, arg int) []byte {
 		return h.quoted(L, b, arg)
 	}
 	s := h.tostring(L, L.Get(arg))
+	if sp.text != "" && strings.IndexByte(s, 0) >= 0 {
+		h.argError(L, arg, "string contains zeros")
+	}
 	if sp.prec >= 0 && sp.prec < len(s) {
 		s = s[:sp.prec]
 	}

@@ -69,25 +69,27 @@ func mathLog(h *Host, L *lua.LState) int {
 	return 1
 }
 
+// mathMax and mathMin compare as < does, and give the argument itself.
 func mathMax(h *Host, L *lua.LState) int {
-	v := h.num(L, 1)
-	for i := 2; i <= L.GetTop(); i++ {
-		if x := h.num(L, i); v < x {
-			v = x
-		}
-	}
-	L.Push(lua.LNumber(v))
-	return 1
+	return h.best(L, func(a, b lua.LValue) bool { return h.lessThan(L, a, b) })
 }
 
 func mathMin(h *Host, L *lua.LState) int {
-	v := h.num(L, 1)
+	return h.best(L, func(a, b lua.LValue) bool { return h.lessThan(L, b, a) })
+}
+
+// best pushes the first of the arguments that no other is better than.
+func (h *Host) best(L *lua.LState, better func(a, b lua.LValue) bool) int {
+	if L.GetTop() == 0 {
+		h.num(L, 1)
+	}
+	v := L.Get(1)
 	for i := 2; i <= L.GetTop(); i++ {
-		if x := h.num(L, i); x < v {
+		if x := L.Get(i); better(v, x) {
 			v = x
 		}
 	}
-	L.Push(lua.LNumber(v))
+	L.Push(v)
 	return 1
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/tests/peer"
 )
 
 // pieces are what random patterns are made of: every construct, and broken ones.
@@ -66,7 +68,7 @@ end
 
 // TestPatternsAsLua compares random patterns with lua5.4.
 func TestPatternsAsLua(t *testing.T) {
-	lua54 := peer(t)
+	lua54 := peer.Need(t, "lua5.4")
 	r := rand.New(rand.NewPCG(1, 2))
 	var src strings.Builder
 	src.WriteString("local cases = {\n")

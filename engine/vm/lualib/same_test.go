@@ -7,22 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tidepool-proxy/tidepool/tests/peer"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
-
-// peer is the path of lua5.4, "" (loudly) if there is none. With TIDEPOOL_PEERS=required there must be one.
-func peer(t testing.TB) string {
-	t.Helper()
-	path, err := exec.LookPath("lua5.4")
-	if err != nil {
-		if os.Getenv("TIDEPOOL_PEERS") == "required" {
-			t.Fatalf("cannot find lua5.4, and TIDEPOOL_PEERS=required: %v", err)
-		}
-		t.Skip("SKIPPED: cannot find lua5.4 to compare with")
-	}
-	return path
-}
 
 // TestSame runs scripts that print the same here and in Lua 5.4. The golden files are what Lua 5.4 printed.
 func TestSame(t *testing.T) {
@@ -34,7 +23,7 @@ func TestSame(t *testing.T) {
 		t.Run(filepath.Base(script), func(t *testing.T) {
 			golden := strings.TrimSuffix(script, ".lua") + ".out"
 			if *update {
-				cmd := exec.Command(peer(t), filepath.Base(script))
+				cmd := exec.Command(peer.Need(t, "lua5.4"), filepath.Base(script))
 				cmd.Dir = filepath.Dir(script)
 				out, err := cmd.CombinedOutput()
 				if err != nil {

@@ -8,8 +8,8 @@ import (
 
 var stringLib = []entry{
 	{"byte", strByte}, {"char", strChar}, {"find", strFind}, {"format", strFormat}, {"gmatch", strGmatch}, {"gsub", strGsub},
-	{"len", strLen}, {"lower", strLower}, {"match", strMatch}, {"rep", strRep}, {"reverse", strReverse}, {"sub", strSub},
-	{"upper", strUpper},
+	{"len", strLen}, {"lower", strLower}, {"match", strMatch}, {"pack", strPack}, {"packsize", strPackSize}, {"rep", strRep},
+	{"reverse", strReverse}, {"sub", strSub}, {"unpack", strUnpack}, {"upper", strUpper},
 }
 
 // openString installs string.* and the metatable that makes s:rep(3) work. The metatable is protected: scripts of one state

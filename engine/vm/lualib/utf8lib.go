@@ -124,7 +124,7 @@ func utf8Len(h *Host, L *lua.LState) int {
 func utf8Offset(h *Host, L *lua.LState) int {
 	s, n := h.str(L, 1), h.int(L, 2)
 	def := 1
-	if n <= 0 {
+	if n < 0 {
 		def = len(s) + 1
 	}
 	i := position(h.optInt(L, 3, def), len(s)) - 1

@@ -34,12 +34,7 @@ const exit = "(exit)"
 func (s *closeStmt) lower() []ast.Stmt {
 	line := s.Line()
 	x := &exits{ways: map[string]ast.Stmt{}}
-	end := len(s.rest) // labels at the block's end are outside of the variable's scope
-	for end > 0 && isLabel(s.rest[end-1]) {
-		end--
-	}
-	labels := s.rest[end:]
-	body := &ast.FunctionExpr{ParList: &ast.ParList{Names: []string{}, HasVargs: s.vararg}, Stmts: x.block(s.rest[:end], nil, false)}
+	body := &ast.FunctionExpr{ParList: &ast.ParList{Names: []string{}, HasVargs: s.vararg}, Stmts: x.block(s.rest, nil, false)}
 	spans(body, line, s.LastLine())
 	run := call(Close, line, ident(s.name, line), body)
 	if s.vararg {
@@ -49,7 +44,7 @@ func (s *closeStmt) lower() []ast.Stmt {
 	check := &ast.FuncCallStmt{Expr: call(Closable, line, ident(s.name, line), name)}
 	out := []ast.Stmt{s.local, at(check, line)}
 	if len(x.ways) == 0 {
-		return append(append(out, at(&ast.FuncCallStmt{Expr: run}, line)), labels...)
+		return append(out, at(&ast.FuncCallStmt{Expr: run}, line))
 	}
 	out = append(out, at(&ast.LocalAssignStmt{Names: []string{exit}, Exprs: []ast.Expr{one(call(Pack, line, run))}}, line))
 	var ways []string
@@ -62,12 +57,19 @@ func (s *closeStmt) lower() []ast.Stmt {
 		is := &ast.RelationalOpExpr{Operator: "==", Lhs: first, Rhs: at(&ast.StringExpr{Value: way}, line)}
 		out = append(out, at(&ast.IfStmt{Condition: at(is, line), Then: []ast.Stmt{x.ways[way]}}, line))
 	}
-	return append(out, labels...)
+	return out
 }
 
-func isLabel(s ast.Stmt) bool {
-	_, ok := s.(*ast.LabelStmt)
-	return ok
+// withoutLabels is the length of stmts without the labels at its end: in Lua these lie outside of the scope of the block's variables.
+func withoutLabels(stmts []ast.Stmt) int {
+	n := len(stmts)
+	for n > 0 {
+		if _, ok := stmts[n-1].(*ast.LabelStmt); !ok {
+			break
+		}
+		n--
+	}
+	return n
 }
 
 // exits turns the statements that leave a block into returns, and keeps what they were.
@@ -136,7 +138,7 @@ func contains(list []string, s string) bool {
 //
 //	while true do body if condition then break end end
 func closeInRepeat(s *ast.RepeatStmt) ast.Stmt {
-	n := len(s.Stmts)
+	n := withoutLabels(s.Stmts)
 	if n == 0 {
 		return s
 	}
@@ -152,6 +154,6 @@ func closeInRepeat(s *ast.RepeatStmt) ast.Stmt {
 		c = next
 	}
 	line := s.LastLine()
-	c.rest = append(c.rest, at(&ast.IfStmt{Condition: s.Condition, Then: []ast.Stmt{at(&ast.BreakStmt{}, line)}}, line))
-	return spans(&ast.WhileStmt{Condition: at(&ast.TrueExpr{}, s.Line()), Stmts: s.Stmts}, s.Line(), line)
+	c.rest = append(append(c.rest, s.Stmts[n:]...), at(&ast.IfStmt{Condition: s.Condition, Then: []ast.Stmt{at(&ast.BreakStmt{}, line)}}, line))
+	return spans(&ast.WhileStmt{Condition: at(&ast.TrueExpr{}, s.Line()), Stmts: s.Stmts[:n]}, s.Line(), line)
 }

@@ -22,7 +22,7 @@ const (
 	Varied = "(varied)" // function(...): ..., charged by their number
 	Ints   = "(ints)"   // function(program, ...): what a program of integer operations gives
 
-	Closable = "(closable)" // function(v, name): raises unless v can be closed
+	Closable = "(closable)" // function(v, name): raises unless v can be closed; without name always
 	Close    = "(close)"    // function(v, f, ...): f(...), after which v is closed, whether or not f raised an error
 	Pack     = "(pack)"     // function(...): a table of its arguments
 	Unpack   = "(unpack)"   // function(t): what was packed into t, but for the first

@@ -136,9 +136,11 @@ func (p *parser) stmts() []ast.Stmt {
 			stmts = append(stmts, s)
 		}
 		if c, ok := s.(*closeStmt); ok {
-			c.rest = p.stmts()
+			rest := p.stmts()
+			n := withoutLabels(rest)
+			c.rest = rest[:n:n]
 			c.SetLastLine(p.t.line)
-			break
+			return append(stmts, rest[n:]...)
 		}
 	}
 	return stmts
@@ -175,7 +177,7 @@ func (p *parser) stmt() ast.Stmt {
 		case "break":
 			p.next()
 			if p.fn.loops == 0 {
-				p.fail(first.line, "break outside a loop at line %d", first.line)
+				p.fail(first.line, "break outside loop at line %d", first.line)
 			}
 			return at(&ast.BreakStmt{}, first.line)
 		}
@@ -237,7 +239,7 @@ func (p *parser) ifStmt() ast.Stmt {
 
 func (p *parser) forStmt() ast.Stmt {
 	first := p.open()
-	names := []string{p.ident().text}
+	names := []string{p.named(p.ident())}
 	if p.t.is("=") {
 		return p.numberFor(first, names[0])
 	}
@@ -245,7 +247,7 @@ func (p *parser) forStmt() ast.Stmt {
 		p.expected("'=' or 'in'")
 	}
 	for p.accept(",") {
-		names = append(names, p.ident().text)
+		names = append(names, p.named(p.ident()))
 	}
 	p.want("in")
 	s := &ast.GenericForStmt{Names: names, Exprs: p.exprs()}
@@ -290,7 +292,7 @@ func (p *parser) repeat() ast.Stmt {
 func (p *parser) funcStmt() ast.Stmt {
 	first := p.open()
 	id := p.ident()
-	name := &ast.FuncName{Func: ident(id.text, id.line)}
+	name := &ast.FuncName{Func: ident(p.named(id), id.line)}
 	for p.t.is(".") {
 		p.next()
 		key := p.ident()
@@ -319,7 +321,7 @@ func (p *parser) function(first token, method bool) *ast.FunctionExpr {
 			pars.HasVargs = true
 			break
 		}
-		pars.Names = append(pars.Names, p.ident().text)
+		pars.Names = append(pars.Names, p.named(p.ident()))
 		if !p.accept(",") {
 			break
 		}

@@ -55,6 +55,8 @@ func notRecursive(s *ast.LocalAssignStmt) {
 //	t, t[1] = x, y          t is set, then indexed
 //	a = (b or c) and a      a is used to hold b or c
 //	a, b = f(a), 1          the call is built in a's own register, if a is the last parameter
+//	a = (...)               a's register is counted among those in use
+//	a, a = 1, 2             the second value stays
 func repairAssign(s *ast.AssignStmt) []ast.Stmt {
 	if len(s.Lhs) == 1 && len(s.Rhs) == 1 {
 		id, ok := s.Lhs[0].(*ast.IdentExpr)
@@ -64,6 +66,9 @@ func repairAssign(s *ast.AssignStmt) []ast.Stmt {
 		switch e := s.Rhs[0].(type) {
 		case *ast.FuncCallExpr:
 			e.AdjustRet = false // one variable takes one value anyway, and this way the call gets registers of its own
+			return []ast.Stmt{s}
+		case *ast.Comma3Expr:
+			e.AdjustRet = false // likewise
 			return []ast.Stmt{s}
 		case *ast.LogicalOpExpr:
 			if nestedLogic(e) && mentions(e, id.Value) {
@@ -104,12 +109,15 @@ func assignsVariable(s *ast.AssignStmt) bool {
 	return false
 }
 
-// onlyConstants reports that variables are assigned constants: nothing is read.
+// onlyConstants reports that variables, each once, are assigned constants: nothing is read.
 func onlyConstants(s *ast.AssignStmt) bool {
+	seen := map[string]bool{}
 	for _, e := range s.Lhs {
-		if _, ok := e.(*ast.IdentExpr); !ok {
+		id, ok := e.(*ast.IdentExpr)
+		if !ok || seen[id.Value] {
 			return false
 		}
+		seen[id.Value] = true
 	}
 	for _, e := range s.Rhs {
 		if _, ok := e.(ast.ConstExpr); !ok {

@@ -38,6 +38,10 @@ func (t token) near() string {
 		return "<eof>"
 	case kString:
 		return "'\"" + t.text + "\"'"
+	case kOp:
+		if len(t.text) == 1 {
+			return "'" + printable(t.text[0]) + "'"
+		}
 	}
 	return "'" + t.text + "'"
 }
@@ -134,10 +138,10 @@ func (s *scanner) next() (token, *Error) {
 			return t, s.fail(s.line, "invalid long string delimiter near '[='")
 		}
 	}
-	return s.operator(t, c)
+	return s.operator(t)
 }
 
-func (s *scanner) operator(t token, c byte) (token, *Error) {
+func (s *scanner) operator(t token) (token, *Error) {
 	t.kind = kOp
 	rest := s.src[s.pos:]
 	for _, op := range ops {
@@ -147,10 +151,7 @@ func (s *scanner) operator(t token, c byte) (token, *Error) {
 		}
 	}
 	if t.text == "" {
-		if !strings.ContainsRune("+-*/%^#&~|<>=(){}[];:,.", rune(c)) {
-			return t, s.fail(s.line, "unexpected symbol near '%s'", printable(c))
-		}
-		t.text = s.src[s.pos : s.pos+1]
+		t.text = s.src[s.pos : s.pos+1] // of no meaning, perhaps: then the parser says so
 	}
 	s.pos += len(t.text)
 	return t, nil

@@ -50,6 +50,14 @@ func (s *scope) lookup(name string) (variable, bool) {
 	return variable{}, false
 }
 
+// named refuses the one name that means something else in Lua 5.4: where globals are.
+func (p *parser) named(t token) string {
+	if t.text == "_ENV" {
+		p.fail(t.line, "'_ENV' is not supported: use _G, or load with an environment")
+	}
+	return t.text
+}
+
 // assignable refuses an assignment to a constant.
 func (p *parser) assignable(id *ast.IdentExpr) {
 	if v, _ := p.fn.lookup(id.Value); v.constant {
@@ -75,7 +83,7 @@ func (p *parser) local() ast.Stmt {
 	p.next()
 	if p.t.is("function") {
 		kw := p.open()
-		name := p.ident().text
+		name := p.named(p.ident())
 		p.fn.declare(name)
 		fn := p.function(kw, false)
 		return spans(&ast.LocalAssignStmt{Names: []string{name}, Exprs: []ast.Expr{fn}}, first.line, fn.LastLine())
@@ -84,7 +92,7 @@ func (p *parser) local() ast.Stmt {
 	s := at(&ast.LocalAssignStmt{Exprs: []ast.Expr{}}, first.line)
 	closed := -1
 	for more := true; more; more = p.accept(",") {
-		v := variable{name: p.ident().text}
+		v := variable{name: p.named(p.ident())}
 		if attr := p.attribute(); attr != "" {
 			v.constant = true
 			if attr == "close" {

@@ -99,7 +99,8 @@ func plainIterator(exprs []ast.Expr) bool {
 // coroutine that yields there is lost.
 //
 //	do
-//	  local (for generator), (for state), (for control) = exprs
+//	  local (for generator), (for state), (for control), (for closing) = exprs
+//	  if (for closing) then (closable)((for closing)) end     -- Lua 5.4 closes it; here it is an error
 //	  while true do
 //	    local names = (for generator)((for state), (for control))
 //	    if first name == nil then break end
@@ -108,7 +109,7 @@ func plainIterator(exprs []ast.Expr) bool {
 //	  end
 //	end
 func (p *pass) genericFor(s *ast.GenericForStmt) []ast.Stmt {
-	const generator, state, control = "(for generator)", "(for state)", "(for control)"
+	const generator, state, control, closing = "(for generator)", "(for state)", "(for control)", "(for closing)"
 	line := s.Line()
 	first := func() ast.Expr { return ident(s.Names[0], line) }
 	leaks := breaks(s.Stmts) && makesFunction(s.Stmts)
@@ -126,7 +127,11 @@ func (p *pass) genericFor(s *ast.GenericForStmt) []ast.Stmt {
 	loop.SetLine(line)
 	loop.SetLastLine(s.LastLine())
 	stmts := []ast.Stmt{
-		at(&ast.LocalAssignStmt{Names: []string{generator, state, control}, Exprs: s.Exprs}, line), loop,
+		at(&ast.LocalAssignStmt{Names: []string{generator, state, control, closing}, Exprs: s.Exprs}, line),
+		at(&ast.IfStmt{Condition: ident(closing, line), Then: []ast.Stmt{
+			at(&ast.FuncCallStmt{Expr: call(Closable, line, ident(closing, line))}, line),
+		}}, line),
+		loop,
 	}
 	if leaks {
 		stmts = append(capture(line), stmts...)

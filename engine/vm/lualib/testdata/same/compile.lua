@@ -275,3 +275,20 @@ do
   print(select("#", "a" .. two()))
   print(pcall(function() return "a" .. {} end))
 end
+-- ... to a variable, and a variable twice
+do
+  local function f(...)
+    local x, y, z = 1, 2, 3
+    z = (...)
+    if z == 8 then y = (...) end
+    local g = function() return y end
+    x = (...) x, z = (...), 7
+    return x, y, z, g()
+  end
+  print(f(8, 9))
+  print(f())
+  local a, b = 1, 2
+  a, a = 3, 4
+  b, a, b = 5, 6, 7
+  print(a, b)
+end
