@@ -28,16 +28,20 @@ var resultNames = [numResults]string{"ok", "hit", "miss", "error", "timeout"}
 type counters struct {
 	requests *stat.Counters // by command and result
 	hooks    *stat.Counters // by command: routes entered (`stats proxy` cmd_x)
+	left     *stat.Counters // one: those that have ended, with all that they sent
 
 	reloads, reloadFails atomic.Uint64
 	scriptErrors         atomic.Uint64
 	refused              atomic.Uint64 // for the limit on requests under way
+	noMemory             atomic.Uint64 // for a script's limit on buffers
+	cronRuns, cronFails  atomic.Uint64
 }
 
 func newCounters() *counters {
 	return &counters{
 		requests: stat.NewCounters(int(mc.NumCmds) * int(numResults)),
 		hooks:    stat.NewCounters(int(mc.NumCmds)),
+		left:     stat.NewCounters(1),
 	}
 }
 
@@ -53,6 +57,18 @@ func (c *counters) requestsOf(cmd mc.Cmd, r result) uint64 {
 
 // hook counts a route that is entered.
 func (c *counters) hook(stripe uint32, cmd mc.Cmd) { c.hooks.Add(stripe, int(cmd), 1) }
+
+// leave counts n routes that have ended.
+func (c *counters) leave(stripe uint32, n int) { c.left.Add(stripe, 0, uint64(n)) }
+
+// routed is how many routes were entered, and how many of them have not ended.
+func (c *counters) routed() (entered, active uint64) {
+	left := c.left.Value(0) // first: what ends while the rest is added up may seem active, but never less than nothing
+	for cmd := range int(mc.NumCmds) {
+		entered += c.hooks.Value(cmd)
+	}
+	return entered, entered - min(entered, left)
+}
 
 // responseResult says how a request went, by a backend's answer.
 func responseResult(r *mc.Response) result {

@@ -49,7 +49,6 @@ func Explain(o Options, tag string, request []byte) (*Explanation, error) {
 		return nil, err
 	}
 	defer p.discard(g)
-	p.bufferLimit.Store(p.opts.MaxBuffered)
 	p.current.Store(g)
 
 	s := p.Open(server.ConnInfo{ID: 1, Tag: tag})

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,7 +21,7 @@ type generation struct {
 	workers []*worker
 	pools   []*pools.Pool // in the order they were made
 	funcs   funcCounts
-	limits  luaapi.Settings
+	limits  limits
 
 	refs   atomic.Int64 // batches under way, and 1 for being current; 0 = gone
 	cut    atomic.Bool  // its last requests are given up
@@ -35,6 +37,7 @@ type worker struct {
 	state  *vm.State
 	api    *luaapi.API
 	funcs  *funcCounts                       // of the generation
+	active atomic.Int64                      // routed requests under way, if the generation limits them
 	own    map[string]*hooks                 // as attached, by tag; under the state's lock
 	merged atomic.Pointer[map[string]*hooks] // each tag's over those of ""; replaced whole, since scripts may attach while serving
 }
@@ -108,6 +111,15 @@ func (f *funcCounts) of(name string) *luaapi.FuncCount {
 		f.all[name] = c
 	}
 	return c
+}
+
+// each calls f for every name, in order.
+func (f *funcCounts) each(tell func(name string, funcs, slots int64)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(f.all)) {
+		tell(name, f.all[name].Funcs.Load(), f.all[name].Slots.Load())
+	}
 }
 
 // merge lays each tag's routes over those without a tag.

@@ -33,6 +33,7 @@ type lingerer struct {
 func (s *session) lingers(c *luaapi.Call) {
 	s.g.hold() // it is held by the batch, so this cannot fail
 	s.calls = append(s.calls, lingerer{c: c, g: s.g})
+	s.entered--
 }
 
 // Idle implements luaapi.Caller: c does not linger any more.
@@ -41,6 +42,7 @@ func (s *session) Idle(c *luaapi.Call) {
 		if s.calls[i].c == c {
 			s.freed = append(s.freed, s.calls[i].g) // not here: the last to release it takes the worker's lock, which is held
 			s.calls = append(s.calls[:i], s.calls[i+1:]...)
+			s.p.stats.leave(s.stripe, 1)
 			return
 		}
 	}

@@ -5,6 +5,7 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,8 @@ type loader struct {
 	api      *luaapi.API
 	settings luaapi.Settings // as the last good load left them
 	staged   luaapi.Settings // as the present load sees and sets them
-	staging  *staging
+	staging  *staging        // nil while nothing loads
+	crons    *crontab
 	prelude  *vm.Proto            // the declarative words
 	library  map[string]*vm.Proto // the route library
 }
@@ -50,7 +52,7 @@ type fileInfo struct {
 }
 
 func newLoader(p *Proxy) (*loader, error) {
-	l := &loader{p: p, settings: luaapi.DefaultSettings()}
+	l := &loader{p: p, settings: luaapi.DefaultSettings(), crons: newCrontab()}
 	var err error
 	if l.prelude, err = vm.Compile(scripts.Simple, scripts.SimpleName); err != nil {
 		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)
@@ -81,7 +83,7 @@ func (l *loader) newState() (*vm.State, error) {
 	}
 	return vm.New(vm.Options{
 		Unsafe:  l.p.opts.LuaUnsafe,
-		Print:   l.p.Log,
+		Print:   l.p.print,
 		Path:    path,
 		Modules: l.library,
 	})
@@ -123,6 +125,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		if conf, err = l.state.Call(words.pools, vm.Nil); err != nil {
 			return nil, located(err)
 		}
+		l.p.tellConfig(confStart)
 	}
 	g = &generation{number: number, pools: l.staging.pools}
 	for _, c := range chunks {
@@ -136,7 +139,8 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		g.workers = append(g.workers, w)
 	}
 	l.settings = l.staged
-	g.limits = l.settings
+	g.limits = newLimits(&l.settings, l.p.opts.Workers)
+	l.crons.replace(l.staging.crons)
 	l.p.user.name(l.staging.stats, l.settings.StatLimit)
 	stage := l.staging
 	g.onGone = func() {
@@ -253,6 +257,7 @@ type staging struct {
 	held     []pools.Member
 	stats    map[int]string
 	names    map[string]int // pools by name, to tell namesakes apart
+	crons    []*cron
 }
 
 func (s *staging) giveBack() {
@@ -262,8 +267,14 @@ func (s *staging) giveBack() {
 	s.held = nil
 }
 
+// errNotLoading: a cron does what is a part of a load.
+var errNotLoading = errors.New("this can be called while the configuration loads, not by a cron: see mcp.schedule_config_reload")
+
 // AddStat implements luaapi.Config.
 func (l *loader) AddStat(i int, name string) error {
+	if l.staging == nil {
+		return errNotLoading
+	}
 	l.staging.stats[i] = name
 	return nil
 }
@@ -271,6 +282,9 @@ func (l *loader) AddStat(i int, name string) error {
 // NewPool implements luaapi.Config.
 func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
 	s := l.staging
+	if s == nil {
+		return nil, errNotLoading
+	}
 	if spec.Name == "" {
 		spec.Name = fmt.Sprintf("pool-%d", len(s.pools)+1)
 	}

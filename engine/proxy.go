@@ -114,13 +114,14 @@ type Proxy struct {
 	inFlight atomic.Int64
 	held     atomic.Int64 // bytes of large answers that wait to be written to clients
 
-	// How many those may be: what the proxy was given, or what the current generation's scripts ask for if that is less.
-	bufferLimit atomic.Int64
+	// How many the current generation's scripts want those to be at most; 0: they do not say. Options.MaxBuffered holds too.
+	scriptBuffers atomic.Int64
 
 	reloading sync.Mutex // one load at a time
 	retiring  sync.WaitGroup
 	serving   chan error
 	stopped   atomic.Bool
+	stop      chan struct{} // closed when it is
 }
 
 // Check loads the files, both stages, without opening a connection or a listener. Errors read "file:line: message".
@@ -165,6 +166,7 @@ func Start(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	go func() { p.serving <- p.server.Serve() }()
+	p.retiring.Go(func() { p.serveCrons(p.stop) })
 	return p, nil
 }
 
@@ -173,12 +175,13 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		return nil, errors.New("cannot start a proxy without a local store")
 	}
 	o.setDefaults()
-	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), started: time.Now(), serving: make(chan error, 1)}
+	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), started: time.Now(), serving: make(chan error, 1), stop: make(chan struct{})}
 	p.registry = pools.NewRegistry(pools.RegistryOptions{
 		Dry:       dry,
 		NewLeaf:   o.NewLeaf,
 		OnEvent:   p.backendEvent,
 		OnRequest: p.backendRequest,
+		Room:      p.room,
 		Log:       o.Log,
 		Linger:    time.Second,
 	})
@@ -218,6 +221,8 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	g, err := p.loader.load(number)
 	if err != nil {
 		p.stats.reloadFails.Add(1)
+		p.tellError(err)
+		p.tellConfig(confFailed)
 		if old != nil { // at the start, whoever starts the proxy says it
 			p.log.Error("cannot load configuration", "err", err, "generation", old.number)
 		}
@@ -226,13 +231,12 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	if len(p.opts.Files) > 0 {
 		p.warnListeners(g)
 	}
-	limit := p.opts.MaxBuffered
-	if l := g.limits.BufferLimit; l > 0 {
-		limit = min(l, limit)
-	}
-	p.bufferLimit.Store(limit)
+	p.scriptBuffers.Store(g.limits.buffers)
 	p.current.Store(g)
 	p.stats.reloads.Add(1)
+	if len(g.files) > 0 {
+		p.tellConfig(confDone)
+	}
 	p.log.Info("configuration loaded", "generation", number, "pools", len(g.pools), "took", time.Since(begin).Round(time.Microsecond))
 	if old != nil {
 		p.retire(old)
@@ -276,11 +280,7 @@ func (p *Proxy) acquire() *generation {
 
 // enter counts n requests in, and says how many of them may be routed.
 func (p *Proxy) enter(n int) (room int) {
-	limit := int64(p.opts.MaxInFlight)
-	if l := int64(p.current.Load().limits.ActiveReqLimit); l > 0 {
-		limit = min(limit, l)
-	}
-	over := p.inFlight.Add(int64(n)) - limit
+	over := p.inFlight.Add(int64(n)) - int64(p.opts.MaxInFlight)
 	if over <= 0 {
 		return n
 	}
@@ -329,7 +329,9 @@ func (p *Proxy) Ready(pools bool) error {
 // Shutdown stops accepting, finishes what is under way, closes idle connections, and closes the backends. When ctx ends first, the
 // remaining connections are cut.
 func (p *Proxy) Shutdown(ctx context.Context) error {
-	p.stopped.Store(true)
+	if p.stopped.CompareAndSwap(false, true) {
+		close(p.stop)
+	}
 	err := p.server.Shutdown(ctx)
 	if serveErr := <-p.serving; err == nil {
 		err = serveErr

@@ -3,8 +3,10 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/stat"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -22,15 +25,38 @@ import (
 // maxLogged is how many bytes of a script's message are logged.
 const maxLogged = 8 << 10
 
-// Log implements luaapi.Logger and takes what scripts print.
+// Log implements luaapi.Logger.
 func (p *Proxy) Log(msg string) {
+	p.tellUser(msg)
+	p.print(msg)
+}
+
+// print takes what scripts print.
+func (p *Proxy) print(msg string) {
+	if !p.logging(slog.LevelInfo) {
+		return
+	}
 	if ok, dropped := p.logs.allow(time.Now()); ok {
 		p.log.Info("script", "msg", msg[:min(len(msg), maxLogged)], "dropped", dropped)
 	}
 }
 
+// logging reports whether the log takes lines of this level.
+func (p *Proxy) logging(level slog.Level) bool { return p.log.Enabled(context.Background(), level) }
+
+// LogsRequests implements luaapi.Logger.
+func (p *Proxy) LogsRequests() bool {
+	return p.opts.Watch.Wants(watch.ProxyReqs) || p.logging(slog.LevelInfo)
+}
+
 // LogRequest implements luaapi.Logger.
-func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string) {
+func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string, fd int) {
+	if p.opts.Watch.Wants(watch.ProxyReqs) {
+		p.tellRequest(toldRequest{r.Line, res, answerAddr(res), detail, fd})
+	}
+	if !p.logging(slog.LevelInfo) {
+		return
+	}
 	ok, dropped := p.logs.allow(time.Now())
 	if !ok {
 		return
@@ -47,11 +73,17 @@ func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string) {
 
 // backendRequest logs a request that its backend's option log asks for.
 func (p *Proxy) backendRequest(e backend.LogEntry) {
+	a := e.Pending
+	if p.opts.Watch.Wants(watch.ProxyReqs) {
+		p.tellRequest(toldRequest{e.Line, a, e.Addr, e.Tag, int(e.Client)})
+	}
+	if !p.logging(slog.LevelInfo) {
+		return
+	}
 	ok, dropped := p.sampled.allow(time.Now())
 	if !ok {
 		return
 	}
-	a := e.Pending
 	p.log.Info("request", "request", string(e.Line), "detail", e.Tag, "backend", e.Addr, "conn", a.Lane,
 		"elapsed", time.Duration(a.End-a.Start), "code", int(a.Resp.Code), "err", a.Err, "dropped", dropped)
 }
@@ -59,20 +91,27 @@ func (p *Proxy) backendRequest(e backend.LogEntry) {
 // scriptError counts a route that failed and logs it, some a second.
 func (p *Proxy) scriptError(route string, r *mc.Request, err error) {
 	p.stats.scriptErrors.Add(1)
+	p.tellError(err)
 	ok, dropped := p.errs.allow(time.Now())
 	if !ok {
 		return
 	}
 	args := []any{"err", err, "route", route, "cmd", r.Cmd.String(), "key", string(r.Key), "dropped", dropped}
+	p.log.Error("route failed", traced(args, err)...)
+}
+
+// traced adds the script's stack to a log line's arguments.
+func traced(args []any, err error) []any {
 	var script *vm.ScriptError
 	if errors.As(err, &script) && script.Traceback != "" {
 		args = append(args, "traceback", script.Traceback)
 	}
-	p.log.Error("route failed", args...)
+	return args
 }
 
 // backendEvent logs what happens to connections to backends.
 func (p *Proxy) backendEvent(e backend.Event) {
+	p.tellBackend(&e)
 	if e.Label == "" {
 		e.Label = strings.TrimSuffix(e.Name+":"+e.Port, ":")
 	}

@@ -33,6 +33,7 @@ type session struct {
 	locked   bool  // the worker's lock is held
 	spent    int64 // steps that Lua took since it is
 	slots    []slot
+	entered  int // routes, less those that linger
 	open     int // slots that are not done
 	head     int // slots before it have been written
 	subs     []mc.Request
@@ -68,6 +69,7 @@ type slot struct {
 	done    bool
 	told    bool // Batch.Each has had it
 	restore bool // put the client's key back into the answer
+	active  bool // counted in worker.active
 	part    part
 }
 
@@ -263,6 +265,10 @@ func (s *session) route(i int, sl *slot) {
 		return
 	}
 	s.p.stats.hook(s.stripe, r.Cmd)
+	s.entered++
+	if s.g.limits != (limits{}) && !s.admit(sl) {
+		return
+	}
 	trim := 0
 	if route.Router != nil {
 		if route, trim = route.Router.Find(r.Cmd, r.Key); route == nil {
@@ -330,6 +336,10 @@ func (s *session) answered(sl *slot, p *backend.Pending) {
 func (s *session) close(sl *slot, end int64) {
 	sl.done, sl.end = true, end
 	s.open--
+	if sl.active {
+		sl.active = false
+		s.w.active.Add(-1)
+	}
 }
 
 func (s *session) lock() {
@@ -358,10 +368,17 @@ func (s *session) finish() {
 		if sl.pending != nil {
 			sl.pending.Release()
 		}
+		if sl.active {
+			s.w.active.Add(-1)
+		}
 		*sl = slot{}
 	}
 	s.runQueue()
 	s.unlock()
+	if s.entered > 0 {
+		s.p.stats.leave(s.stripe, s.entered)
+		s.entered = 0
+	}
 	if cap(s.local) > flushSize {
 		s.local = nil
 	}

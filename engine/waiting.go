@@ -5,7 +5,6 @@ package engine
 import (
 	"time"
 
-	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -138,34 +137,6 @@ func (s *session) deliver(p *backend.Pending) {
 	}
 	s.share()
 }
-
-// hold counts a large answer's bytes until its batch has ended. Over the limit the answer is dropped: it would wait here for a
-// client that may be in no hurry to read. Backends' readers call it.
-func (s *session) hold(p *backend.Pending) {
-	n := int64(len(p.Buf))
-	if n <= freeAnswer {
-		return
-	}
-	if s.p.held.Add(n) > s.p.bufferLimit.Load() {
-		s.p.held.Add(-n)
-		s.p.stats.refused.Add(1)
-		p.Buf = append(p.Buf[:0:0], lineNoMemory...)
-		if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
-			p.Err = backend.ErrOverloaded // the line is ours and parses
-		}
-		return
-	}
-	s.held.Add(n)
-	if s.closed.Load() {
-		s.letGo()
-	}
-}
-
-// letGo uncounts what hold has counted for this session.
-func (s *session) letGo() { s.p.held.Add(-s.held.Swap(0)) }
-
-// freeAnswer is the size in bytes up to which an answer is not counted: a batch of them is bounded by its length.
-const freeAnswer = 4 << 10
 
 // abandon gives up the requests that still wait, because their generation has been cut.
 func (s *session) abandon() {

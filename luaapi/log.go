@@ -14,17 +14,14 @@ import (
 )
 
 var logFuncs = []Func{
-	{"log", StageBoth, "message", "", "Logs a message.", func(a *API, L *lua.LState) int {
+	{"log", StageBoth, "message", "", "Logs a message, to who watches proxyuser too.", func(a *API, L *lua.LState) int {
 		msg := L.CheckString(1)
 		a.charge(L, 1, len(msg), bytesPerStep)
 		a.o.Logger.Log(msg)
 		return 0
 	}},
-	{"log_req", StageRoutes, "request, response?, detail?", "", "Logs a request and its answer.", func(a *API, L *lua.LState) int {
-		a.logRequest(L, 1)
-		return 0
-	}},
-	{"log_reqsample", StageRoutes, "ms, rate, errors, request, response?, detail?", "",
+	{"log_req", StageRoutes, "request, response?, detail?, cfd?", "", "Logs a request and its answer, to who watches proxyreqs. cfd is the client's file descriptor.", logRequest},
+	{"log_reqsample", StageRoutes, "ms, rate, errors, request, response?, detail?, cfd?", "",
 		"Logs a request that failed (with errors), took longer than ms, or by chance, one in rate.", logSample},
 	{"where", StageBoth, "level?", "string", "file:line of the caller's caller (level 2; more for its callers). Tidepool's own.", func(a *API, L *lua.LState) int {
 		L.Push(lua.LString(strings.TrimSuffix(L.Where(L.OptInt(1, 2)), ":")))
@@ -41,29 +38,54 @@ var timeFuncs = []Func{
 	}},
 }
 
-// logArgs reads request, response and detail from argument i on.
-func logArgs(L *lua.LState, i int) (q *mc.Request, p *backend.Pending, detail string) {
-	q = checkRequest(L, i, "log_req").r
+// logged are the arguments of log_req from number i on.
+type logged struct {
+	req    *mc.Request
+	res    *backend.Pending // nil: none
+	detail string
+	fd     int
+}
+
+func logArgs(L *lua.LState, i int) (l logged) {
+	l.req = checkRequest(L, i, "log_req").r
 	if L.Get(i+1) != lua.LNil {
-		p = checkResponse(L, i+1, "log_req").p
+		l.res = checkResponse(L, i+1, "log_req").p
 	}
-	return q, p, L.OptString(i+2, "")
+	l.detail, l.fd = L.OptString(i+2, ""), L.OptInt(i+3, 0)
+	return l
 }
 
-func (a *API) logRequest(L *lua.LState, i int) {
-	a.o.Logger.LogRequest(logArgs(L, i))
+// logRequest is mcp.log_req. Like memcached's proxy it does not look at its arguments when nobody wants to know.
+func logRequest(a *API, L *lua.LState) int {
+	if a.o.Logger.LogsRequests() {
+		a.logRequest(L, logArgs(L, 1))
+	}
+	return 0
 }
 
+// logSteps is what a logged request costs of the step budget.
+const logSteps = 10
+
+func (a *API) logRequest(L *lua.LState, l logged) {
+	a.charge(L, logSteps, len(l.detail), bytesPerStep)
+	a.o.Logger.LogRequest(l.req, l.res, l.detail, l.fd)
+}
+
+// logSample is mcp.log_reqsample.
 func logSample(a *API, L *lua.LState) int {
-	ms, rate, errors := L.CheckInt64(1), L.CheckInt(2), L.ToBool(3)
-	_, p, _ := logArgs(L, 4)
+	if !a.o.Logger.LogsRequests() {
+		return 0
+	}
+	ms, rate, errors := min(L.CheckInt64(1), 1e9), L.CheckInt(2), L.ToBool(3)
+	l := logArgs(L, 4)
+	p := l.res
 	switch {
 	case errors && p != nil && (p.Err != nil || !p.Resp.OK()):
-	case ms > 0 && p != nil && (p.End-p.Start)/1e6 > ms:
+	case ms > 0 && p != nil && p.End-p.Start > ms*1e6:
 	case rate > 0 && rand.IntN(rate) == 0:
 	default:
 		return 0
 	}
-	a.logRequest(L, 4)
+	a.logRequest(L, l)
 	return 0
 }

@@ -56,6 +56,12 @@ type Config interface {
 	NewPool(PoolSpec) (Target, error)
 	// AddStat names the user counter i.
 	AddStat(i int, name string) error
+	// RegisterCron has a function run every so many seconds, from when the load succeeds until one that does not register the name.
+	RegisterCron(Cron)
+	// ScheduleReload has the configuration loaded again when the crons that are due have run.
+	ScheduleReload()
+	// Stats gives the lines of `stats sub`; false if there is no such thing.
+	Stats(sub string) (text []byte, ok bool)
 }
 
 // Worker is what routes do outside Lua. The engine implements it; it is called with the worker's lock held.
@@ -74,8 +80,11 @@ type Worker interface {
 type Logger interface {
 	// Log is mcp.log.
 	Log(msg string)
-	// LogRequest is mcp.log_req and, when it fires, mcp.log_reqsample. res is nil without a response.
-	LogRequest(req *mc.Request, res *backend.Pending, detail string)
+	// LogsRequests reports whether LogRequest goes anywhere now.
+	LogsRequests() bool
+	// LogRequest is mcp.log_req and, when it fires, mcp.log_reqsample. res is nil without a response; fd is the client's file
+	// descriptor as far as the script tells.
+	LogRequest(req *mc.Request, res *backend.Pending, detail string, fd int)
 }
 
 // Options make an API.
@@ -123,7 +132,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all

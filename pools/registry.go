@@ -26,6 +26,7 @@ type RegistryOptions struct {
 	NewLeaf      Factory                // nil: leaves cannot be used
 	NewMemcached Factory                // nil: package memcached
 	OnEvent      func(backend.Event)    // told by backends about their connections; must not block. nil: nobody
+	Room         func() bool            // whether more answers may be held: without room a memcached's answer costs it its connection. nil: always
 	OnRequest    func(backend.LogEntry) // told of requests that a Spec's Log asks for; must not block. nil: nobody
 	Log          *slog.Logger           // nil: nothing is logged
 
@@ -80,7 +81,9 @@ func NewRegistry(o RegistryOptions) *Registry {
 	}
 	r := &Registry{o: o, bySpec: map[Spec]*entry{}, byBack: map[backend.Backend]*entry{}}
 	if r.o.NewMemcached == nil {
-		r.o.NewMemcached = newMemcached
+		r.o.NewMemcached = func(s Spec, tell func(backend.Event)) (backend.Backend, error) {
+			return newMemcached(s, tell, r.o.Room)
+		}
 	}
 	return r
 }
@@ -131,7 +134,7 @@ func (r *Registry) make(spec Spec) (backend.Backend, error) {
 	return r.o.NewMemcached(spec, r.o.OnEvent)
 }
 
-func newMemcached(s Spec, tell func(backend.Event)) (backend.Backend, error) {
+func newMemcached(s Spec, tell func(backend.Event), room func() bool) (backend.Backend, error) {
 	return memcached.New(memcached.Options{
 		Host:           s.Addr.Host,
 		Port:           s.Addr.Port,
@@ -152,6 +155,7 @@ func newMemcached(s Spec, tell func(backend.Event)) (backend.Backend, error) {
 		TLS:            s.TLS,
 		Down:           s.Down,
 		OnEvent:        tell,
+		Room:           room,
 	})
 }
 

@@ -20,6 +20,15 @@ type ScriptError struct {
 
 func (e *ScriptError) Error() string { return e.Message }
 
+// Text is the error as memcached's proxy tells it to watchers: a value that is no string has none.
+func (e *ScriptError) Text() string {
+	switch e.Value.(type) {
+	case nil, lua.LString, lua.LNumber:
+		return e.Message
+	}
+	return "(null)"
+}
+
 var (
 	errWaitInside   = &ScriptError{Message: "cannot wait inside a metamethod: call the pool outside and keep its answer"}
 	errYieldOutside = &ScriptError{Message: "attempt to yield from outside a coroutine"}

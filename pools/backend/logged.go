@@ -39,6 +39,7 @@ type LogEntry struct {
 	Line    []byte   // the request's first line without its end, cut to 300 bytes
 	Pending *Pending // answered, and about to be handed over: Lane, Start, End, Resp and Err may be read
 	Addr    string   // the backend's
+	Client  int32    // the number of the connection that the request came from, as mc.Request has it
 }
 
 // maxLogLine is upstream's limit.
@@ -67,7 +68,7 @@ type logged struct {
 // Send implements Backend.
 func (l *logged) Send(r *mc.Request, p *Pending) {
 	w := l.pool.Get().(*logWaiter)
-	w.waiter = p.Waiter
+	w.waiter, w.client = p.Waiter, r.Client
 	w.line = append(w.line[:0], r.Line[:min(len(r.Line), maxLogLine)]...)
 	p.Waiter = w
 	l.Backend.Send(r, p)
@@ -87,12 +88,13 @@ type logWaiter struct {
 	b      *logged
 	waiter Waiter
 	line   []byte
+	client int32
 }
 
 // Done implements Waiter.
 func (w *logWaiter) Done(p *Pending) bool {
 	if w.b.rule.wants(p, rand.IntN) {
-		w.b.tell(LogEntry{w.b.rule.Tag, w.line, p, w.b.addr})
+		w.b.tell(LogEntry{w.b.rule.Tag, w.line, p, w.b.addr, w.client})
 	}
 	p.Waiter = w.waiter
 	if w.waiter.Done(p) {

@@ -54,6 +54,8 @@ type Options struct {
 	MaxQueued int // bytes of requests waiting to be written, all of a worker's connections together. 0: 64 MiB
 	MaxAnswer int // bytes of one answer. 0: 64 MiB
 
+	Room func() bool // whether one more answer may be held; it is asked for each. nil: always
+
 	// OnEvent is told what happens to connections. It is called from their goroutines and must not block or call the
 	// Backend. nil: nobody is told.
 	OnEvent func(backend.Event)
@@ -71,6 +73,9 @@ func (o Options) withDefaults() Options {
 	setTo(&o.RetryWait, 3*time.Second)
 	setTo(&o.MaxQueued, 64<<20)
 	setTo(&o.MaxAnswer, 64<<20)
+	if o.Room == nil {
+		o.Room = func() bool { return true }
+	}
 	if o.Name = cmp.Or(o.Name, o.Label); o.Name == "" {
 		o.Name = o.addr()
 	}

@@ -96,6 +96,9 @@ func (c *conn) answers(now int64) (done, need int, f *failure) {
 		if why != nil {
 			return done, 0, failed(verdict, backend.ErrProtocol, "%w: %q", why, c.peek())
 		}
+		if !c.b.o.Room() {
+			return done, 0, failed(backend.EventOutOfMemory, backend.ErrOverloaded, "no memory for an answer of %d bytes", n)
+		}
 		c.from += n
 		c.due.Pop()
 		p.Buf = append(p.Buf[:0], raw...)
