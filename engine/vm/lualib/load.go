@@ -98,6 +98,9 @@ func loadLoad(h *Host, L *lua.LState) int {
 	switch v := L.Get(1).(type) {
 	case lua.LString:
 		src, name = string(v), string(v)
+		if strings.HasPrefix(src, "#") { // the first line of a file only
+			src = " " + src
+		}
 	case *lua.LFunction:
 		var msg string
 		if src, msg = h.readChunk(L, v); msg != "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
@@ -102,6 +103,9 @@ func compileError(err error, name string) error {
 	e := &Error{Name: name, Line: ce.Line, Msg: ce.Message}
 	if m := gotoLine.FindStringSubmatch(ce.Message); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
+	}
+	if strings.Contains(ce.Message, "jumps into the scope") {
+		e.Line-- // it is said of the label, one line too far
 	}
 	return e
 }

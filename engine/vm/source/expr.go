@@ -131,7 +131,7 @@ func (p *parser) suffixed() (e ast.Expr, variable bool) {
 		e = one(p.expr())
 		p.closes(")", first)
 	default:
-		p.fail(first.line, "unexpected symbol near %s", first.near())
+		p.fail(first.last, "unexpected symbol near %s", first.near())
 	}
 	for {
 		t := p.t
@@ -143,21 +143,22 @@ func (p *parser) suffixed() (e ast.Expr, variable bool) {
 		case t.is("["):
 			p.open()
 			key := p.expr()
-			p.closes("]", t)
+			p.shut("]")
 			e, variable = at(&ast.AttrGetExpr{Object: e, Key: key}, t.line), true
 		case t.is(":"):
 			p.next()
 			name := p.ident().text
-			e, variable = at(&ast.FuncCallExpr{Receiver: e, Method: name, Args: p.args()}, first.line), false
+			e, variable = at(&ast.FuncCallExpr{Receiver: e, Method: name, Args: p.args(first.line)}, first.line), false
 		case t.is("("), t.is("{"), t.kind == kString:
-			e, variable = at(&ast.FuncCallExpr{Func: e, Args: p.args()}, first.line), false
+			e, variable = at(&ast.FuncCallExpr{Func: e, Args: p.args(first.line)}, first.line), false
 		default:
 			return e, variable
 		}
 	}
 }
 
-func (p *parser) args() []ast.Expr {
+// args reads the arguments of a call that begins at line.
+func (p *parser) args(line int) []ast.Expr {
 	t := p.t
 	switch {
 	case t.kind == kString:
@@ -166,13 +167,14 @@ func (p *parser) args() []ast.Expr {
 	case t.is("{"):
 		return []ast.Expr{p.table()}
 	case !t.is("("):
-		p.fail(t.line, "function arguments expected near %s", t.near())
+		p.fail(t.last, "function arguments expected near %s", t.near())
 	}
 	p.open()
 	args := []ast.Expr{}
 	if !p.t.is(")") {
 		args = p.exprs()
 	}
+	t.line = line
 	p.closes(")", t)
 	return args
 }
@@ -190,7 +192,7 @@ func (p *parser) table() ast.Expr {
 		case t.is("["):
 			p.open()
 			f.Key = p.expr()
-			p.closes("]", t)
+			p.shut("]")
 			p.want("=")
 		}
 		f.Value = p.expr()

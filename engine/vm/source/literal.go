@@ -18,13 +18,19 @@ func (s *scanner) number(t token) (token, *Error) {
 	}
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
-		if c|0x20 == exp && (s.peek(1) == '+' || s.peek(1) == '-') {
-			s.pos += 2
+		if c|0x20 == exp {
+			s.pos++
+			if s.peek(0) == '+' || s.peek(0) == '-' {
+				s.pos++
+			}
 			continue
 		}
-		if !isLetter(c) && !isDigit(c) && c != '.' {
+		if !isHex(c) && c != '.' {
 			break
 		}
+		s.pos++
+	}
+	if isLetter(s.peek(0)) { // makes it no number
 		s.pos++
 	}
 	text := s.src[start:s.pos]
@@ -134,7 +140,7 @@ func (s *scanner) quoted(t token, q byte) (token, *Error) {
 		switch {
 		case c == q:
 			s.pos++
-			t.kind, t.text = kString, b.String()
+			t.kind, t.text, t.raw = kString, b.String(), s.src[start:s.pos]
 			return t, nil
 		case c == '\n' || c == '\r':
 			return t, s.fail(s.line, "unfinished string near '%s'", s.src[start:s.pos])

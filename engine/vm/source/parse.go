@@ -39,6 +39,7 @@ func parse(toks []token, bad *Error, name string) (chunk []ast.Stmt, err error) 
 	if p.t.kind != kEOF {
 		p.expected("<eof>")
 	}
+	p.checkBreaks()
 	return chunk, nil
 }
 
@@ -58,7 +59,7 @@ func (p *parser) fail(line int, format string, args ...any) {
 	panic(&Error{Name: p.name, Line: line, Msg: fmt.Sprintf(format, args...)})
 }
 
-func (p *parser) expected(what string) { p.fail(p.t.line, "%s expected near %s", what, p.t.near()) }
+func (p *parser) expected(what string) { p.fail(p.t.last, "%s expected near %s", what, p.t.near()) }
 
 // accept passes the given token if it is there.
 func (p *parser) accept(text string) bool {
@@ -88,14 +89,20 @@ func (p *parser) ident() token {
 func (p *parser) closes(text string, open token) int {
 	line := p.t.line
 	if !p.t.is(text) {
-		if open.line == line {
+		if open.line == p.t.last {
 			p.expected("'" + text + "'")
 		}
-		p.fail(line, "'%s' expected (to close '%s' at line %d) near %s", text, open.text, open.line, p.t.near())
+		p.fail(p.t.last, "'%s' expected (to close '%s' at line %d) near %s", text, open.text, open.line, p.t.near())
 	}
 	p.nest--
 	p.next()
 	return line
+}
+
+// shut is closes where Lua's error does not say what was opened.
+func (p *parser) shut(text string) {
+	p.want(text)
+	p.nest--
 }
 
 // open passes the first word of a block or bracket.
@@ -176,8 +183,8 @@ func (p *parser) stmt() ast.Stmt {
 			return p.jump(first, p.ident().text)
 		case "break":
 			p.next()
-			if p.fn.loops == 0 {
-				p.fail(first.line, "break outside loop at line %d", first.line)
+			if p.fn.loops == 0 && p.fn.badBreak == 0 {
+				p.fn.badBreak = first.line
 			}
 			return at(&ast.BreakStmt{}, first.line)
 		}
@@ -321,20 +328,24 @@ func (p *parser) function(first token, method bool) *ast.FunctionExpr {
 			pars.HasVargs = true
 			break
 		}
+		if p.t.kind != kName {
+			p.expected("<name> or '...'")
+		}
 		pars.Names = append(pars.Names, p.named(p.ident()))
 		if !p.accept(",") {
 			break
 		}
 		if p.t.is(")") {
-			p.expected("<name>")
+			p.expected("<name> or '...'")
 		}
 	}
 	p.want(")")
 	p.fn.declare(pars.Names...)
 	p.fn.vararg = pars.HasVargs
-	fn := &ast.FunctionExpr{ParList: pars, Stmts: p.block()}
+	fn := spans(&ast.FunctionExpr{ParList: pars, Stmts: p.block()}, first.line, p.closes("end", first))
+	p.checkBreaks()
 	p.fn = p.fn.outer
-	return spans(fn, first.line, p.closes("end", first))
+	return fn
 }
 
 // exprStmt reads a call or an assignment.
@@ -345,12 +356,12 @@ func (p *parser) exprStmt() ast.Stmt {
 		if c, ok := e.(*ast.FuncCallExpr); ok && !c.AdjustRet {
 			return at(&ast.FuncCallStmt{Expr: e}, line)
 		}
-		p.fail(p.t.line, "syntax error near %s", p.t.near())
+		p.fail(p.t.last, "syntax error near %s", p.t.near())
 	}
 	s := at(&ast.AssignStmt{}, line)
 	for {
 		if !variable {
-			p.fail(p.t.line, "syntax error near %s", p.t.near())
+			p.fail(p.t.last, "syntax error near %s", p.t.near())
 		}
 		if v, ok := e.(*ast.IdentExpr); ok {
 			p.assignable(v)

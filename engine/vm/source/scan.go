@@ -18,12 +18,14 @@ const (
 	kOp           // punctuation
 )
 
-// token is one token; line is where it starts, counted from 1.
+// token is one token. line is where it starts, counted from 1, last where it ends.
 type token struct {
 	kind kind
 	line int
+	last int
 	text string
 
+	raw     string  // of kString: as it is written
 	number  float64 // of kNumber
 	integer int64   // of kNumber, if long
 	long    bool    // an integer that number does not hold
@@ -37,7 +39,7 @@ func (t token) near() string {
 	case kEOF:
 		return "<eof>"
 	case kString:
-		return "'\"" + t.text + "\"'"
+		return "'" + t.raw + "'"
 	case kOp:
 		if len(t.text) == 1 {
 			return "'" + printable(t.text[0]) + "'"
@@ -84,8 +86,9 @@ func scan(src, name string) ([]token, *Error) {
 	for {
 		t, err := s.next()
 		if err != nil {
-			return append(toks, token{line: err.Line}), err
+			return append(toks, token{line: err.Line, last: err.Line}), err
 		}
+		t.last = s.line
 		toks = append(toks, t)
 		if t.kind == kEOF {
 			return toks, nil
@@ -130,12 +133,14 @@ func (s *scanner) next() (token, *Error) {
 		return s.quoted(t, c)
 	case c == '[' && (s.peek(1) == '[' || s.peek(1) == '='):
 		if level := s.longLevel(); level >= 0 {
+			start := s.pos
 			text, err := s.long(level, "string")
-			t.kind, t.text = kString, text
+			t.kind, t.text, t.raw = kString, text, s.src[start:s.pos]
 			return t, err
 		}
 		if s.peek(1) == '=' {
-			return t, s.fail(s.line, "invalid long string delimiter near '[='")
+			rest := strings.TrimLeft(s.src[s.pos+1:], "=")
+			return t, s.fail(s.line, "invalid long string delimiter near '%s'", s.src[s.pos:len(s.src)-len(rest)])
 		}
 	}
 	return s.operator(t)
@@ -235,7 +240,7 @@ func (s *scanner) long(level int, what string) (string, *Error) {
 			s.pos++
 		}
 	}
-	return "", s.fail(s.line, "unfinished long %s (starting at line %d) near '<eof>'", what, start)
+	return "", s.fail(s.line, "unfinished long %s (starting at line %d) near <eof>", what, start)
 }
 
 func isLetter(c byte) bool { return c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' }

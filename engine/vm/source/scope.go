@@ -8,11 +8,12 @@ import (
 
 // scope is what the parser knows of the function it is in.
 type scope struct {
-	outer  *scope
-	vararg bool
-	loops  int // loops that are open
-	vars   []variable
-	labels []labelAt // of the blocks that are open
+	outer    *scope
+	vararg   bool
+	loops    int // loops that are open
+	badBreak int // the line of a break outside of loops, 0: there is none
+	vars     []variable
+	labels   []labelAt // of the blocks that are open
 }
 
 type variable struct {
@@ -56,6 +57,13 @@ func (p *parser) named(t token) string {
 		p.fail(t.line, "'_ENV' is not supported: use _G, or load with an environment")
 	}
 	return t.text
+}
+
+// checkBreaks refuses a break outside of loops where Lua does: at the function's end.
+func (p *parser) checkBreaks() {
+	if line := p.fn.badBreak; line > 0 {
+		p.fail(line, "break outside loop at line %d", line)
+	}
 }
 
 // assignable refuses an assignment to a constant.
