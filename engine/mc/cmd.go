@@ -126,6 +126,11 @@ func (c Cmd) String() string { return c.info().name }
 // IsStorage: one of those that mcp.CMD_ANY_STORAGE stands for (mg to prepend; mn among them).
 func (c Cmd) IsStorage() bool { return c > CmdNone && c < CmdEndStorage }
 
+// alwaysAnswers: "noreply" is a word like another to it. memcapable asks "version noreply" and waits.
+func (c Cmd) alwaysAnswers() bool {
+	return c == CmdVersion || c == CmdStats || c == CmdWatch || c == CmdQuit
+}
+
 // proxied: memcached's proxy knows it; of the others it has the names alone.
 func (c Cmd) proxied() bool {
 	return c.IsStorage() || c == CmdQuit || c == CmdStats || c == CmdWatch || c == CmdVersion

@@ -60,7 +60,7 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 			r.Bad = BadFormat
 		}
 	case formAdmin:
-		r.NoReply = r.lastIsNoReply()
+		r.NoReply = !cmd.alwaysAnswers() && r.lastIsNoReply()
 	}
 	if r.Bad != BadNone {
 		return vlen

@@ -113,6 +113,7 @@ func TestParse(t *testing.T) {
 	both("md a\r\nma a D5\r\n", "md a; ma a")
 	both("version\r\nstats\r\nstats items\r\nquit\r\n", "version; stats; stats; quit")
 	both("flush_all\r\nflush_all 10 noreply\r\nverbosity 1\r\n", "flush_all; flush_all noreply; verbosity")
+	both("version noreply\r\nstats noreply\r\nwatch noreply\r\nquit noreply\r\n", "version; stats; watch; quit")
 	both("watch proxyreqs\r\nshutdown\r\nlru_crawler metadump all\r\n", "watch; shutdown; lru_crawler")
 	both("get "+strings.Repeat("key ", 9000)+"\r\n", "get"+strings.Repeat(" key", 9000))
 
