@@ -36,8 +36,8 @@ var requestMethods = []Method{
 	{"token", "n, new?", "string or nil", "The n-th token (the command is 1); with new, replaces it, \"\" removes it.", token},
 	{"token_int", "n", "integer or nil", "The n-th token (n >= 2) if it is a plain decimal number.", tokenInt},
 	{"has_flag", "flag", "boolean", "Whether a meta command has the flag.", func(a *API, L *lua.LState) int {
-		q := self(L)
-		return boolean(L, q.r.Cmd.IsMeta() && q.r.HasFlag(readFlag(L)))
+		q, f := self(L), readFlag(L)
+		return boolean(L, q.r.Cmd.IsMeta() && q.r.HasFlag(f))
 	}},
 	{"flag_token", "flag, new?", "boolean, string?", "Whether the flag is there, and its token; with new, replaces flag and token, \"\" removes them.", flagToken},
 	{"flag_token_int", "flag", "boolean, integer?", "Whether the flag is there, and its token as a number.", flagTokenInt},
