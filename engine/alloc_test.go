@@ -82,6 +82,24 @@ const (
         end
         return gen(gen(p))
     end)()`
+	mutated = `(function()
+        local ask = mcp.req_inspector_new({ t = "sepkey", map = { key = 1 } }, { t = "keyis", str = "key" }, { t = "flagis", flag = "O", str = "x" })
+        local request = mcp.req_mutator_new({ t = "cmdcopy", idx = 1 }, { t = "keycopy", idx = 1 })
+        local response = mcp.res_mutator_new({ t = "rescodeset", val = "VALUE key 0" }, { t = "valcopy", idx = 1 })
+        local limit = mcp.ratelim_tbf{ limit = 4000000000 }
+        local g = mcp.funcgen_new()
+        local h = g:new_handle(p)
+        g:ready{ u = 2, f = function(rctx)
+            local q, s = rctx:request_new(), rctx:response_new()
+            return function(r)
+                if ask(r) ~= 1 or not limit(1) then return "no" end
+                request(q, r)
+                response(s, rctx:enqueue_and_wait(q, h))
+                return s
+            end
+        end }
+        return g
+    end)()`
 )
 
 func TestAllocationsPerRequest(t *testing.T) {
@@ -97,6 +115,7 @@ func TestAllocationsPerRequest(t *testing.T) {
 		{luaClosed, 2}, // gopher-lua's Resume, once to start and once to go on
 		{generated, 2},
 		{nested, 4},
+		{mutated, 2},
 	} {
 		const n = 16
 		serve := serving(t, d.route, n)

@@ -61,7 +61,9 @@ func TestScriptsNamePlacements(t *testing.T) {
 	f("", weighted+"{ dist = mcp.dist_rendezvous }", weighted+"{ dist = 'rendezvous' }")
 	f("none", plain+"{ dist = mcp.dist_ch3, salt = 's' }", plain+"{ dist = 'ch3', salt = 's' }")
 	f("none", "{ be(1, {}), be(2, { weight = 0 }) }, { dist = mcp.dist_weighted_ch3 }", "{ be(1, { weight = 0.5 }), be(2, { weight = 0 }) }, { dist = 'weighted_ch3' }")
-	for _, name := range strings.Fields("md5 one_at_a_time crc16 crc32 crc32a fnv1_64 fnv1a_64 fnv1_32 fnv1a_32 hsieh murmur murmur3 jenkins") {
+	f("", plain+"{ dist = mcp.hash_jump, seed = 's' }", plain+"{ dist = mcp.dist_jump_hash, seed = 's' }") // names of memcached 1.6.13
+	f("", plain+"{ dist = mcp.hash_murmur3 }", plain+"{ dist = mcp.dist_modula, hash = mcp.hash_murmur3_seed0 }")
+	for _, name := range strings.Fields("md5 one_at_a_time crc16 crc32 crc32a fnv1_64 fnv1a_64 fnv1_32 fnv1a_32 hsieh murmur murmur3 murmur3_seed0 jenkins") {
 		f("", whole+"{ dist = mcp.dist_ketama, hash = mcp.hash_"+name+", hash_tag = '{}' }", whole+"{ dist = 'ketama', hash = '"+name+"', hash_tag = '{}' }")
 	}
 }

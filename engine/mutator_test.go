@@ -245,3 +245,24 @@ func TestStepMistakes(t *testing.T) {
 		}
 	}
 }
+
+// A request may end between being enqueued by another and being sent: that handle's result is an error.
+func TestEnqueuedRequestOfAnotherEnds(t *testing.T) {
+	c, b, p := threeBackends(t, `
+    local kept
+    mcp.attach(mcp.CMD_GET, gen({ p[1] }, function(rctx, h) return function(r)
+        if r:key() == "a" then kept = r return rctx:enqueue_and_wait(r, h[1]) end
+        rctx:enqueue(kept, h[1])
+        p[3](r)
+        return rctx:wait_handle(h[1])
+    end end))`)
+	other := dial(t, p)
+	c.says("get a\r\n")
+	b[0].sees("get a\r\n")
+	other.says("get b\r\n")
+	b[2].sees("get b\r\n")
+	b[0].says(miss)
+	c.sees(miss)
+	b[2].says(miss)
+	other.sees(lineBackendFailure)
+}

@@ -55,6 +55,7 @@ type Call struct {
 	res    []*Response    // made on demand, the first used of them are in use
 	used   int
 	uses   int // how often the call has been used: a Pending of an earlier use is stale
+	logged []loggedAwait
 
 	handles []handle
 	objects objects

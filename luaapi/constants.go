@@ -51,7 +51,7 @@ var numbers = map[string]int{
 // mcp.hash_NAME.
 var (
 	ownDists  = []string{"rendezvous", "ketama", "consistent", "modula", "random", "ch3", "crc32", "weighted_ch3"}
-	ownHashes = []string{"md5", "one_at_a_time", "crc16", "crc32", "crc32a", "fnv1_64", "fnv1a_64", "fnv1_32", "fnv1a_32", "hsieh", "murmur", "murmur3", "jenkins"}
+	ownHashes = []string{"md5", "one_at_a_time", "crc16", "crc32", "crc32a", "fnv1_64", "fnv1a_64", "fnv1_32", "fnv1a_32", "hsieh", "murmur", "murmur3", "murmur3_seed0", "jenkins"}
 )
 
 func (a *API) constants() {
@@ -75,6 +75,7 @@ func (a *API) constants() {
 	a.mcp.RawSetString("internal_handler", own)
 	a.mcp.RawSetString("hash_xxhash", marker("xxhash"))
 	a.mcp.RawSetString("dist_jump_hash", dist("jump"))
+	a.mcp.RawSetString("hash_jump", dist("jump")) // its name in 1.6.13
 	ring := dist("ring")
 	ring.RawSetString("hash", marker("md5"))
 	a.mcp.RawSetString("dist_ring_hash", ring)

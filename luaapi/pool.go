@@ -104,6 +104,11 @@ func placement(t *lua.LTable, s *PoolSpec) error {
 		if s.Dist, ok = marker(v.RawGetString("new")); !ok {
 			return fmt.Errorf("key distribution object missing 'new' function")
 		}
+	case *lua.LUserData:
+		if name, _ := marker(v); name != "murmur3" {
+			return fmt.Errorf("mcp.pool: dist: want a distribution such as mcp.dist_jump_hash, got %s", v.Type())
+		}
+		s.Dist, s.Hash = "modula", "murmur3_seed0" // what memcached 1.6.13 did without a dist
 	default:
 		return fmt.Errorf("mcp.pool: dist: want a distribution such as mcp.dist_jump_hash, got %s", v.Type())
 	}

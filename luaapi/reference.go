@@ -50,7 +50,7 @@ func Reference() string {
 	}
 	slices.Sort(names)
 	b.WriteString(strings.Join(names, ", "))
-	b.WriteString("; `mcp.hash_xxhash`, `mcp.dist_jump_hash`, `mcp.dist_ring_hash`, `mcp.dist_ring_hash.hash` (MD5), `mcp.start_arg`. Tidepool's own: ")
+	b.WriteString("; `mcp.hash_xxhash`, `mcp.dist_jump_hash`, `mcp.hash_jump` (the same), `mcp.dist_ring_hash`, `mcp.dist_ring_hash.hash` (MD5), `mcp.start_arg`. Tidepool's own: ")
 	for _, name := range ownDists {
 		fmt.Fprintf(&b, "`mcp.dist_%s`, ", name)
 	}

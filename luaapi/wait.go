@@ -127,6 +127,9 @@ func (c *Call) Deliver(p *backend.Pending) {
 		c.answered(-1-p.Tag, p)
 		return
 	}
+	if len(c.logged) > 0 {
+		c.logFailed(p)
+	}
 	w := &c.wait
 	if w.seq == 0 || p.Tag>>8 != w.seq || w.ready {
 		p.Release() // an answer that nobody waits for any more
@@ -165,7 +168,12 @@ func (c *Call) Deliver(p *backend.Pending) {
 }
 
 var callFuncs = []Func{
-	{"await", StageRoutes, "request, pools, n?, mode?", "responses", "Sends the request to every pool of the table and waits: mcp.AWAIT_GOOD (default), ANY, OK, FIRST, FASTGOOD or BACKGROUND.", await},
+	{"await", StageRoutes, "request, pools, n?, mode?", "responses", "Sends the request to every pool of the table and waits: mcp.AWAIT_GOOD (default), ANY, OK, FIRST, FASTGOOD or BACKGROUND.", func(a *API, L *lua.LState) int {
+		return await(a, L, false)
+	}},
+	{"await_logerrors", StageRoutes, "request, pools, n?, mode?, detail?", "responses", "Is mcp.await, and logs every failed answer, as mcp.log_req does, also those that come when nobody waits any more.", func(a *API, L *lua.LState) int {
+		return await(a, L, true)
+	}},
 	{"internal", StageRoutes, "request", "response", "Runs the request on the proxy's own store.", internal},
 	{"request", StageRoutes, "line, value?", "request", "Makes a request. The line ends in \\r\\n; value is a string ending in \\r\\n, a request or a response.", newRequest},
 }
@@ -187,8 +195,8 @@ func callPool(a *API, L *lua.LState) int {
 	return c.suspend(L)
 }
 
-// await is mcp.await.
-func await(a *API, L *lua.LState) int {
+// await is mcp.await; with log, mcp.await_logerrors.
+func await(a *API, L *lua.LState, log bool) int {
 	c := a.current(L, "mcp.await")
 	r := checkRequest(L, 1, "mcp.await")
 	list, ok := L.Get(2).(*lua.LTable)
@@ -221,6 +229,9 @@ func await(a *API, L *lua.LState) int {
 	a.chargeSends(L, r.r, len(targets))
 	w := c.numbered(c.begin(waitAwait, mode, need))
 	w.open = len(targets)
+	if log {
+		c.logged = append(c.logged, a.newLoggedAwait(L, c, r.r, len(targets)))
+	}
 	for i, t := range targets {
 		c.send(t, r.r, w.seq<<8|min(i, 0xff))
 	}

@@ -72,7 +72,7 @@ func TestPoolErrors(t *testing.T) {
 	f(Options{Dist: DistRing, OMode: "libketama"}, nil, "ring_hash: bad omode argument")
 	f(Options{Dist: DistRing, OBuckets: -1}, nil, "ring_hash: option argument must be a positive integer")
 	f(Options{Dist: "modulo"}, nil, "unknown key distribution specified: modulo")
-	f(Options{Hash: "crc"}, nil, "unknown hash specified: crc (there are crc16, crc32, crc32a, fnv1_32, fnv1_64, fnv1a_32, fnv1a_64, hsieh, jenkins, md5, murmur, murmur3, one_at_a_time, xxh3, xxhash)")
+	f(Options{Hash: "crc"}, nil, "unknown hash specified: crc (there are crc16, crc32, crc32a, fnv1_32, fnv1_64, fnv1a_32, fnv1a_64, hsieh, jenkins, md5, murmur, murmur3, murmur3_seed0, one_at_a_time, xxh3, xxhash)")
 	f(Options{Name: "p"}, make([]Member, 2), `cannot set members of pool "p": members[1] has no backend`)
 	f(Options{Dist: DistRendezvous}, fakes("a", "a"), `rendezvous: two backends are named "a"`)
 }

@@ -25,6 +25,7 @@ var named = map[string]Func{
 	"hsieh":         Hsieh,
 	"murmur":        Murmur,
 	"murmur3":       Murmur3,
+	"murmur3_seed0": Murmur3Seed0,
 	"jenkins":       Jenkins,
 }
 
@@ -186,10 +187,15 @@ func Murmur(key []byte, _ uint64) uint64 {
 	return uint64(h ^ h>>15)
 }
 
-// Murmur3 is libmemcached's murmur3: MurmurHash3 for x86, 32 bits.
-func Murmur3(key []byte, _ uint64) uint64 {
+// Murmur3 is libmemcached's murmur3: MurmurHash3 for x86, 32 bits, with a seed of its own.
+func Murmur3(key []byte, _ uint64) uint64 { return murmur3(key, murmurSeed(key)) }
+
+// Murmur3Seed0 is MurmurHash3 for x86, 32 bits, with the seed 0: memcached 1.6.13's proxy placed keys by its remainder.
+func Murmur3Seed0(key []byte, _ uint64) uint64 { return murmur3(key, 0) }
+
+func murmur3(key []byte, h uint32) uint64 {
 	const c1, c2 = 0xcc9e2d51, 0x1b873593
-	n, h := len(key), murmurSeed(key)
+	n := len(key)
 	for ; len(key) >= 4; key = key[4:] {
 		h ^= bits.RotateLeft32(binary.LittleEndian.Uint32(key)*c1, 15) * c2
 		h = bits.RotateLeft32(h, 13)*5 + 0xe6546b64

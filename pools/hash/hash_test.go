@@ -416,3 +416,14 @@ func BenchmarkPick(b *testing.B) {
 	f("rendezvous4", rendezvous(b, nodes("leaf-1", "leaf-2", "leaf-3", "leaf-4")), XXH3)
 	f("weighted4", rendezvous(b, []Node{{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4}}), XXH3)
 }
+
+// Known values of MurmurHash3_x86_32 with the seed 0.
+func TestMurmur3Seed0(t *testing.T) {
+	for key, want := range map[string]uint64{
+		"": 0, "a": 0x3c2569b2, "hello": 0x248bfa47, "hello, world": 0x149bbb7f, "The quick brown fox jumps over the lazy dog": 0x2e4ff723,
+	} {
+		if got := Murmur3Seed0([]byte(key), 9); got != want {
+			t.Errorf("%q: %x, want %x", key, got, want)
+		}
+	}
+}
