@@ -96,6 +96,7 @@ func TestResponseMutators(t *testing.T) {
 		{"{ t = 'valcopy', idx = 1 }", "7", "HD", "false"},
 		{"{ t = 'rescodecopy', idx = 1 }", "new", "HD", "false"},
 		// What is no answer.
+		{flags, "('t'):rep(5000)", "HD", "mutator: failed to parse new result"},
 		{"{ t = 'rescodeset', val = 'XX' }", "", "HD", "mutator: failed to parse new result"},
 		{"{ t = 'rescodeset', val = 'HD' }, { t = 'valcopy', idx = 1 }", "'abc\\r\\n'", "HD", "mutator: failed to parse new result"},
 		{"{ t = 'flagcopy', flag = 'O', idx = 1 }", "nil", "HD", "mutator: failed to parse new result"},
@@ -159,6 +160,7 @@ func TestObjectMistakes(t *testing.T) {
 		{mg, "res:ok()", "response: the response is blank: no mutator has filled it"},
 		{mg, "mut(new, 'k', 't') mut(new, 'k', 't')", "mutator: request has already been rendered"},
 		{mg, "mut(new, ('k'):rep(250), 'O' .. ('x'):rep(250))", "mutator: new request is too long"},
+		{mg, "mut(new, ('k'):rep(1e6), 't')", "mutator: new request is too long"},
 		{mg, "mut(new, '', 't')", "nil"}, // t is the key
 		{mg, "mut(new, '', '')", "mutator: failed to parse new request"},
 		{mg, "mut(new, 'a\\tb', 't')", "mutator: failed to parse new request"},

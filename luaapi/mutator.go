@@ -23,12 +23,20 @@ type putter func(L *lua.LState, m *mutation) bool
 // mutation is what is being put together: each state has one, which is blank between calls.
 type mutation struct {
 	line  []byte
+	long  bool   // it would be longer than maxMutated
 	has   bool   // there is a value:
 	value []byte // as bytes of a request or an answer
 	text  string // or as a string of the script's. With CRLF
 }
 
+// maxMutated bounds a line that is being put together, and so what a state keeps for that. No longer answer can be parsed.
+const maxMutated = 4 << 10
+
 func (m *mutation) add(text string) bool {
+	if len(m.line)+len(text) > maxMutated {
+		m.long = true
+		return true
+	}
 	m.line = append(m.line, text...)
 	return true
 }
@@ -241,7 +249,8 @@ func putFlagCopy(s *stepReader) putter {
 				m.line = append(m.line, f)
 			}
 		case lua.LString:
-			m.line = append(append(m.line, f), v...)
+			m.line = append(m.line, f)
+			return m.add(string(v))
 		default:
 			s := toSource(v)
 			if !s.meta() {

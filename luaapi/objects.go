@@ -69,7 +69,7 @@ func (q *Request) render(m *mutation) string {
 		return errRequestRendered
 	case q.slot.task == nil:
 		return errIdleObject
-	case len(m.line) > mc.MaxRequest:
+	case m.long || len(m.line) > mc.MaxRequest:
 		return errRequestLong
 	}
 	q.buf = append(q.buf[:0], m.line...)
@@ -92,6 +92,8 @@ func (r *Response) render(m *mutation) string {
 		return errResponseRendered
 	case r.call.task == nil:
 		return errIdleObject
+	case m.long:
+		return errResponseParse
 	}
 	p := backend.NewPending()
 	p.Buf = append(p.Buf[:0], m.line...)
