@@ -11,20 +11,22 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
-// loggedAwait is an mcp.await_logerrors whose answers have not all come. It outlives its request: it has bytes of its own.
+// loggedAwait is an mcp.await_logerrors whose answers have not all come. It outlives its request: it has bytes of its own. None is made
+// when nobody wants to know.
 type loggedAwait struct {
 	seq    int // of its wait
 	open   int // answers to come
 	req    *mc.Request
 	detail string
+	fd     int
 }
 
 // newLoggedAwait is for the present wait of c, which asks n pools for r.
 func (a *API) newLoggedAwait(L *lua.LState, c *Call, r *mc.Request, n int) loggedAwait {
-	a.charge(L, 1, len(r.Line)+len(r.Value), bytesPerStep)
+	a.charge(L, logSteps, len(r.Line)+len(r.Value), bytesPerStep)
 	q := Request{r: r}
 	q.detach()
-	return loggedAwait{c.wait.seq, n, q.r, L.OptString(5, "")}
+	return loggedAwait{c.wait.seq, n, q.r, L.OptString(5, ""), c.caller.FD()}
 }
 
 // logFailed looks whether p is an answer to be logged.
@@ -35,7 +37,7 @@ func (c *Call) logFailed(p *backend.Pending) {
 	}
 	l := &c.logged[i]
 	if l.req != nil && (p.Err != nil || !p.Resp.OK()) {
-		c.api.o.Logger.LogRequest(l.req, p, l.detail)
+		c.api.o.Logger.LogRequest(l.req, p, l.detail, l.fd)
 	}
 	if l.open--; l.open == 0 {
 		c.logged = slices.Delete(c.logged, i, i+1)

@@ -31,11 +31,12 @@ func (x *asked) answer(t *testing.T, i int, text string) {
 	p.Data.(*Call).Deliver(p)
 }
 
-// logged is what has been logged, a line each.
-type logged struct{ lines []string }
+// memo is a Logger that remembers a line of each request.
+type memo struct{ lines []string }
 
-func (l *logged) Log(string) {}
-func (l *logged) LogRequest(q *mc.Request, p *backend.Pending, detail string) {
+func (l *memo) Log(string)         {}
+func (l *memo) LogsRequests() bool { return true }
+func (l *memo) LogRequest(q *mc.Request, p *backend.Pending, detail string, _ int) {
 	l.lines = append(l.lines, fmt.Sprintf("%s %s %v %d", q.Line, detail, p.Err, p.Resp.Code))
 }
 
@@ -59,7 +60,7 @@ func TestAwaitLogsErrors(t *testing.T) {
 			}
 			st.Lock()
 			defer st.Close()
-			log, pool, caller := &logged{}, &asked{}, &oneCaller{}
+			log, pool, caller := &memo{}, &asked{}, &oneCaller{}
 			a := Open(st, Options{Stage: StageRoutes, Worker: &idleWorker{}, Logger: log})
 			p := a.pool(pool)
 			st.SetGlobal("pools", listOf(st, p, p, p))

@@ -229,7 +229,7 @@ func await(a *API, L *lua.LState, log bool) int {
 	a.chargeSends(L, r.r, len(targets))
 	w := c.numbered(c.begin(waitAwait, mode, need))
 	w.open = len(targets)
-	if log {
+	if log && a.o.Logger.LogsRequests() {
 		c.logged = append(c.logged, a.newLoggedAwait(L, c, r.r, len(targets)))
 	}
 	for i, t := range targets {
