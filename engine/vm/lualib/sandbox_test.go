@@ -37,6 +37,8 @@ func TestSandbox(t *testing.T) {
 		switch path {
 		case "m.lua", "dir/sub/m.lua":
 			return []byte(`local name, file = ... return {name = name, file = file}`), nil
+		case "new.lua":
+			return []byte("local a <const>, b <close> = 7 // 2 << 1, nil\nreturn a | 1, '\\u{41}\\x42'"), nil
 		case "bad.lua":
 			return []byte("x = = 1"), nil
 		case "lines.txt":
@@ -55,6 +57,9 @@ func TestSandbox(t *testing.T) {
 	}{
 		{`print(require("m").name, require("m").file, require("m") == require("m"))`, true, "m\tm.lua\ttrue\n"},
 		{`package.path = "dir/?.lua;?.lua" print(require("sub.m").file)`, true, "dir/sub/m.lua\n"},
+		{`print(select(2, dofile("new.lua")), loadfile("new.lua")(), require("new"), load("local a <const> = 7 // 2 return a ~ 1")())`, true,
+			"AB\t7\t7\t2\n"},
+		{`print(load("local a <const> = 1 a = 2", "=c"))`, false, "nil\tc:1: attempt to assign to const variable 'a'\n"},
 		{`require("nothere")`, true, "module 'nothere' not found:\n\tno field package.preload['nothere']\n\tno file 'nothere.lua'"},
 		{`require("bad")`, true, "error loading module 'bad' from file 'bad.lua':\n\tbad.lua:1: unexpected symbol near '='"},
 		{`print(require("string") == string, require("_G") == _G)`, false, "true\ttrue\n"},

@@ -125,6 +125,14 @@ func TestWaits(t *testing.T) {
 		{"varargs across waits", `local function f(...) wait(select("#", ...)) return ... end
 			local a, b, c = f(1, nil, 3) return tostring(a) .. tostring(b) .. tostring(c)`, `3 -> [1nil3]`},
 		{"budget across waits", `pcall(function() wait(1) while true do end end)`, `1 -> error: route.lua:1: step budget exhausted: the script ran too long`},
+		{"in a block with <close>", `local out = "" do local x <close> = setmetatable({}, {__close = function() out = out .. wait("c") end})
+			out = out .. wait("a") end return out`, `a c -> [<a><c>]`},
+		{"returned through <close>", `local function f() local x <close> = setmetatable({}, {__close = function() wait("c") end}) return wait("a") end
+			return f() .. wait("b")`, `a c b -> [<a><b>]`},
+		{"error after a wait through <close>", `local ok, e = pcall(function() local x <close> = setmetatable({}, {__close = function(_, e) wait(e) end})
+			wait("a") error("oops", 0) end) return e`, `a oops -> [oops]`},
+		{"as operands of integers", `return (#wait(1) & 7) | #wait(22) // 3 << 4`, `1 22 -> [19]`},
+		{"inside __idiv", `local t = setmetatable({}, {__idiv = function() return wait(1) end}) return t // 1`, ` -> error: route.lua:1: cannot wait here`},
 		{"inside gsub", `return (("a"):gsub("a", function() return wait(1) end))`, ` -> error: route.lua:1: cannot wait here`},
 		{"inside sort", `table.sort({1, 2}, function() wait(1) end)`, ` -> error: route.lua:1: cannot wait here`},
 		{"inside __index", `local t = setmetatable({}, {__index = function() return wait(1) end}) return t.x`, ` -> error: route.lua:1: cannot wait here`},
