@@ -76,14 +76,21 @@ func (o *Options) setDefaults() error {
 		o.Seed = 1
 	}
 	switch {
-	case o.Conns < 1, o.Depth < 1, o.Keys < o.Conns, o.Multiget < 1, o.Rate < 0, o.Zipf < 0, o.Duration < 0:
-		return errors.New("cannot run the load: connections, depth, keys, multiget, rate, zipf and duration must be positive, and there must be a key for each connection")
+	case o.Conns < 1, o.Depth < 1, o.Multiget < 1, o.Rate < 0, o.Zipf < 0, o.Duration < 0:
+		return errors.New("cannot run the load: connections, depth, multiget, rate, zipf and duration must be positive")
+	case o.Keys < o.Conns:
+		return fmt.Errorf("cannot run the load: %d keys for %d connections, want a key for each connection at least", o.Keys, o.Conns)
+	case o.Sets > 1:
+		return fmt.Errorf("cannot run the load: share of sets %v, want 0 to 1", o.Sets)
 	case o.Size < minSize+len(o.Prefix):
 		return fmt.Errorf("cannot run the load: values of %d bytes cannot be verified, want at least %d", o.Size, minSize+len(o.Prefix))
 	case o.Meta && o.Multiget > 1:
 		return errors.New("cannot run the load: the meta protocol has no multiget")
 	case strings.ContainsAny(o.Prefix, " \r\n"):
 		return fmt.Errorf("cannot run the load: prefix %q holds a space or a line end", o.Prefix)
+	}
+	if _, _, err := net.SplitHostPort(o.Addr); err != nil && !strings.HasPrefix(o.Addr, "unix:") {
+		return fmt.Errorf("cannot run the load: %q is no address, want host:port or unix:/path", o.Addr)
 	}
 	if !o.Remote && !loopback(o.Addr) {
 		return fmt.Errorf("cannot run the load: %q is not on this machine (--remote allows it)", o.Addr)

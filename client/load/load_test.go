@@ -220,6 +220,9 @@ func TestBadOptions(t *testing.T) {
 		want string
 	}{
 		{Options{Addr: "192.0.2.1:11211"}, "is not on this machine"},
+		{Options{Addr: "localhost"}, `"localhost" is no address, want host:port`},
+		{Options{Addr: "127.0.0.1:1", Sets: 2}, "share of sets 2"},
+		{Options{Addr: "127.0.0.1:1", Depth: -1}, "depth"},
 		{Options{Addr: "127.0.0.1:1", Size: 10}, "cannot be verified"},
 		{Options{Addr: "127.0.0.1:1", Conns: 10, Keys: 5}, "a key for each connection"},
 		{Options{Addr: "127.0.0.1:1", Prefix: "a b"}, "prefix"},
