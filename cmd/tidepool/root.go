@@ -24,6 +24,8 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
+	root.Version = versionName()
+	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{c.CommandPath(), err.Error()}
 	})
