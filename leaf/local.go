@@ -3,7 +3,6 @@
 package leaf
 
 import (
-	"fmt"
 	"hash/fnv"
 
 	"github.com/tidepool-proxy/tidepool/leaf/command"
@@ -27,7 +26,7 @@ func NewLocal(o Options) (*Local, error) {
 	}
 	st, err := store.Open(store.Options{Memory: o.Memory, MaxItem: o.MaxItem, Now: now, CASSpace: casSpace(o.Name)})
 	if err != nil {
-		return nil, fmt.Errorf("cannot open store: %w", err)
+		return nil, err
 	}
 	ex, err := command.New(command.Options{Store: st, MaxItem: o.MaxItem, Now: now, Conns: o.Conns, Threads: o.Lanes, Stats: o.stats})
 	if err != nil {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/watch"
@@ -21,7 +20,7 @@ func openLocal(so store.Options, co command.Options, hub *watch.Hub) (*leaf.Loca
 	so.Evicted = func(it store.Item) { command.TellEvicted(hub, now(), it) }
 	st, err := store.Open(so)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open store: %w", err)
+		return nil, err
 	}
 	co.Store, co.MaxItem, co.Now, co.Watch = st, so.MaxItem, now, hub
 	ex, err := command.New(co)

@@ -110,10 +110,16 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 	if f.maxItem < 1 || f.maxItem > maxItemLimit {
 		return nil, bad("max-item", formatSize(f.maxItem), "1 to "+formatSize(maxItemLimit))
 	}
+	if f.maxItem > f.localMemory/4 {
+		return nil, bad("max-item", formatSize(f.maxItem), fmt.Sprintf("at most a quarter of --local-memory, which is %s", formatSize(f.localMemory)))
+	}
 	for _, addr := range f.listen {
 		parsed, err := server.ParseListen(addr)
 		if err != nil {
-			return nil, bad("listen", addr, err.Error())
+			if why := errors.Unwrap(err); why != nil {
+				err = why // without the address: it is quoted here
+			}
+			return nil, usageError{c.CommandPath(), fmt.Sprintf("invalid argument %q for \"--listen\" flag: %v", addr, err)}
 		}
 		for _, a := range parsed {
 			if !a.Loopback() && !f.insecure {
