@@ -4,6 +4,7 @@ package leaf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -97,9 +98,10 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 type serverLog struct {
 	log   *slog.Logger
 	now   func() time.Time
-	fatal chan string // the first fatal message, such as a port that is taken
+	fatal chan string // the first fatal message before the server is ready, such as a port that is taken: embed tells it
 
 	mu      sync.Mutex
+	ready   bool      // from now on nobody reads fatal
 	paid    time.Time // each warning that was passed costs a second from here
 	dropped int       // since the last that was passed
 }
@@ -134,11 +136,16 @@ func (l *serverLog) Errorf(f string, v ...any)  { l.warn(f, v) }
 
 func (l *serverLog) Fatalf(f string, v ...any) {
 	msg := fmt.Sprintf(f, v...)
-	l.log.Error("nats-server: " + msg)
-	select {
-	case l.fatal <- msg:
-	default:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ready {
+		select {
+		case l.fatal <- msg:
+			return
+		default:
+		}
 	}
+	l.log.Error("nats-server: " + msg)
 }
 
 // awaitReady waits until the server listens, says why it cannot, or ctx ends.
@@ -146,14 +153,27 @@ func (l *serverLog) awaitReady(ctx context.Context, srv *server.Server) error {
 	for {
 		select {
 		case msg := <-l.fatal:
-			return fmt.Errorf("%s", msg)
+			return errors.New(msg)
 		case <-ctx.Done():
 			return ctx.Err()
 		default:
 		}
 		if srv.ReadyForConnections(20 * time.Millisecond) {
-			return nil
+			return l.begin()
 		}
+	}
+}
+
+// begin is called when the server is ready. What was fatal just before is returned, what is later is logged.
+func (l *serverLog) begin() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ready = true
+	select {
+	case msg := <-l.fatal:
+		return errors.New(msg)
+	default:
+		return nil
 	}
 }
 

@@ -120,9 +120,13 @@ func TestServerWarningsAreBounded(t *testing.T) {
 	if said() != warnBurst+1 || !strings.HasSuffix(log.text(), "later\" dropped=190\n") {
 		t.Errorf("%d lines:\n%s", said(), log.text())
 	}
-	l.Fatalf("fatal") // is not one of them
-	if said() != warnBurst+2 || len(l.fatal) != 1 {
-		t.Errorf("%d lines:\n%s", said(), log.text())
+	l.Fatalf("fatal %d", 1) // told by whoever starts it, so not here
+	if err := l.begin(); err == nil || err.Error() != "fatal 1" || said() != warnBurst+1 {
+		t.Errorf("%v, %d lines:\n%s", err, said(), log.text())
+	}
+	l.Fatalf("fatal %d", 2) // nobody else tells it now, and it is not one of the warnings
+	if err := l.begin(); err != nil || said() != warnBurst+2 || !strings.HasSuffix(log.text(), "fatal 2\"\n") {
+		t.Errorf("%v, %d lines:\n%s", err, said(), log.text())
 	}
 	now = now.Add(time.Hour)
 	for range 100 {
