@@ -37,7 +37,7 @@ func (p *Proxy) print(msg string) {
 		return
 	}
 	if ok, dropped := p.logs.allow(time.Now()); ok {
-		p.log.Info("script", "msg", msg[:min(len(msg), maxLogged)], "dropped", dropped)
+		p.log.Info("script", "text", msg[:min(len(msg), maxLogged)], "dropped", dropped)
 	}
 }
 
