@@ -19,7 +19,8 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check CONFIG...",
 		Short: "Load configuration files as a proxy would, without opening a connection",
 		Long: `Compile configuration files and run both of their stages as a proxy would, without listening or connecting to
-anything. A mistake is told as file:line: message, and the exit code is 1.`,
+anything. A mistake is told as file:line: message, and the exit code is 1. What a proxy would log meanwhile, such as that
+an option is not known and ignored, goes to standard error.`,
 		Example: `  tidepool check routes.lua
   tidepool check routes.lua && kill -HUP "$(pidof tidepool)"`,
 		Args:              files(1, 0),
@@ -33,7 +34,7 @@ anything. A mistake is told as file:line: message, and the exit code is 1.`,
 			LuaUnsafe: f.luaUnsafe,
 			StartArg:  f.startArg,
 			Local:     noStore{},
-			Log:       slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Log:       slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 		})
 		if err != nil {
 			// As it is, without "tidepool:" before it: editors find the place by the line's beginning.
