@@ -48,7 +48,7 @@ func newHandler(o Options, local bool) (http.Handler, error) {
 	}
 	serve("GET", "/metrics", "counters and histograms, for Prometheus", metrics)
 	serve("GET", "/livez", "the process answers", http.HandlerFunc(h.livez))
-	serve("GET", "/readyz", "it serves; with ?pools=1 also: every pool has a backend that is up", http.HandlerFunc(h.readyz))
+	serve("GET", "/readyz", "it serves, and a leaf is warm; at a proxy ?pools=1 asks, too, that every pool has a backend that is up", http.HandlerFunc(h.readyz))
 	serve("GET", "/config", "what is loaded, as JSON, without credentials", http.HandlerFunc(h.config))
 	if h.reloader != nil {
 		serve("POST", "/reload", "load the configuration again; answers the new generation", h.changes(http.HandlerFunc(h.reload)))
