@@ -273,15 +273,22 @@ func TestConnections(t *testing.T) {
 		{"{ iothread = true }", 1, 1, 1},
 		{"{ iothread = true }", 4, 4, 1},
 		{"nil", 2, 2, 1},
+		{"memcached nil", 2, 6, 3}, // what stands in for memcached has its default
+		{"memcached { iothread = true }", 1, 1, 1},
 	} {
 		t.Run(fmt.Sprintf("%s %d", c.opts, c.connections), func(t *testing.T) {
+			opts, standsIn := strings.CutPrefix(c.opts, "memcached ")
 			b := newManyBackend(t)
 			const conf = `
 function mcp_config_pools() return mcp.pool({ mcp.backend{ label = "b", host = "127.0.0.1", port = $1, connections = $2 } }, $3) end
 function mcp_config_routes(p) mcp.attach(mcp.CMD_GET, function(r) return p(r) end) end`
 			n := fmt.Sprint(c.connections)
-			file := writeConfig(t, conf, port(b.ln.Addr().String()), n, c.opts)
-			p := startProxy(t, file, func(o *Options) { o.Workers = 3 })
+			file := writeConfig(t, conf, port(b.ln.Addr().String()), n, opts)
+			p := startProxy(t, file, func(o *Options) {
+				if o.Workers = 3; standsIn {
+					o.Memcached = &Memcached{}
+				}
+			})
 			up(t, p, uint64(c.opened))
 			ask := func() {
 				for range 6 {
@@ -303,7 +310,7 @@ function mcp_config_routes(p) mcp.attach(mcp.CMD_GET, function(r) return p(r) en
 			if opened, _ := b.counts(); opened != c.opened {
 				t.Errorf("%d connections after a reload, want %d", opened, c.opened)
 			}
-			rewrite(t, file, strings.Replace(conf, "port = $1", "port = $1, readtimeout = 9", 1), port(b.ln.Addr().String()), n, c.opts)
+			rewrite(t, file, strings.Replace(conf, "port = $1", "port = $1, readtimeout = 9", 1), port(b.ln.Addr().String()), n, opts)
 			if _, err := p.Reload(); err != nil {
 				t.Fatal(err)
 			}

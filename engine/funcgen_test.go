@@ -225,6 +225,29 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// The slot that ready makes is the first to serve: clients, or who has the generator behind a handle. If another cannot be made, what was
+// taken for it is given back.
+func TestFirstSlotServes(t *testing.T) {
+	c, _, p := threeBackends(t, `
+    local made = 0
+    local once = gen({}, function()
+        made = made + 1
+        if made > 1 then error("only once") end
+        return function(r) return "once\r\n" end
+    end, "once")
+    local many = gen({}, function() return function(r) return "many\r\n" end end, "many")
+    mcp.attach(mcp.CMD_GET, gen({ many, once }, function(rctx, h) return function(r) return rctx:enqueue_and_wait(r, h[2]) end end))`)
+	for range 2 {
+		c.says("get a\r\nget b\r\nget c\r\n")
+		c.sees("once\r\n" + lineNoMatch + lineNoMatch)
+	}
+	for name, slots := range map[string]int64{"once": 1, "many": 2} {
+		if n := p.current.Load().funcs.of(name); n.Funcs.Load() != 1 || n.Slots.Load() != slots {
+			t.Errorf("%s: %d functions with %d slots, want 1 with %d", name, n.Funcs.Load(), n.Slots.Load(), slots)
+		}
+	}
+}
+
 func TestFuncgenMistakes(t *testing.T) {
 	local, err := leaf.NewLocal(leaf.Options{Memory: 16 << 20})
 	if err != nil {

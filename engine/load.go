@@ -53,6 +53,7 @@ type fileInfo struct {
 
 func newLoader(p *Proxy) (*loader, error) {
 	l := &loader{p: p, settings: luaapi.DefaultSettings(), crons: newCrontab()}
+	l.settings.IOThread = p.opts.Memcached == nil
 	var err error
 	if l.prelude, err = vm.Compile(scripts.Simple, scripts.SimpleName); err != nil {
 		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)
@@ -332,6 +333,7 @@ func (l *loader) member(be luaapi.BackendSpec, pool luaapi.PoolSpec) (pools.Memb
 		RetryWait: o.RetryWait, FailureLimit: o.FailureLimit, DepthLimit: o.DepthLimit,
 		FlapTime: o.FlapTime, FlapRamp: o.FlapRamp, FlapMax: o.FlapMax,
 		KeepAlive: o.KeepAlive, Down: o.Down, TLS: o.TLS, Log: o.Log,
+		AnyKey: l.p.opts.Memcached != nil,
 	}
 	if addr.Kind == pools.Memcached && !pool.IOThread && l.p.opts.Workers > 1 {
 		spec.Workers = l.p.opts.Workers

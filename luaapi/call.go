@@ -76,7 +76,7 @@ type Call struct {
 // Begin starts g's function for r. Nil: g could not make one. Caller.Ended is told when it has an answer, which may be before
 // Begin returns. trim is how many bytes a router cut off the key.
 func (a *API) Begin(caller Caller, slot int, g *Funcgen, r *mc.Request, trim int) (*Call, error) {
-	c, err := g.take()
+	c, err := g.take(nil, 0)
 	if err != nil {
 		return nil, err
 	}

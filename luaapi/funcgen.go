@@ -56,34 +56,66 @@ func (a *API) plainFunc(fn *lua.LFunction) *Funcgen {
 	return g
 }
 
-// take gives a slot that serves nothing, new or used.
-func (g *Funcgen) take() (*Call, error) {
-	if c := g.free; c != nil {
-		g.free, c.next = c.next, nil
-		return c, nil
+// take gives a slot that serves nothing, new or used. parent is who has it behind its handle at, for good; nil: it serves clients.
+func (g *Funcgen) take(parent *Call, at int) (*Call, error) {
+	c := g.free
+	if c == nil {
+		return g.make(parent, at)
 	}
-	return g.make(nil, 0)
+	g.free, c.next = c.next, nil
+	if parent != nil {
+		c.belong(parent, at)
+	}
+	return c, nil
 }
 
 // put takes a slot back.
 func (g *Funcgen) put(c *Call) { c.next, g.free = g.free, c }
 
-// make makes a slot, and one of each generator behind its handles. parent is who has it behind its handle at.
-func (g *Funcgen) make(parent *Call, at int) (*Call, error) {
-	c := &Call{api: g.api, gen: g, fn: g.plain, parent: parent, at: at}
-	if c.root = c; parent == nil {
-		c.own = g.api.newRequestObject()
-	} else {
-		c.root = parent.root
+// belong says whose slot c is: a parent's, or with nil its own.
+func (c *Call) belong(parent *Call, at int) {
+	c.parent, c.at, c.own = parent, at, nil
+	if parent == nil {
+		c.own = c.api.newRequestObject()
 	}
+	c.rooted()
+}
+
+// rooted tells c and what is behind its handles whose request they serve.
+func (c *Call) rooted() {
+	if c.root = c; c.parent != nil {
+		c.root = c.parent.root
+	}
+	for i := range c.handles {
+		if sub := c.handles[i].sub; sub != nil {
+			sub.rooted()
+		}
+	}
+}
+
+// make makes a slot, which takes one of each generator behind its handles.
+func (g *Funcgen) make(parent *Call, at int) (*Call, error) {
+	c := &Call{api: g.api, gen: g, fn: g.plain}
+	c.belong(parent, at)
 	if g.generate != nil {
 		if err := g.fill(c); err != nil {
+			c.disown()
 			return nil, err
 		}
 	}
 	g.slots++
 	g.count.Slots.Add(1)
 	return c, nil
+}
+
+// disown gives back the slots behind the handles of one that could not be made.
+func (c *Call) disown() {
+	for i := range c.handles {
+		if sub := c.handles[i].sub; sub != nil {
+			sub.belong(nil, 0)
+			sub.gen.put(sub)
+		}
+	}
 }
 
 // fill makes a slot's function and its handles.
@@ -98,7 +130,7 @@ func (g *Funcgen) fill(c *Call) error {
 			continue
 		}
 		var err error
-		if h.sub, err = t.gen.make(c, i); err != nil {
+		if h.sub, err = t.gen.take(c, i); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ type Spec struct {
 	TLS            backend.TLS     // for the memcached kind; leaves have tls:// addresses
 	Log            backend.LogRule // which requests are reported
 	Down           bool            // never connects; every request fails
+	AnyKey         bool            // scripts look at keys in answers: see memcached.Options
 }
 
 // Limits of a Spec, upstream's.

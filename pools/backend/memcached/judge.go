@@ -72,6 +72,15 @@ var (
 	errUnhandled = errors.New("answer that no request has")
 )
 
+// judge is what the options make of judge.
+func (b *Backend) judge(note uint64, r *mc.Response) (backend.EventKind, error) {
+	kind, err := judge(note, r)
+	if err == errKey && b.o.AnyKey && !r.HasValue() {
+		return "", nil
+	}
+	return kind, err
+}
+
 // judge says what r means for the connection if it comes in the place of the answer to the request of note. With an error
 // it is not that request's answer and the connection is ended; with a kind alone it is delivered and the connection is ended.
 func judge(note uint64, r *mc.Response) (backend.EventKind, error) {

@@ -48,6 +48,7 @@ type Options struct {
 	FlapRamp       float64       // growth of the wait per flap. 0: 1.5
 	FlapMax        time.Duration // 0: 1 h
 	KeepAlive      bool          // TCP keepalive
+	AnyKey         bool          // a line without a value (HD, NF ...) may carry another key than the request: r:match_res tells scripts
 	TLS            backend.TLS
 	Down           bool // never connects; every request fails with ErrDown
 

@@ -176,6 +176,34 @@ func TestHarmlessErrors(t *testing.T) {
 	f("me k\r\n", "ME k exp=-1\r\n")
 }
 
+// With AnyKey a line may carry another key, for scripts that look at it; a value may not, for it would be another client's.
+func TestAnyKey(t *testing.T) {
+	f := func(request, answer string, anyKey bool, want, wantEvents string) {
+		t.Helper()
+		host, port := serve(t, func(p *peer) {
+			p.line()
+			p.say("%s", answer)
+			p.in.WriteTo(discard{})
+		})
+		b, ev := at(t, host, port, Options{AnyKey: anyKey})
+		if got := ask(t, b, request); got != want {
+			t.Errorf("%q answered %q with AnyKey %v: %q, want %q", request, answer, anyKey, got, want)
+		}
+		if wantEvents != "" {
+			ev.wait(backend.EventKind(wantEvents))
+		} else if got := ev.kinds(); got != "" {
+			t.Errorf("%q answered %q with AnyKey %v: events %s", request, answer, anyKey, got)
+		}
+	}
+	wrong := backend.ErrProtocol.Error()
+	f("mg k k t\r\n", "HD kother t1\r\n", true, "HD kother t1\r\n", "")
+	f("mg k k t\r\n", "HD k t1\r\n", true, "HD k t1\r\n", "")
+	f("mg k k t\r\n", "HD kother t1\r\n", false, wrong, "invalidprotocol")
+	f("mg k k v\r\n", "VA 1 kother\r\nx\r\n", true, wrong, "invalidprotocol")
+	f("get k\r\n", "VALUE other 0 1\r\nx\r\nEND\r\n", true, wrong, "invalidprotocol")
+	f("mg k k t\r\n", "STORED\r\n", true, wrong, "invalidprotocol")
+}
+
 // Bytes that nobody asked for, on an idle connection.
 func TestUnaskedBytes(t *testing.T) {
 	f := func(say, wantEvent string) {
