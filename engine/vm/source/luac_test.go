@@ -17,7 +17,7 @@ func FuzzAsLuac(f *testing.F) {
 	}
 	for _, src := range []string{"local x <const> = 'a\\u{41}' .. 0x1p4", "for a in f do if a then break end goto c ::c:: end", "a, b = b, (f(a))", "x = 1 // 2 & 3 | ~4 << 5 >> 6 ~ 7",
 		"local f <close> = function(...) return ... end", "while x do break; y() end", "x = [==[\n]==] --[[ ]]", "t = {1; [2] = 3, x = 'y'}", "f\n(g)()", "local x <const> = 1; x = 2",
-		"return function() ::a:: goto a end", "repeat local x until x", "#!x\n", "x = '\\z\n'", "do goto e local a ::e:: end", "do goto e local a <close> = b ::e:: ; ::f:: end", "_ENV = 1",
+		"return function() ::a:: goto a end", "repeat local x until x", "#!x\n", "#\rn", "x = '\\z\n'", "do goto e local a ::e:: end", "do goto e local a <close> = b ::e:: ; ::f:: end", "_ENV = 1",
 		"repeat local a <close> = f() goto c ::c:: until a", "::a:: ::b:: goto a", "break", "return ...", "function f() return ... end", "x = 0x.p1", "x = 3e", "x = 0xffffffffffffffffff"} {
 		f.Add(src)
 	}

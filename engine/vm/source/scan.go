@@ -80,7 +80,9 @@ type scanner struct {
 func scan(src, name string) ([]token, *Error) {
 	s := &scanner{name: name, src: src, line: 1}
 	if strings.HasPrefix(src, "#") { // a shebang, or anything else a shell would read
-		s.skipLine()
+		if s.pos = strings.IndexByte(src, '\n'); s.pos < 0 { // no other line end counts here
+			s.pos = len(src)
+		}
 	}
 	toks := make([]token, 0, len(src)/4+1)
 	for {
