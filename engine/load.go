@@ -222,6 +222,7 @@ func (l *loader) worker(chunks []chunk, conf vm.Value, funcs *funcCounts) (*work
 		Stage:    luaapi.StageRoutes,
 		Worker:   w,
 		Logger:   l.p,
+		Slots:    l.p.opts.Slots,
 		StartArg: l.p.opts.StartArg,
 	})
 	if len(chunks) == 0 {

@@ -23,6 +23,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
+	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
 )
 
@@ -50,6 +51,7 @@ type Options struct {
 
 	Auth      *auth.File // clients say who they are before anything else; nil: anybody may come
 	Watch     *watch.Hub // hands lines to clients that watch; nil: one of the proxy's own
+	Slots     SlotRule   // when function generators let go of slots that idle; the zero value is memcached's proxy's
 	Memcached *Memcached // the proxy stands in for a memcached; nil: it is itself
 
 	Others []Other // who sends requests besides the listeners
@@ -58,6 +60,9 @@ type Options struct {
 	NewLeaf pools.Factory // makes the backend of a nats:// address
 	Log     *slog.Logger  // nil: slog.Default
 }
+
+// SlotRule says when a slot of a function generator is let go.
+type SlotRule = luaapi.SlotRule
 
 // Other is who calls Proxy.Open besides the listeners: it is warned of commands without a route as they are.
 type Other struct {

@@ -5,7 +5,6 @@ package luaapi
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -21,10 +20,13 @@ type Funcgen struct {
 	objects  int // request_new and response_new of one slot at most
 	ready    bool
 	replaced bool
-	uses     int   // commands and handles that have it
-	slots    int64 // made
+	uses     int // commands and handles that have it
+	tally    *tally
+
 	free     *Call // last used first
-	count    *FuncCount
+	idle     int64 // in free
+	pressure int   // slots that came back while there were too many
+	since    int64 // when that was first noticed, by backend.Now
 }
 
 // target is what is behind a handle: exactly one is set.
@@ -33,9 +35,6 @@ type target struct {
 	gen      *Funcgen
 	internal bool
 }
-
-// FuncCount counts the generators of one name, and their slots.
-type FuncCount struct{ Funcs, Slots atomic.Int64 }
 
 const (
 	anonymous   = "anonymous"
@@ -52,70 +51,8 @@ func (a *API) plainFunc(fn *lua.LFunction) *Funcgen {
 	if !fn.IsG {
 		g.name = fmt.Sprintf("%s:%d", fn.Proto.SourceName, fn.Proto.LineDefined)
 	}
-	g.count = a.o.Worker.CountFunc(anonymous)
+	g.tally = tallied(a, g, anonymous)
 	return g
-}
-
-// take gives a slot that serves nothing, new or used. parent is who has it behind its handle at, for good; nil: it serves clients.
-func (g *Funcgen) take(parent *Call, at int) (*Call, error) {
-	c := g.free
-	if c == nil {
-		return g.make(parent, at)
-	}
-	g.free, c.next = c.next, nil
-	if parent != nil {
-		c.belong(parent, at)
-	}
-	return c, nil
-}
-
-// put takes a slot back.
-func (g *Funcgen) put(c *Call) { c.next, g.free = g.free, c }
-
-// belong says whose slot c is: a parent's, or with nil its own.
-func (c *Call) belong(parent *Call, at int) {
-	c.parent, c.at, c.own = parent, at, nil
-	if parent == nil {
-		c.own = c.api.newRequestObject()
-	}
-	c.rooted()
-}
-
-// rooted tells c and what is behind its handles whose request they serve.
-func (c *Call) rooted() {
-	if c.root = c; c.parent != nil {
-		c.root = c.parent.root
-	}
-	for i := range c.handles {
-		if sub := c.handles[i].sub; sub != nil {
-			sub.rooted()
-		}
-	}
-}
-
-// make makes a slot, which takes one of each generator behind its handles.
-func (g *Funcgen) make(parent *Call, at int) (*Call, error) {
-	c := &Call{api: g.api, gen: g, fn: g.plain}
-	c.belong(parent, at)
-	if g.generate != nil {
-		if err := g.fill(c); err != nil {
-			c.disown()
-			return nil, err
-		}
-	}
-	g.slots++
-	g.count.Slots.Add(1)
-	return c, nil
-}
-
-// disown gives back the slots behind the handles of one that could not be made.
-func (c *Call) disown() {
-	for i := range c.handles {
-		if sub := c.handles[i].sub; sub != nil {
-			sub.belong(nil, 0)
-			sub.gen.put(sub)
-		}
-	}
 }
 
 // fill makes a slot's function and its handles.
@@ -155,7 +92,7 @@ func (g *Funcgen) fill(c *Call) error {
 // used again.
 func (g *Funcgen) use() {
 	if g.uses++; g.uses == 1 && g.plain != nil {
-		g.count.Funcs.Add(1)
+		g.tally.add(1, 0)
 	}
 }
 
@@ -164,8 +101,7 @@ func (g *Funcgen) unuse() {
 		return
 	}
 	g.replaced = true
-	g.count.Funcs.Add(-1)
-	g.count.Slots.Add(-g.slots)
+	g.tally.none()
 	for _, t := range g.targets {
 		if t.gen != nil {
 			t.gen.unuse()
@@ -259,7 +195,7 @@ func funcgenReady(a *API, L *lua.LState) int {
 	default:
 		return raise(L, "user obj ('u') in fgen:ready must be between 1 and 255")
 	}
-	g.count = a.o.Worker.CountFunc(g.name)
+	g.tally = tallied(a, g, g.name)
 	g.ready = true
 	c, err := g.make(nil, 0)
 	if err != nil {
@@ -267,7 +203,7 @@ func funcgenReady(a *API, L *lua.LState) int {
 		return raise(L, err.Error())
 	}
 	g.put(c)
-	g.count.Funcs.Add(1)
+	g.tally.add(1, 0)
 	return 0
 }
 

@@ -95,6 +95,7 @@ type Options struct {
 	Logger   Logger
 	StartArg string       // mcp.start_arg
 	Settings *Settings    // StagePools: the defaults that the setters change
+	Slots    SlotRule     // StageRoutes
 	Now      func() int64 // monotonic nanoseconds, for rate limiters; nil: backend.Now
 }
 
@@ -145,6 +146,7 @@ func Objects() map[string][]Method {
 
 // Open puts the mcp table into st. st's lock must be held.
 func Open(st *vm.State, o Options) *API {
+	o.Slots = o.Slots.withDefaults()
 	a := &API{o: o, st: st}
 	if a.o.Settings == nil {
 		s := DefaultSettings()

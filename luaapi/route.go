@@ -84,6 +84,7 @@ func (r *Route) unuse() {
 		r.Gen.unuse()
 	case r.Router != nil:
 		if r.Router.uses--; r.Router.uses == 0 {
+			r.Router.tally.none()
 			r.Router.Routes((*Route).unuse)
 		}
 	}

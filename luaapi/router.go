@@ -21,6 +21,7 @@ type Router struct {
 	cmds        *entry // cmap
 	fallback    *Route
 	uses        int // commands that have it
+	tally       *tally
 }
 
 // entry is a route for all commands, or one for each.
@@ -115,6 +116,8 @@ func routerNew(a *API, L *lua.LState) int {
 	if err != nil {
 		return raise(L, err.Error())
 	}
+	r.tally = tallied(a, r, "mcp_router")
+	r.tally.add(1, 0)
 	ud := L.NewUserData()
 	ud.Value, ud.Metatable = r, a.routerMT
 	L.Push(ud)

@@ -147,9 +147,11 @@ func (m *memcachedLine) flags(sig *signals) (*proxyFlags, error) {
 	f.commands.NoFlush, f.commands.Threads, f.commands.MaxConns = m.noFlush, m.threads, m.conns
 	f.commands.Delim, f.commands.Detail = m.delim, m.delim != 0
 	f.commands.Settings = m.settings()
+	var slots engine.SlotRule
 	if m.testCommands {
 		var moved atomic.Int64
 		f.store.Now = func() int64 { return time.Now().UnixMilli() + moved.Load() }
+		slots = engine.SlotRule{Returns: 100, Drop: 10, Wait: -1} // as in memcached's build for its tests
 		f.commands.MoveTime = func(seconds int64) { moved.Add(seconds * 1000) }
 	}
 	if m.authFile != "" {
@@ -164,7 +166,7 @@ func (m *memcachedLine) flags(sig *signals) (*proxyFlags, error) {
 		standIn.Shutdown = sig.shutdown
 	}
 	f.standIn = func(o *engine.Options) {
-		o.Memcached, o.Auth = standIn, m.users
+		o.Memcached, o.Auth, o.Slots = standIn, m.users, slots
 		o.MaxBatch, o.Backlog, o.UnixMode = m.reqsPerEvent, m.backlog, m.unixMask
 	}
 	return f, nil

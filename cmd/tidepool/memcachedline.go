@@ -280,7 +280,8 @@ func (m *memcachedLine) extended(list string) error {
 	return nil
 }
 
-// testCommandsWord switches commands on that are for tests: debugtime, which moves the clock.
+// testCommandsWord switches on what is for tests: the command debugtime, which moves the clock, and function generators that let go of
+// idle slots soon.
 const testCommandsWord = "tidepool_test_commands"
 
 // routelibFile names the user's copy of memcached's routelib, which memcached has inside and Tidepool has not.
