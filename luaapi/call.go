@@ -65,6 +65,7 @@ type Call struct {
 	open    int   // handles that are sent and not answered
 	held    int   // sub-calls that are under way or linger
 	over    bool  // its function has returned
+	deaf    bool  // it was given up: callbacks are not told of what comes
 	lingers bool
 
 	wait    wait
@@ -196,6 +197,7 @@ func (c *Call) Drop() (lingers bool) {
 }
 
 func (c *Call) drop() {
+	c.deaf = true
 	if c.task != nil {
 		c.api.st.DropTask(c.task)
 		c.task, c.over = nil, true
@@ -237,7 +239,7 @@ func (c *Call) reset() {
 	for _, r := range c.res[:c.used] {
 		r.blank()
 	}
-	c.used, c.lingers = 0, false
+	c.used, c.lingers, c.deaf = 0, false, false
 	c.objects.blank()
 	if c.own != nil {
 		c.own.blank()

@@ -199,10 +199,11 @@ func failedAnswer(err error) *backend.Pending {
 
 // answered takes a backend's answer to a handle.
 func (c *Call) answered(at int, p *backend.Pending) {
-	if c.over {
+	h := &c.handles[at]
+	if c.over && (h.cb == nil || c.deaf) {
 		p.Release()
 	} else {
-		c.handles[at].res = c.response(p)
+		h.res = c.response(p)
 	}
 	c.completed(at)
 }
@@ -238,7 +239,10 @@ func (c *Call) endSub() {
 func (c *Call) completed(at int) {
 	h := &c.handles[at]
 	c.open--
-	if c.over { // nobody asks any more
+	if c.over { // nobody asks any more; callbacks are told all the same
+		if h.cb != nil && !c.deaf {
+			c.classify(h)
+		}
 		c.settle()
 		return
 	}

@@ -24,12 +24,21 @@ var rctxMethods = []Method{
 	{"best_result", "{handle, ...}", "response, class", "The first good result, else the last that is no error, else the last.", rctxBest},
 	{"worst_result", "{handle, ...}", "response, class", "The last error, else the last result that is not good, else the last.", rctxWorst},
 	{"handle_set_cb", "handle, function", "", "The function is called with response and request when the handle has its result. It may return a mcp.WAIT_* as the result's class, and true to end the wait.", rctxSetCallback},
-	{"cfd", "", "integer", "The client's file descriptor.", func(a *API, L *lua.LState) int { return number(L, serving(L).caller.FD()) }},
+	{"cfd", "", "integer", "The client's file descriptor.", rctxFD},
 	{"tls_peer_cn", "", "string or nil", "The common name of the client's certificate. Listeners have no TLS yet: nil.", func(a *API, L *lua.LState) int {
 		serving(L)
 		L.Push(lua.LNil)
 		return 1
 	}},
+}
+
+// rctxFD answers callbacks that run after the function has returned, too.
+func rctxFD(_ *API, L *lua.LState) int {
+	c := selfRctx(L)
+	if c.caller == nil {
+		L.RaiseError("the request context serves no request")
+	}
+	return number(L, c.caller.FD())
 }
 
 // selfRctx is argument 1 as a request context.
