@@ -93,7 +93,9 @@ func (g *Funcgen) put(c *Call) {
 
 // forget lets go of a slot and of those behind its handles.
 func (g *Funcgen) forget(c *Call) {
-	g.tally.add(0, -1)
+	if !g.replaced { // else they are not counted any more
+		g.tally.add(0, -1)
+	}
 	for i := range c.handles {
 		if sub := c.handles[i].sub; sub != nil {
 			sub.gen.forget(sub)
