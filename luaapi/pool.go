@@ -30,6 +30,7 @@ func newPool(a *API, L *lua.LState) int {
 		if err := poolOptions(opts, &spec); err != nil {
 			return raise(L, err.Error())
 		}
+		a.tellUnknown(opts)
 	}
 	if err := a.checkTLS(spec.Backends); err != nil {
 		return raise(L, err.Error())
@@ -59,7 +60,19 @@ func toTarget(v lua.LValue) (Target, bool) {
 	return t, ok
 }
 
-// poolOptions reads mcp.pool's second argument. Fields that it does not know are ignored, as in memcached's proxy.
+// tellUnknown logs the options of mcp.pool that mean nothing: as in memcached's proxy they are no error, but one that was meant to
+// say where keys go must not be lost without a word.
+func (a *API) tellUnknown(opts *lua.LTable) {
+	opts.ForEach(func(k, _ lua.LValue) {
+		switch k.String() {
+		case "name", "seed", "filter", "filter_conf", "omode", "obuckets", "beprefix", "hash_tag", "salt", "iothread", "dist", "hash":
+		default:
+			a.o.Logger.Log(fmt.Sprintf("mcp.pool: unknown option %q is ignored", k.String()))
+		}
+	})
+}
+
+// poolOptions reads mcp.pool's second argument.
 func poolOptions(t *lua.LTable, s *PoolSpec) error {
 	for name, field := range map[string]*string{
 		"name": &s.Name, "seed": &s.Seed, "filter": &s.Filter, "filter_conf": &s.FilterConf,
