@@ -5,6 +5,7 @@ package engine
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidepool-proxy/tidepool/leaf"
 )
@@ -223,6 +224,58 @@ func TestSlots(t *testing.T) {
 	if n.Funcs.Load() != 1 || n.Slots.Load() != 3 {
 		t.Errorf("%d functions with %d slots, want 1 with 3", n.Funcs.Load(), n.Slots.Load())
 	}
+}
+
+// A callback is told of answers that come when its function has returned, or the client has gone.
+func TestLateCallbacks(t *testing.T) {
+	c, b, p := threeBackends(t, `
+    local told = {}
+    mcp.attach(mcp.CMD_GET, gen(p, function(rctx, h)
+        for i = 1, 3 do
+            rctx:handle_set_cb(h[i], function(res, req)
+                if i == 3 then rctx:enqueue_and_wait(req, h[1]) end -- it is too late for that, and the rest of the function does not run
+                table.insert(told, i .. req:key() .. res:code() .. (rctx:cfd() > 0 and "" or "?"))
+            end)
+        end
+        return function(r) rctx:enqueue(r, h) return rctx:wait_handle(h[1]) end
+    end))
+    mcp.attach(mcp.CMD_MG, function()
+        table.sort(told)
+        local s = table.concat(told, " ")
+        told = {}
+        return s .. "\r\n"
+    end)`)
+	told := func(c *client, want string) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			if _, active := p.stats.routed(); active == 0 {
+				break
+			} else if time.Now().After(end) {
+				t.Fatalf("%d requests under way", active)
+			}
+		}
+		c.says("mg k\r\n")
+		c.sees(want)
+	}
+	say := func(i int, key, answer string) {
+		t.Helper()
+		b[i].sees("get " + key + "\r\n")
+		b[i].says(answer)
+	}
+	c.says("get k\r\n")
+	say(0, "k", hit)
+	c.sees(hit)
+	say(1, "k", miss)
+	say(2, "k", bad)
+	told(c, "1k15 2k17\r\n")
+
+	c.says("get gone\r\n")
+	b[0].sees("get gone\r\n")
+	c.c.Close()
+	say(1, "gone", miss)
+	say(2, "gone", miss)
+	b[0].says(miss)
+	told(dial(t, p), "1gone17 2gone17\r\n")
 }
 
 // The slot that ready makes is the first to serve: clients, or who has the generator behind a handle. If another cannot be made, what was

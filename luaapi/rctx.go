@@ -52,10 +52,10 @@ func selfRctx(L *lua.LState) *Call {
 	return nil
 }
 
-// serving is argument 1 as the request context of a request that is under way.
+// serving is argument 1 as the request context of a request that is under way, or has been answered and lingers: then callbacks have it.
 func serving(L *lua.LState) *Call {
 	c := selfRctx(L)
-	if c.task == nil {
+	if c.caller == nil {
 		L.RaiseError("the request context serves no request")
 	}
 	return c
@@ -67,7 +67,7 @@ func idle(L *lua.LState, what string) *Call {
 	if c.wait.kind != waitNone {
 		raise(L, what)
 	}
-	if t := c.api.st.Current(); t != c.task {
+	if t := c.api.st.Current(); t == nil || t != c.task {
 		L.RaiseError("only the function that a request context was made for can wait with it")
 	}
 	return c
