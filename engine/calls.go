@@ -193,7 +193,7 @@ func (s *session) await(deadline int64) (list []*backend.Pending) {
 	case <-s.wakeup:
 	case <-late:
 	}
-	for p := s.drain(); p != nil; {
+	for p := s.gather(); p != nil; {
 		next := p.Next
 		p.Next = nil
 		list = append(list, p)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/stat"
 	"github.com/tidepool-proxy/tidepool/leaf"
 )
 
@@ -276,6 +277,52 @@ func TestLateCallbacks(t *testing.T) {
 	say(2, "gone", miss)
 	b[0].says(miss)
 	told(dial(t, p), "1gone17 2gone17\r\n")
+}
+
+// Answers that are there at the same time are taken in the order in which their requests were sent.
+func TestAnswersInOrder(t *testing.T) {
+	c, b, p := threeBackends(t, `
+    mcp.attach(mcp.CMD_GET, gen(p, function(rctx, h) return function(r)
+        rctx:enqueue(r, h)
+        rctx:wait_handle(h[3])
+        rctx:wait_cond(1)
+        return tostring(rctx:res_any(h[1]) ~= nil) .. tostring(rctx:res_any(h[2]) ~= nil) .. "\r\n"
+    end end))`)
+	c.says("get k\r\n")
+	for i := range b {
+		b[i].sees("get k\r\n")
+	}
+	var s *session
+	p.sessions.mu.Lock()
+	for s = range p.sessions.all { // the only one
+	}
+	p.sessions.mu.Unlock()
+	inbox := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			have := 0
+			for p := s.inbox.Load(); p != nil; p = p.Next {
+				have++
+			}
+			if have == n {
+				return
+			} else if time.Now().After(end) {
+				t.Fatalf("%d answers in the inbox, want %d", have, n)
+			}
+		}
+	}
+	lua := p.current.Load().workers[0].state
+	lua.Lock()
+	b[2].says(hit)
+	for taken, end := uint64(0), time.Now().Add(patience); taken == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		p.backends.each(func(_, _ string, s *stat.Snapshot) { taken += s.Count }) // the session has it, and waits for the worker
+	}
+	b[1].says(hit)
+	inbox(1)
+	b[0].says(hit)
+	inbox(2)
+	lua.Unlock()
+	c.sees("truefalse\r\n")
 }
 
 // The slot that ready makes is the first to serve: clients, or who has the generator behind a handle. If another cannot be made, what was

@@ -42,6 +42,7 @@ type session struct {
 	trimLine []byte     // its line
 	local    []byte     // answers of the local store
 	later    []*backend.Pending
+	come     []*backend.Pending // empty but within gather
 	timer    *time.Timer
 	ends     bool           // the connection ends when what came so far has been answered, or
 	watcher  *watch.Watcher // it becomes a stream of this watcher's

@@ -3,6 +3,9 @@
 package engine
 
 import (
+	"cmp"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/server"
@@ -87,6 +90,34 @@ func (s *session) drain() *backend.Pending {
 	return list
 }
 
+// gather is drain, but where a function waits for several answers it takes those that have come at the same time in the order of what
+// was sent. Each connection has a reader of its own, and which of two gets a processor first is chance: one that is about to run is let
+// do so, as one thread would have read them all.
+func (s *session) gather() *backend.Pending {
+	first := s.drain()
+	p := first
+	for p != nil && !luaapi.Fanned(p) {
+		p = p.Next
+	}
+	if p == nil {
+		return first
+	}
+	runtime.Gosched()
+	s.come = s.come[:0]
+	for _, list := range [2]*backend.Pending{first, s.drain()} {
+		for p := list; p != nil; p = p.Next {
+			s.come = append(s.come, p)
+		}
+	}
+	slices.SortStableFunc(s.come, func(a, b *backend.Pending) int { return cmp.Compare(a.Order, b.Order) })
+	for i, p := range s.come[1:] {
+		s.come[i].Next = p
+	}
+	first, s.come[len(s.come)-1].Next = s.come[0], nil
+	clear(s.come)
+	return first
+}
+
 // take takes the answers that have come and lets the requests that waited for them go on.
 func (s *session) take() {
 	s.deliverAll()
@@ -104,7 +135,7 @@ func (s *session) deliverAll() {
 		s.deliver(s.later[i])
 	}
 	s.later = s.later[:0]
-	for p := s.drain(); p != nil; {
+	for p := s.gather(); p != nil; {
 		next := p.Next
 		p.Next = nil
 		s.deliver(p)

@@ -297,6 +297,8 @@ func (c *Call) send(t Target, r *mc.Request, tag int) {
 	p := backend.NewPending()
 	p.Waiter, p.Lane, p.Start = c.caller, c.caller.Lane(), c.caller.Now()
 	p.Tag, p.Data = tag, c
+	c.api.sent++
+	p.Order = c.api.sent
 	t.Send(r, p)
 }
 

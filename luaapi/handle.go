@@ -197,6 +197,19 @@ func failedAnswer(err error) *backend.Pending {
 	return p
 }
 
+// Fanned reports whether p, which has a Call, is the answer to one of several handles that are under way at once: then it matters which
+// answer comes first. It is for p's Waiter alone and needs no lock: until p is delivered, c is the waiter's.
+func Fanned(p *backend.Pending) bool {
+	if c, ok := p.Data.(*Call); ok && p.Tag < 0 {
+		for ; c != nil; c = c.parent {
+			if c.open > 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // answered takes a backend's answer to a handle.
 func (c *Call) answered(at int, p *backend.Pending) {
 	h := &c.handles[at]

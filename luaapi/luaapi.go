@@ -109,6 +109,7 @@ type API struct {
 	inspectorMT, mutatorMT, limiterMT                                     *lua.LTable
 
 	mutation mutation // of the mutator that is being called
+	sent     uint64   // requests, for Pending.Order
 }
 
 // Func declares one function of the mcp table.

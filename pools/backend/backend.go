@@ -62,6 +62,7 @@ type Pending struct {
 	Lane   uint32 // the client connection's number: keeps one client's requests in order at a leaf
 	Start  int64  // monotonic nanoseconds when the request was queued (see Now)
 	Tag    int    // the caller's own note
+	Order  uint64 // another: which was sent first
 	Data   any    // the caller's own note; must be a pointer kind so that setting it does not allocate
 
 	// Set by the pool, if it measures.
