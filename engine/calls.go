@@ -20,6 +20,7 @@ func (s *session) begin(i int, sl *slot, trim int) {
 	case !sl.done:
 		sl.call = call
 	}
+	s.queue.Start()
 	s.share()
 }
 

@@ -279,6 +279,20 @@ func TestLateCallbacks(t *testing.T) {
 	told(dial(t, p), "1gone17 2gone17\r\n")
 }
 
+// What a client pipelines reaches a server in the order in which it was asked, through sub-calls or not.
+func TestPipelineKeepsOrder(t *testing.T) {
+	c, b, _ := threeBackends(t, `
+    local function once(r, rctx, h) return rctx:enqueue_and_wait(r, h[1]) end
+    local direct = gen({ p[1] }, function(rctx, h) return function(r) return once(r, rctx, h) end end)
+    local nested = gen({ direct }, function(rctx, h) return function(r) return once(r, rctx, h) end end)
+    mcp.attach(mcp.CMD_TOUCH, gen({ nested }, function(rctx, h) return function(r) return once(r, rctx, h) end end))
+    mcp.attach(mcp.CMD_GET, p[1])`)
+	c.says("touch k 1\r\nget k\r\ntouch j 1\r\nget j\r\n")
+	b[0].sees("touch k 1\r\nget k\r\ntouch j 1\r\nget j\r\n")
+	b[0].says("TOUCHED\r\n" + miss + "NOT_FOUND\r\n" + miss)
+	c.sees("TOUCHED\r\n" + miss + "NOT_FOUND\r\n" + miss)
+}
+
 // Answers that are there at the same time are taken in the order in which their requests were sent.
 func TestAnswersInOrder(t *testing.T) {
 	c, b, p := threeBackends(t, `

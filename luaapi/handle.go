@@ -78,6 +78,7 @@ const (
 	eventStart  eventKind = iota // a sub-call is to be started
 	eventResult                  // a result is there already
 	eventPoke                    // a wait for nothing is over
+	eventPast                    // it has been looked at
 )
 
 func (q *Queue) add(c *Call, kind eventKind, at int) {
@@ -86,6 +87,17 @@ func (q *Queue) add(c *Call, kind eventKind, at int) {
 
 // Empty reports whether nothing has happened.
 func (q *Queue) Empty() bool { return q.head == len(q.list) }
+
+// Start starts the sub-calls that are to be started, and theirs. What they send goes out before what a later request of the batch
+// sends, as a client that pipelines expects.
+func (q *Queue) Start() {
+	for i := q.head; i < len(q.list); i++ {
+		if e := q.list[i]; e.kind == eventStart {
+			q.list[i].kind = eventPast
+			e.c.happened(e)
+		}
+	}
+}
 
 // Run looks at everything that has happened, one at a time and in order, and at what follows from it.
 func (q *Queue) Run() { q.run(nil) }
