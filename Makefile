@@ -18,6 +18,7 @@ PKGS      ?= ./...
 MEMCACHED_SRC ?=
 NAMES         ?=
 ROUTELIB      ?=
+PROXYLIBS     ?=
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -90,6 +91,10 @@ soak: build ## kill, hang and reload for a long time at full memory, and verify 
 .PHONY: compat
 compat: build ## run memcached's own tests through Tidepool (MEMCACHED_SRC=its source, NAMES='cas getset', ROUTELIB=routelib.lua)
 	@TIDEPOOL_ROUTELIB='$(ROUTELIB)' tests/compat/run '$(MEMCACHED_SRC)' $(NAMES)
+	@if [ -n '$(PROXYLIBS)' ]; then \
+		PEER_MEMCACHED="$${PEER_MEMCACHED:-$(MEMCACHED_SRC)/memcached}" PROXYLIBS='$(PROXYLIBS)' TIDEPOOL='$(CURDIR)/bin/tidepool' \
+			$(GO) test -count=1 -timeout 300s -v ./tests/compat; \
+	else echo "routes are NOT COMPARED with memcached's: PROXYLIBS (a folder of memcached-proxylibs) is not set"; fi
 
 .PHONY: peers
 peers: ## say which peers of the tests are missing here
