@@ -266,10 +266,11 @@ func (s *session) route(i int, sl *slot) {
 		return
 	}
 	s.p.stats.hook(s.stripe, r.Cmd)
-	s.entered++
 	if s.g.limits != (limits{}) && !s.admit(sl) {
+		s.p.stats.leave(s.stripe, 1)
 		return
 	}
+	s.entered++
 	trim := 0
 	if route.Router != nil {
 		if route, trim = route.Router.Find(r.Cmd, r.Key); route == nil {
