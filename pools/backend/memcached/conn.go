@@ -31,7 +31,9 @@ type conn struct {
 	rbuf    []byte       // what was read; rbuf[from:to] is not yet understood
 	from    int
 	to      int
-	quickly int // sockets in a row that were lost without one answer
+	quickly int           // sockets in a row that were lost without one answer
+	turn    chan struct{} // closed when the connection before it has made its first try; nil: it is the first
+	tried   chan struct{} // closed by its own; nil after that, and if nobody follows
 
 	mu       sync.Mutex
 	refuse   error        // why new requests are not taken: nil, ErrDown or ErrClosed
@@ -93,6 +95,7 @@ func (f *failure) flap() bool {
 
 // run connects for ever, until the backend is closed.
 func (c *conn) run() {
+	c.awaitTurn()
 	for {
 		if !c.sleepUntil(c.health.NextProbe()) {
 			break
@@ -107,6 +110,24 @@ func (c *conn) run() {
 		}
 	}
 	c.fail(&failure{"", backend.ErrClosed})
+}
+
+// maxTurn is how long a connection waits for the one before it.
+const maxTurn = 100 * time.Millisecond
+
+// awaitTurn has the connections of a worker arrive at the server in their order, the one that idle times use being the first. A server
+// that answers no connect is tried by all of them all the same.
+func (c *conn) awaitTurn() {
+	if c.turn == nil {
+		return
+	}
+	timer := time.NewTimer(maxTurn)
+	defer timer.Stop()
+	select {
+	case <-c.turn:
+	case <-timer.C:
+	case <-c.b.ctx.Done():
+	}
 }
 
 // sleepUntil reports false if the backend was closed before.
@@ -139,6 +160,10 @@ func (c *conn) connect() *failure {
 	ctx, cancel := context.WithTimeout(c.b.ctx, c.b.o.ConnectTimeout)
 	defer cancel()
 	nc, err := c.b.dial(ctx)
+	if c.tried != nil {
+		close(c.tried)
+		c.tried = nil
+	}
 	if err != nil {
 		kind := backend.EventConnecting
 		var ne net.Error

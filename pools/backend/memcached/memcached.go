@@ -146,8 +146,13 @@ func New(o Options) (*Backend, error) {
 	if b.o.Connections > 1 {
 		b.last = make([]atomic.Uint64, lastChoices)
 	}
-	for range b.o.Workers * b.o.Connections {
-		b.conns = append(b.conns, newConn(b))
+	for i := range b.o.Workers * b.o.Connections {
+		c := newConn(b)
+		if i%b.o.Connections > 0 {
+			c.turn = make(chan struct{})
+			b.conns[i-1].tried = c.turn
+		}
+		b.conns = append(b.conns, c)
 	}
 	if !b.o.Down {
 		for _, c := range b.conns {
