@@ -53,6 +53,13 @@ func (sh *shard) dropPrefix(prefix []byte, epoch uint32, from uint64) (next uint
 	if sh.s.epoch.Load() < epoch { // renumber holds all shards' locks
 		return 0, false, false
 	}
+	next, _, more = sh.dropSome(from, func(b slot) bool { return b.epoch() < epoch && bytes.HasPrefix(b.key(), prefix) })
+	return next, more, true
+}
+
+// dropSome removes the items that go, from the tag on, as many as may be looked at under a lock, which its caller holds. more: next is the
+// tag to go on with.
+func (sh *shard) dropSome(from uint64, goes func(slot) bool) (next uint64, n int, more bool) {
 	tag, seen := uint32(from), 0
 	for i := sh.index.first(tag); i < len(sh.index.table); {
 		e := sh.index.table[i]
@@ -61,16 +68,17 @@ func (sh *shard) dropPrefix(prefix []byte, epoch uint32, from uint64) (next uint
 			continue
 		}
 		if seen++; tagOf(e) != tag && seen > scanEntries {
-			return uint64(tagOf(e)), true, true
+			return uint64(tagOf(e)), n, true
 		}
 		tag = tagOf(e)
 		g, off := sh.deref(uint32(e))
-		if b := g.at(off); b.epoch() >= epoch || !bytes.HasPrefix(b.key(), prefix) {
+		if !goes(g.at(off)) {
 			i++
 			continue
 		}
 		sh.index.remove(i) // the next may move to i
 		sh.unlink(g, off)
+		n++
 	}
-	return 0, false, true
+	return 0, n, false
 }

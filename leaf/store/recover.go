@@ -239,25 +239,5 @@ func (r *Recovery) dropFrom(sh *shard, of func(epoch uint32) bool, from uint64) 
 	if sh.closed || sh.recovery != r {
 		return 0, 0, false
 	}
-	tag, seen := uint32(from), 0
-	for i := sh.index.first(tag); i < len(sh.index.table); {
-		e := sh.index.table[i]
-		if e == 0 {
-			i++
-			continue
-		}
-		if seen++; tagOf(e) != tag && seen > scanEntries {
-			return uint64(tagOf(e)), n, true
-		}
-		tag = tagOf(e)
-		g, off := sh.deref(uint32(e))
-		if !of(g.at(off).epoch()) {
-			i++
-			continue
-		}
-		sh.index.remove(i) // the next may move to i
-		sh.unlink(g, off)
-		n++
-	}
-	return 0, n, false
+	return sh.dropSome(from, func(b slot) bool { return of(b.epoch()) })
 }
