@@ -55,6 +55,19 @@ type said struct {
 	text string
 }
 
+// play goes through the steps; a backend answers when it has been asked.
+func play(c *client, b [3]*fakeBackend, steps []said) {
+	c.t.Helper()
+	for _, s := range steps {
+		if s.who == 0 {
+			c.sees(s.text)
+			continue
+		}
+		b[s.who-1].sees("get k\r\n")
+		b[s.who-1].says(s.text)
+	}
+}
+
 func TestWaits(t *testing.T) {
 	for _, d := range []struct {
 		name, body string
@@ -94,14 +107,7 @@ func TestWaits(t *testing.T) {
     mcp.attach(mcp.CMD_GET, gen(p, function(rctx, h) return function(r) `+d.body+` end end))`)
 			for range 3 { // the slot is as good as new
 				c.says("get k\r\n")
-				for _, s := range d.steps {
-					if s.who == 0 {
-						c.sees(s.text)
-						continue
-					}
-					b[s.who-1].sees("get k\r\n")
-					b[s.who-1].says(s.text)
-				}
+				play(c, b, d.steps)
 				c.silence()
 			}
 		})
@@ -137,14 +143,7 @@ func TestSubCalls(t *testing.T) {
     mcp.attach(mcp.CMD_GET, gen({ sub }, function(rctx, h) return function(r) `+d.body+` end end))`)
 			for range 3 {
 				c.says("get k\r\n")
-				for _, s := range d.steps {
-					if s.who == 0 {
-						c.sees(s.text)
-						continue
-					}
-					b[s.who-1].sees("get k\r\n")
-					b[s.who-1].says(s.text)
-				}
+				play(c, b, d.steps)
 			}
 			c.silence()
 		})
