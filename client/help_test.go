@@ -21,6 +21,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 	"github.com/tidepool-proxy/tidepool/pools/backend/leafnats"
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,20 +33,7 @@ var bg = context.Background()
 
 func startNATS(t testing.TB, change ...func(*natsserver.Options)) string {
 	t.Helper()
-	o := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true}
-	for _, f := range change {
-		f(o)
-	}
-	s, err := natsserver.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS is not ready")
-	}
-	return "nats://" + s.Addr().String()
+	return "nats://" + natsd.Start(t, change...).Addr().String()
 }
 
 // startProxy runs leaves and a proxy that serves url. dead adds a pool of nobody for keys that begin with dead.

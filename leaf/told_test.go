@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 // told is a log that can be read while it is written.
@@ -66,7 +68,7 @@ func TestNATSAway(t *testing.T) {
 	byAddr := map[string]*server.Server{}
 	var urls []string
 	for range 2 {
-		s := runServer(t, &server.Options{})
+		s := natsd.Start(t)
 		byAddr[s.Addr().String()] = s
 		urls = append(urls, s.ClientURL())
 	}
@@ -84,22 +86,6 @@ func TestNATSAway(t *testing.T) {
 	if n := strings.Count(log.text(), "connection refused"); n != 1 {
 		t.Errorf("said %d times in a moment why it stays away", n)
 	}
-}
-
-// runServer runs a NATS server of that kind until the test ends.
-func runServer(t *testing.T, o *server.Options) *server.Server {
-	t.Helper()
-	o.Host, o.Port, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, true, true
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS server is not ready")
-	}
-	return s
 }
 
 func TestServerWarningsAreBounded(t *testing.T) {
@@ -151,13 +137,13 @@ func TestPermissions(t *testing.T) {
 		{all, []string{subjects}, `Subscription to "_INBOX.`},
 		{all, []string{inboxes}, `Subscription to "tp.1.leaf-1.`},
 	}
-	o := &server.Options{}
+	var users []*server.User
 	for i, c := range cases {
-		o.Users = append(o.Users, &server.User{Username: fmt.Sprint("u", i), Password: "p", Permissions: &server.Permissions{
+		users = append(users, &server.User{Username: fmt.Sprint("u", i), Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Allow: c.pub}, Subscribe: &server.SubjectPermission{Allow: c.sub},
 		}})
 	}
-	s := runServer(t, o)
+	s := natsd.Start(t, func(o *server.Options) { o.Users = users })
 	for i, c := range cases {
 		l, err := Start(context.Background(), Options{Name: "leaf-1", NATS: s.ClientURL(), User: fmt.Sprint("u", i), Password: "p", Settle: 10 * time.Millisecond})
 		if err == nil {

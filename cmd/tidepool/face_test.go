@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 	"github.com/tidepool-proxy/tidepool/tests/pki"
 )
 
@@ -51,17 +52,9 @@ func TestNATSFace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, TLS: true, TLSConfig: tc, TLSTimeout: 5, Username: "apps", Password: "s3cret",
+	s := natsd.Start(t, func(o *server.Options) {
+		o.TLS, o.TLSConfig, o.TLSTimeout, o.Username, o.Password = true, tc, 5, "apps", "s3cret"
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS server is not ready")
-	}
 	url := "tls://" + s.Addr().String()
 	l := start(t, "leaf", "--name", "leaf-1", "--listen", "127.0.0.1:0", "--memory", "8MiB")
 	config := fmt.Sprintf(`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 // instant is an engine that answers every get with a hit and every set with success.
@@ -101,7 +102,7 @@ func BenchmarkBatch(b *testing.B) {
 
 // BenchmarkAsk is a round trip through a real NATS server and a real engine, one at a time and many at once.
 func BenchmarkAsk(b *testing.B) {
-	ns := startNATS(b)
+	ns := natsd.Start(b)
 	startFace(b, urlOf(ns), startEngine(b, flat(startLeaves(b, 3))))
 	c := dial(b, urlOf(ns))
 	if got := c.ask("cache.k", strings.Repeat("v", 100), "op:set"); got != "stored" {

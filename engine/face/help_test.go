@@ -32,25 +32,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait of a test; nothing takes as long when the code is right.
 const patience = 20 * time.Second
 
-// startNATS runs a nats-server until the test ends; change may alter its options.
-func startNATS(t testing.TB, change ...func(*natsserver.Options)) *natsserver.Server {
-	t.Helper()
-	o := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true}
-	for _, f := range change {
-		f(o)
-	}
-	s, err := natsserver.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS is not ready")
-	}
-	return s
-}
-
 func urlOf(s *natsserver.Server) string { return "nats://" + s.Addr().String() }
 
 // startLeaves runs n leaves and gives a Lua list of their addresses.

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 // sent publishes a request whose answer comes to the channel.
@@ -48,7 +49,7 @@ func total(f *Face) (n uint64) {
 
 // TestQueueGroup: two proxies over the same leaves share the requests, none is executed twice, and each alone is enough.
 func TestQueueGroup(t *testing.T) {
-	ns, leaves := startNATS(t), startLeaves(t, 2)
+	ns, leaves := natsd.Start(t), startLeaves(t, 2)
 	var faces []*Face
 	for range 2 {
 		faces = append(faces, startFace(t, urlOf(ns), startEngine(t, flat(leaves))))
@@ -99,7 +100,7 @@ func TestNoneWaitsForASlowOne(t *testing.T) {
 		_, _ = nc.Read(buf) // until the end
 	})
 	t.Cleanup(func() { _ = ln.Close(); served.Wait() })
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	p := startEngine(t, `
 function mcp_config_pools()
     mcp.backend_read_timeout(60)
@@ -144,7 +145,7 @@ func TestLimits(t *testing.T) {
 		{"bytes", func(o *Options) { o.MaxBytes = 2*1000 + 2*msgCost }, 1000},
 	} {
 		t.Run(d.name, func(t *testing.T) {
-			ns, g := startNATS(t), newGate()
+			ns, g := natsd.Start(t), newGate()
 			f := startFace(t, urlOf(ns), g, d.limit)
 			c := dial(t, urlOf(ns))
 			answers, value := make(chan *nats.Msg, 10), strings.Repeat("v", d.size)
@@ -174,7 +175,7 @@ func TestLimits(t *testing.T) {
 
 // TestClose: what was sent before is answered, what is sent after is refused by NATS at once.
 func TestClose(t *testing.T) {
-	ns, g := startNATS(t), newGate()
+	ns, g := natsd.Start(t), newGate()
 	f := startFace(t, urlOf(ns), g)
 	c := dial(t, urlOf(ns))
 	const n = 500
@@ -210,7 +211,7 @@ func TestClose(t *testing.T) {
 
 // TestCloseInTime: a request that never ends does not keep a face from ending, and none goes to the engine any more.
 func TestCloseInTime(t *testing.T) {
-	ns, g := startNATS(t), newGate()
+	ns, g := natsd.Start(t), newGate()
 	f := startFace(t, urlOf(ns), g, func(o *Options) { o.MaxInFlight = maxHands * maxBatch * 2 })
 	c := dial(t, urlOf(ns))
 	c.sent(make(chan *nats.Msg, 1), message("cache.k", "v", "op:set"))
@@ -229,7 +230,7 @@ func TestCloseInTime(t *testing.T) {
 
 // TestReconnect: a NATS server that goes and comes back.
 func TestReconnect(t *testing.T) {
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	addr := ns.Addr().(*net.TCPAddr)
 	p := startEngine(t, flat(startLeaves(t, 1)))
 	var log lines
@@ -241,7 +242,7 @@ func TestReconnect(t *testing.T) {
 	ns.Shutdown()
 	ns.WaitForShutdown()
 	eventually(t, "it notices", func() bool { return !f.Stats().Connected })
-	startNATS(t, func(o *natsserver.Options) { o.Port = addr.Port })
+	natsd.Start(t, func(o *natsserver.Options) { o.Port = addr.Port })
 	eventually(t, "an answer", func() bool {
 		m, err := c.nc.RequestMsg(message("cache.k", "", "op:get"), time.Second)
 		return err == nil && show(m) == `hit "v"`
@@ -268,7 +269,7 @@ func TestNATSComesLater(t *testing.T) {
 	if f.Connected() || !log.has("not connected yet") || log.has("user@") {
 		t.Error("connected to nobody, or says too little or too much")
 	}
-	ns := startNATS(t, func(o *natsserver.Options) { o.Port = addr.Port })
+	ns := natsd.Start(t, func(o *natsserver.Options) { o.Port = addr.Port })
 	eventually(t, "it is connected", f.Connected)
 	c := dial(t, urlOf(ns))
 	eventually(t, "an answer", func() bool {
@@ -279,8 +280,8 @@ func TestNATSComesLater(t *testing.T) {
 
 // TestStartErrors: what cannot be meant, and NATS systems that do not let us in.
 func TestStartErrors(t *testing.T) {
-	closed := startNATS(t, func(o *natsserver.Options) { o.Username, o.Password = "u", "p" })
-	narrow := startNATS(t, func(o *natsserver.Options) {
+	closed := natsd.Start(t, func(o *natsserver.Options) { o.Username, o.Password = "u", "p" })
+	narrow := natsd.Start(t, func(o *natsserver.Options) {
 		o.Users = []*natsserver.User{{Username: "u", Password: "p", Permissions: &natsserver.Permissions{
 			Subscribe: &natsserver.SubjectPermission{Allow: []string{"other.>"}},
 		}}}
@@ -329,7 +330,7 @@ func (p *panics) Serve(b *server.Batch) error {
 
 // TestEngineFails: whoever asked is told, and the next is served.
 func TestEngineFails(t *testing.T) {
-	ns, p := startNATS(t), &panics{gate: newGate()}
+	ns, p := natsd.Start(t), &panics{gate: newGate()}
 	f := startFace(t, urlOf(ns), p)
 	c := dial(t, urlOf(ns))
 	for range 3 {
@@ -355,7 +356,7 @@ func TestEngineFails(t *testing.T) {
 
 // TestHands: while hands are busy others are made, batches grow, and afterwards few stay.
 func TestHands(t *testing.T) {
-	ns, g := startNATS(t), newGate()
+	ns, g := natsd.Start(t), newGate()
 	f := startFace(t, urlOf(ns), g)
 	c := dial(t, urlOf(ns))
 	answers := make(chan *nats.Msg, 10_000)

@@ -9,13 +9,14 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/tidepool-proxy/tidepool/engine"
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 func b64(s string) string { return "key:" + base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // TestOperations is a conversation with real leaves behind real routes.
 func TestOperations(t *testing.T) {
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	p := startEngine(t, flat(startLeaves(t, 3)))
 	startFace(t, urlOf(ns), p)
 	c := dial(t, urlOf(ns))
@@ -95,7 +96,7 @@ func TestOperations(t *testing.T) {
 
 // TestSameItems: what memcached clients and NATS clients call by one name is one item, also where the name travels in base64.
 func TestSameItems(t *testing.T) {
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	p := startEngine(t, flat(startLeaves(t, 3)))
 	startFace(t, urlOf(ns), p)
 	c := dial(t, urlOf(ns))
@@ -124,7 +125,7 @@ func TestSameItems(t *testing.T) {
 
 // TestRoutesDecide: a tag's routes are asked, Lua ones too, and what they make up reaches the client.
 func TestRoutesDecide(t *testing.T) {
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	p := startEngine(t, `
 function mcp_config_pools() return mcp.pool({ mcp.backend(`+startLeaves(t, 1)+`) }, { name = "main" }) end
 function mcp_config_routes(p)
@@ -167,7 +168,7 @@ end`)
 
 // TestStale: items that memcached clients have invalidated or promised.
 func TestStale(t *testing.T) {
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	p := startEngine(t, flat(startLeaves(t, 1)))
 	startFace(t, urlOf(ns), p)
 	c := dial(t, urlOf(ns))
@@ -184,10 +185,10 @@ func TestStale(t *testing.T) {
 
 // TestSizes: a value above the item limit, and one that does not fit into an answer.
 func TestSizes(t *testing.T) {
-	ns := startNATS(t, func(o *natsserver.Options) { o.MaxPayload = 64 << 10 })
+	ns := natsd.Start(t, func(o *natsserver.Options) { o.MaxPayload = 64 << 10 })
 	p := startEngine(t, flat(startLeaves(t, 1)), func(o *engine.Options) { o.MaxItem = 100 << 10 })
 	startFace(t, urlOf(ns), p)
-	big := startNATS(t)
+	big := natsd.Start(t)
 	startFace(t, urlOf(big), p)
 	c, cBig := dial(t, urlOf(ns)), dial(t, urlOf(big))
 	value := strings.Repeat("v", 80<<10)
@@ -210,7 +211,7 @@ func TestSizes(t *testing.T) {
 
 // TestWithoutReply: what nobody waits for is done all the same, and answered to nobody.
 func TestWithoutReply(t *testing.T) {
-	ns := startNATS(t)
+	ns := natsd.Start(t)
 	p := startEngine(t, flat(startLeaves(t, 1)))
 	f := startFace(t, urlOf(ns), p)
 	c := dial(t, urlOf(ns))
@@ -235,7 +236,7 @@ func TestWithoutReply(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
-	ns, g := startNATS(t), newGate()
+	ns, g := natsd.Start(t), newGate()
 	close(g.open)
 	now := time.Unix(1_700_000_000, 0)
 	startFace(t, urlOf(ns), g, func(o *Options) { o.Now = func() time.Time { return now } })

@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 const ops = "get, set, add, replace, cas, del, incr, decr, touch"
 
 // TestWrongInput: each is refused in words that say what is wrong, and none of it gets to the engine.
 func TestWrongInput(t *testing.T) {
-	ns, g := startNATS(t), newGate()
+	ns, g := natsd.Start(t), newGate()
 	close(g.open)
 	f := startFace(t, urlOf(ns), g)
 	c := dial(t, urlOf(ns))

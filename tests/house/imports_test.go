@@ -58,7 +58,7 @@ var libraries = []struct {
 	in     []string
 }{
 	{"github.com/yuin/gopher-lua", []string{"luaapi/...", "engine/vm/..."}},
-	{"github.com/nats-io/nats-server", []string{"leaf"}},
+	{"github.com/nats-io/nats-server", []string{"leaf", "tests/natsd"}},
 	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "leaf/stream", "pools/backend/leafnats", "engine/face", "client/...", "cmd/tidepool"}},
 	{"github.com/nats-io/nkeys", []string{"leaf", "leaf/access"}},
 	{"github.com/nats-io/jwt", []string{"leaf/access"}},

@@ -16,6 +16,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/leaf"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/tests/natsd"
 )
 
 // gate holds a leaf's execution of one key until it is opened, and notes what is executed.
@@ -226,15 +227,7 @@ func restart(t *testing.T, ctx context.Context) {
 // natsServer runs a plain NATS server, as a user's own would be.
 func natsServer(t *testing.T) (*server.Server, string) {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS server is not ready")
-	}
+	s := natsd.Start(t)
 	return s, s.ClientURL()
 }
 
