@@ -106,7 +106,7 @@ func (c *Call) start(caller Caller, r *Request) {
 func (c *Call) after(status vm.Status) {
 	c.caller.Ran(c.task.Spent)
 	switch {
-	case status == vm.Waiting:
+	case status == vm.Waiting, status == vm.Returning:
 	case c.parent != nil:
 		c.endSub()
 	default:
@@ -129,9 +129,14 @@ func (c *Call) Request() *mc.Request { return c.req.r }
 // Ready reports whether what the call waits for is there.
 func (c *Call) Ready() bool { return c.wait.ready }
 
-// goOn resumes the coroutine with what it waited for.
+// goOn resumes the coroutine with what it waited for, or ends the call where that is all that was left to do.
 func (c *Call) goOn() {
-	if !c.blocked {
+	switch {
+	case c.blocked:
+	case c.task.Returns():
+		c.task.Return(c.result()[0])
+		c.after(vm.Finished)
+	default:
 		c.after(c.task.Resume(c.result()...))
 	}
 }

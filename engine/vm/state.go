@@ -49,6 +49,7 @@ type State struct {
 	entry   *lua.LFunction // function(f, r) local x = f(r) return x end
 	cur     *Task
 	free    *Task
+	spare   []*lua.LState // threads that have no task
 	loading bool
 	closed  bool
 }
@@ -169,6 +170,6 @@ func (s *State) Close() {
 		return
 	}
 	s.closed = true
-	s.free = nil
+	s.free, s.spare = nil, nil
 	s.L.Close()
 }

@@ -14,14 +14,15 @@ type Status uint8
 
 // The statuses.
 const (
-	Finished Status = iota // Task.Result holds the route's first result
-	Waiting                // it called Wait; Resume it with what it waits for
-	Failed                 // Task.Err says why; the thread is thrown away
+	Finished  Status = iota // Task.Result holds the route's first result
+	Waiting                 // it called Wait; Resume it with what it waits for
+	Returning               // it called Wait as its last act, `return pool(r)`: Return what it waits for
+	Failed                  // Task.Err says why; the thread is thrown away
 )
 
 // Task is one coroutine of a state. It is used with the state's lock held.
 type Task struct {
-	Result lua.LValue // after Finished
+	Result lua.LValue // after Finished and Return
 	Err    error      // after Failed: a *ScriptError
 	Data   any        // the API's own data; kept while the task is pooled
 	Spent  int64      // steps that it took when it last ran
@@ -30,6 +31,7 @@ type Task struct {
 	th      *lua.LState
 	left    int64 // steps left of the budget
 	waiting bool  // Wait has been called and the yield is on its way out
+	last    bool  // Wait has been called and there is nothing to come back to
 	args    [2]lua.LValue
 	next    *Task
 }
@@ -43,7 +45,9 @@ func (s *State) NewTask() *Task {
 		s.free = t.next
 		t.next = nil
 	}
-	if t.th == nil {
+	if n := len(s.spare); t.th == nil && n > 0 {
+		t.th, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else if t.th == nil {
 		t.th, _ = s.L.NewThread()
 	}
 	t.left = s.opts.Steps
@@ -52,7 +56,7 @@ func (s *State) NewTask() *Task {
 
 // FreeTask gives t back after it has Finished or Failed. A task that is still Waiting must be given to DropTask.
 func (s *State) FreeTask(t *Task) {
-	t.Result, t.Err = nil, nil
+	t.Result, t.Err, t.last = nil, nil, false
 	t.next = s.free
 	s.free = t
 }
@@ -73,6 +77,14 @@ func (t *Task) Start(fn *lua.LFunction, arg lua.LValue) Status {
 // Resume goes on after a wait: vs, at most two values, are what the waiting call returns.
 func (t *Task) Resume(vs ...lua.LValue) Status {
 	return t.run(nil, t.args[:copy(t.args[:], vs)])
+}
+
+// Returns reports whether the task has nothing left to do but to Return.
+func (t *Task) Returns() bool { return t.last }
+
+// Return ends a task that is Returning with what it waited for. No Lua runs.
+func (t *Task) Return(v lua.LValue) {
+	t.Result, t.Spent, t.last = v, 0, false
 }
 
 func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
@@ -104,6 +116,9 @@ func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
 		return t.fail(t.trace(scriptError(err)))
 	case t.waiting: // ended although a wait had begun: gopher-lua lost the yield
 		return t.fail(errWaitInside)
+	case t.last: // its thread is free for others, which are as many as wait at a time
+		s.spare, t.th = append(s.spare, t.th), nil
+		return Returning
 	}
 	t.Result = vals[0]
 	return Finished
@@ -131,12 +146,15 @@ func (t *Task) trace(err error) error {
 	return err
 }
 
-// Wait makes the running task wait. A Go function called by a script, having arranged that somebody will Resume the task,
-// returns Wait's result; block is used where the coroutine cannot be yielded: it is called with the lock released
+// Wait makes the running task wait. A Go function called by a script, having arranged that somebody will Resume the task, or Return
+// from it, returns Wait's result; block is used where the coroutine cannot be yielded: it is called with the lock released
 // and must return when what is waited for is there; then result gives, with the lock held, the values that the waiting call returns.
 func (s *State) Wait(L *lua.LState, block func(), result func() []lua.LValue) int {
 	t := s.cur
 	if s.Host.CanYield(L, t.th) {
+		if t.last = s.Host.IsLast(L, t.th); t.last {
+			return 0
+		}
 		t.waiting = true
 		return L.Yield()
 	}

@@ -84,6 +84,79 @@ func TestWaitBlocksWhereLuaCannotYield(t *testing.T) {
 	}
 }
 
+// A wait that is all that is left of a route ends it: the answer needs no Lua, and the thread serves others meanwhile.
+func TestWaitAsTheLastAct(t *testing.T) {
+	for _, d := range []struct {
+		body string
+		last bool
+	}{
+		{"return wait(r)", true},
+		{"local x = wait(r) return x", true},
+		{"if r then return wait(r) end return 0", true},
+		{"local w = setmetatable({}, { __call = function(_, r) return r end }) w(r) return wait(r)", true},
+		{"local function f() return wait(r) end return f()", true}, // a tail call leaves no frame
+		{"return (wait(r))", false},
+		{"local x, y = wait(r) return x", false},
+		{"local x, y = 'no', wait(r) return y", true}, // the register that is returned
+		{"local x, y = 'no', wait(r) return x or y", false},
+		{"local x = wait(r) return x, x", false},
+		{"local x = wait(r) n = x return x", false},
+		{"local function f() return wait(r) end local x = f() return x", false},
+		{"return pcall(wait, r)", false},
+		{"return wait(r), 1", false},
+	} {
+		b := newBench(t, Options{})
+		fn := b.route(t, d.body)
+		for range 3 {
+			task := b.NewTask()
+			switch got := task.Start(fn, lua.LString("r")); {
+			case got == Failed, got == Finished, d.last != (got == Returning), d.last != task.Returns():
+				t.Fatalf("%s: started: %v %v", d.body, got, task.Err)
+			case got == Returning:
+				task.Return(lua.LString("x"))
+				if task.Result != lua.LString("x") || task.Returns() {
+					t.Errorf("%s: returned %v", d.body, task.Result)
+				}
+			default:
+				if got := task.Resume(lua.LString("x")); got != Finished {
+					t.Fatalf("%s: resumed: %v %v", d.body, got, task.Err)
+				}
+			}
+			b.FreeTask(task)
+		}
+	}
+}
+
+func TestTasksThatReturnShareAThread(t *testing.T) {
+	b := newBench(t, Options{})
+	fn, other := b.route(t, "return wait(r)"), b.route(t, "local x = wait(r) n = x return x")
+	var tasks []*Task
+	for range 10 {
+		task := b.NewTask()
+		if got := task.Start(fn, lua.LNil); got != Returning {
+			t.Fatal(got, task.Err)
+		}
+		tasks = append(tasks, task)
+	}
+	if len(b.spare) != 1 {
+		t.Errorf("%d threads are spare, want the one that all used", len(b.spare))
+	}
+	waiting := b.NewTask()
+	if got := waiting.Start(other, lua.LNil); got != Waiting || len(b.spare) != 0 {
+		t.Fatalf("%v, %d threads are spare", got, len(b.spare))
+	}
+	for _, task := range tasks {
+		b.DropTask(task) // given up while it waits
+	}
+	if got := waiting.Resume(lua.LNumber(7)); got != Finished || waiting.Result != lua.LNumber(7) {
+		t.Errorf("%v %v %v", got, waiting.Result, waiting.Err)
+	}
+	again := b.NewTask()
+	if got := again.Start(other, lua.LNil); got != Waiting || again.Returns() {
+		t.Errorf("a task that was given up is used again: %v %v", got, again.Err)
+	}
+}
+
 func TestTasksInterleave(t *testing.T) {
 	b := newBench(t, Options{})
 	fn := b.route(t, "n = (n or 0) + 1 local me = n wait(r) return me * 10 + n")
@@ -156,40 +229,48 @@ func TestDroppedTaskIsNotResumed(t *testing.T) {
 	}
 }
 
+// waits are routes that wait once: as their last act, and in the middle.
+var waits = map[string]string{"last": "return wait(r)", "middle": "local x = wait(r) n = x return x"}
+
+func serveOnce(s *State, fn *lua.LFunction, arg lua.LValue) {
+	task := s.NewTask()
+	if task.Start(fn, arg) == Returning {
+		task.Return(arg)
+	} else {
+		task.Resume(arg)
+	}
+	s.FreeTask(task)
+}
+
 // gopher-lua's Resume allocates its result; nothing else on the way does.
 func TestAllocations(t *testing.T) {
-	b := newBench(t, Options{})
-	fn := b.route(t, "return wait(r)")
-	arg := b.L.NewUserData()
-	allocs := testing.AllocsPerRun(1000, func() {
-		task := b.NewTask()
-		task.Start(fn, arg)
-		task.Resume(arg)
-		b.FreeTask(task)
-	})
-	if allocs > 2 {
-		t.Errorf("%v allocations for a route that waits once, want 2", allocs)
+	for name, want := range map[string]float64{"last": 1, "middle": 2} {
+		b := newBench(t, Options{})
+		fn, arg := b.route(t, waits[name]), b.L.NewUserData()
+		if allocs := testing.AllocsPerRun(1000, func() { serveOnce(b.State, fn, arg) }); allocs > want {
+			t.Errorf("%s: %v allocations for a route that waits once, want %v", name, allocs, want)
+		}
 	}
 }
 
 func BenchmarkRouteThatWaits(b *testing.B) {
-	s, err := New(Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	s.Lock()
-	s.L.SetGlobal("wait", s.L.NewFunction(func(L *lua.LState) int { return s.Wait(L, nil, nil) }))
-	if err := s.Run([]byte("function route(r) return wait(r) end"), "r.lua"); err != nil {
-		b.Fatal(err)
-	}
-	fn := s.L.GetGlobal("route").(*lua.LFunction)
-	arg := s.L.NewUserData()
-	b.ReportAllocs()
-	for b.Loop() {
-		task := s.NewTask()
-		task.Start(fn, arg)
-		task.Resume(arg)
-		s.FreeTask(task)
+	for name, body := range waits {
+		b.Run(name, func(b *testing.B) {
+			s, err := New(Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.Lock()
+			s.L.SetGlobal("wait", s.L.NewFunction(func(L *lua.LState) int { return s.Wait(L, nil, nil) }))
+			if err := s.Run([]byte("function route(r) "+body+" end"), "r.lua"); err != nil {
+				b.Fatal(err)
+			}
+			fn, arg := s.L.GetGlobal("route").(*lua.LFunction), s.L.NewUserData()
+			b.ReportAllocs()
+			for b.Loop() {
+				serveOnce(s, fn, arg)
+			}
+		})
 	}
 }
 

@@ -43,6 +43,24 @@ func (h *Host) CanYield(L, base *lua.LState) bool {
 	return false
 }
 
+// IsLast reports whether what a Go function called on L returns is what base's function returns, so that no Lua is left to run: it was
+// called by `return wait()`, or by `local x = wait() return x`, in the one function above base's bottom. It is asked after CanYield.
+func (h *Host) IsLast(L, base *lua.LState) bool {
+	if L != base {
+		return false
+	}
+	f := top(L).caller()
+	if b := f.caller(); b.none() || !b.caller().none() {
+		return false
+	}
+	code, _ := f.instruction()
+	if opcode(code) == lua.OP_TAILCALL {
+		return true
+	}
+	next := f.fn().Proto.Code[f.pc()] // a function ends in a return, so there is one
+	return opcode(next) == lua.OP_RETURN && returned(next) == 1 && wants(code) == 1 && register(next) == register(code)
+}
+
 // suspendable reports whether L's frames would survive a yield: none was called by Go code or from inside an instruction (a
 // metamethod, a for loop's iterator). first is the function at the bottom.
 func suspendable(L *lua.LState) (first *lua.LFunction, ok bool) {
