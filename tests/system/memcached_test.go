@@ -50,8 +50,7 @@ func (p *proxy) allGood(label string) bool {
 func TestMemcachedKilledAndRestartedUnderLoad(t *testing.T) {
 	for _, c := range []struct{ name, options, opts string }{
 		{"one connection", "", ""},
-		// One for each worker: over two, what a client has pipelined may pass each other while one of them comes back.
-		{"a connection for each worker", "", ", iothread = false"},
+		{"connections for each worker", ", connections = 2", ", iothread = false"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var addrs []string
@@ -71,7 +70,7 @@ func TestMemcachedKilledAndRestartedUnderLoad(t *testing.T) {
 			var o outage
 			l := &load{addr: p.addr, conns: 16, depth: 16, keys: 40, refused: o.refused, emptied: o.emptied}
 			l.start(t)
-			for _, gap := range []bool{true} { // back after the proxy has given it up. Back at once is not understood yet: one run in three breaks the model
+			for _, gap := range []bool{false, true} { // back at once, and after the proxy has given it up
 				l.flow(t, 5_000)
 				if t.Failed() || l.faulty() {
 					break
@@ -82,9 +81,13 @@ func TestMemcachedKilledAndRestartedUnderLoad(t *testing.T) {
 				if gap {
 					eventually(t, "the victim is down", func() bool { return !p.isUp(label) })
 				}
+				// A plain server has no instance that a request could name: what a client sent before it is back may be executed after. So
+				// nothing is on its way in that moment, and the load knows what the new one holds.
+				resume := l.pause()
 				o.set(func() { o.restarted = time.Now() })
 				_, port, _ := net.SplitHostPort(addrs[victim])
 				_, dies = runMemcached(t, port)
+				resume()
 				eventually(t, "an error: requests were in flight when the server was killed", func() bool { return l.errs.Load() > errs || l.faulty() })
 				eventually(t, "the victim is up again", func() bool { return p.allGood(label) })
 				o.set(func() { o.up, o.down = time.Now(), false })
