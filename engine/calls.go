@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -15,7 +16,7 @@ func (s *session) begin(i int, sl *slot, trim int) {
 	call, err := s.w.api.Begin(s, i, sl.route.Gen, sl.req, trim)
 	switch {
 	case err != nil:
-		s.p.scriptError(sl.route.Name, sl.req, err)
+		s.scriptError(sl.route.Name, sl.req, err)
 		s.answer(sl, lineNoMatch)
 	case !sl.done:
 		sl.call = call
@@ -66,20 +67,31 @@ func (s *session) Ended(c *luaapi.Call) {
 		s.answered(sl, ans.Pending)
 	case luaapi.AnswerText:
 		s.answer(sl, ans.Text)
-	case luaapi.AnswerFailed:
-		if s.g.cut.Load() { // whatever the script made of it
-			s.answer(sl, lineBackendFailure)
-			return
-		}
-		s.p.scriptError(sl.route.Name, sl.req, ans.Err)
-		s.answer(sl, lineLuaFailure)
 	default:
+		s.failed(sl, &ans)
+	}
+}
+
+// failed answers a slot whose function raised an error or returned what cannot be sent.
+func (s *session) failed(sl *slot, ans *luaapi.Answer) {
+	if s.g.cut.Load() { // whatever the script made of it
+		s.answer(sl, lineBackendFailure)
+		return
+	}
+	s.scriptError(sl.route.Name, sl.req, ans.Err)
+	if ans.Kind == luaapi.AnswerFailed {
+		s.answer(sl, lineLuaFailure)
+	} else {
 		s.answer(sl, lineBadResponse)
 	}
 }
 
+func (s *session) scriptError(route string, r *mc.Request, err error) {
+	s.p.scriptError(s.info.Tag, route, r, err)
+}
+
 // Failed implements luaapi.Caller.
-func (s *session) Failed(c *luaapi.Call, err error) { s.p.scriptError(c.Route(), c.Request(), err) }
+func (s *session) Failed(c *luaapi.Call, err error) { s.scriptError(c.Route(), c.Request(), err) }
 
 // drop gives up a slot's call.
 func (s *session) drop(sl *slot) {

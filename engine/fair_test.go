@@ -60,6 +60,12 @@ func (l *logged) text() string {
 	return l.b.String()
 }
 
+func (l *logged) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // A script that logs much does not hide its own errors, and neither fills the disk.
 func TestErrorsAreLoggedBesideChatter(t *testing.T) {
 	out := &logged{}

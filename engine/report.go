@@ -88,15 +88,15 @@ func (p *Proxy) backendRequest(e backend.LogEntry) {
 		"elapsed", time.Duration(a.End-a.Start), "code", int(a.Resp.Code), "err", a.Err, "dropped", dropped)
 }
 
-// scriptError counts a route that failed and logs it, some a second.
-func (p *Proxy) scriptError(route string, r *mc.Request, err error) {
+// scriptError counts a route that failed and logs it, some a second. tag is the listener's.
+func (p *Proxy) scriptError(tag, route string, r *mc.Request, err error) {
 	p.stats.scriptErrors.Add(1)
 	p.tellError(err)
 	ok, dropped := p.errs.allow(time.Now())
 	if !ok {
 		return
 	}
-	args := []any{"err", err, "route", route, "cmd", r.Cmd.String(), "key", string(r.Key), "dropped", dropped}
+	args := []any{"err", err, "route", route, "tag", tag, "cmd", r.Cmd.String(), "key", string(r.Key), "dropped", dropped}
 	p.log.Error("route failed", traced(args, err)...)
 }
 

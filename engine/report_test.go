@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -113,5 +114,62 @@ func TestReadyWithPoolsWantsABackend(t *testing.T) {
 	none := startProxy(t, writeConfig(t, `pool{ name = "lost", backends = { "127.0.0.1:1" } }`))
 	if err := none.Ready(true); err == nil || !strings.Contains(err.Error(), `pool "lost" has no backend that is up`) {
 		t.Errorf("ready: %v", err)
+	}
+}
+
+// TestBadResponsesAreLogged: what a route returned that nobody can be sent, and whose function that was.
+func TestBadResponsesAreLogged(t *testing.T) {
+	out := &logged{}
+	path := writeConfig(t, `
+function mcp_config_pools()
+    return mcp.pool({ mcp.backend{ label = "gone", host = "127.0.0.1", port = 1, down = true } })
+end
+local kept
+function mcp_config_routes(pool)
+    local function generator(name, answer, ...)
+        local g = mcp.funcgen_new()
+        local handle = ... and g:new_handle(...)
+        g:ready{ n = name, f = function(rctx) return function(r) -- line 10
+            return answer(rctx, r, handle)
+        end end }
+        return g
+    end
+    local inner = generator("inner", function() return 5 end)
+    local outer = generator("outer", function(rctx, r, handle)
+        rctx:enqueue_and_wait(r, handle)
+        return "END\r\n"
+    end, inner)
+    mcp.attach(mcp.CMD_GET, function(r) end) -- line 20
+    mcp.attach(mcp.CMD_GETS, function(r) return r end)
+    mcp.attach(mcp.CMD_TOUCH, function(r) return pool end)
+    mcp.attach(mcp.CMD_DELETE, generator("table", function() return {} end))
+    mcp.attach(mcp.CMD_MG, outer)
+    mcp.attach(mcp.CMD_SET, function(r) kept = kept or pool(r) return kept end, "other")
+end`)
+	p := startProxy(t, path, func(o *Options) {
+		o.Listen = []string{"127.0.0.1:0", "tag_other_:127.0.0.1:0"}
+		o.Log = slog.New(slog.NewTextHandler(out, nil))
+		o.Workers = 1
+	})
+	c, other := dial(t, p), dialAddr(t, p.Addrs()[1])
+	f := func(c *client, request, answer, want string) {
+		t.Helper()
+		c.says(request + "\r\n")
+		c.sees(answer)
+		if got := strings.ReplaceAll(out.text(), path+":", ""); want != "" && !strings.Contains(got, want) {
+			t.Errorf("%q logs\n%swant %s", request, got, want)
+		}
+		out.reset()
+	}
+	f(c, "get a", lineBadResponse,
+		`level=ERROR msg="route failed" err="20: the function returned nil, want a response or a string" route=20 tag="" cmd=get key=a dropped=0`)
+	f(c, "gets b", lineBadResponse, `err="21: the function returned a request, want a response or a string"`)
+	f(c, "touch c 1", lineBadResponse, `err="22: the function returned a pool, want`)
+	f(c, "delete d", lineBadResponse, `err="10: the function returned a table, want a response or a string" route=table tag="" cmd=delete key=d`)
+	f(c, "mg e", "END\r\n", `err="10: the function returned a number, want a response or a string" route=inner tag="" cmd=mg key=e`)
+	f(other, "set f 0 0 1\r\nx", lineBackendFailure, "")
+	f(other, "set f 0 0 1\r\nx", lineBadResponse, `err="25: the function returned a response of a request that has ended, want a response or a string" route=25 tag=other cmd=set`)
+	if n := p.stats.scriptErrors.Load(); n != 6 {
+		t.Errorf("%d script errors are counted, want 6", n)
 	}
 }

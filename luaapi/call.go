@@ -141,50 +141,6 @@ func (c *Call) goOn() {
 	}
 }
 
-// Answer is what a route returned.
-type Answer struct {
-	Kind    AnswerKind
-	Pending *backend.Pending // AnswerResponse; the caller releases it
-	Text    string           // AnswerText
-	Err     error            // AnswerFailed
-	Restore bool             // the key was cut: the answer must carry the client's key
-	Lingers bool             // requests that the route has sent are unanswered: Detach before the client's bytes go
-}
-
-// AnswerKind tells what a route returned.
-type AnswerKind uint8
-
-// The kinds of answer.
-const (
-	AnswerNone     AnswerKind = iota // nothing that can be sent
-	AnswerResponse                   // a response object
-	AnswerText                       // a string, sent as it is
-	AnswerFailed                     // the route raised an error
-)
-
-// End takes the answer of a call that has ended. The call must not be touched afterwards, unless the answer says that it lingers.
-func (c *Call) End() (ans Answer) {
-	ans.Restore = c.own.restore
-	if c.task.Err != nil {
-		ans.Kind, ans.Err = AnswerFailed, c.task.Err
-	} else {
-		switch v := c.task.Result.(type) {
-		case lua.LString:
-			ans.Kind, ans.Text = AnswerText, string(v)
-		case *lua.LUserData:
-			if r, ok := v.Value.(*Response); ok && r.call != nil && r.call.root == c && r.p != nil {
-				ans.Kind, ans.Pending = AnswerResponse, r.p
-				r.p = nil
-			}
-		}
-	}
-	c.finish()
-	ans.Lingers = c.open+c.held > 0
-	c.lingers = ans.Lingers
-	c.settle()
-	return ans
-}
-
 // finish gives the coroutine back.
 func (c *Call) finish() {
 	c.api.st.FreeTask(c.task)

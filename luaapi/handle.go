@@ -249,6 +249,9 @@ func (c *Call) endSub() {
 	if h.res == nil && h.text == "" {
 		if _, ok := result.(lua.LString); !ok || err != nil {
 			h.res = c.response(failedAnswer(backend.ErrRefused))
+			if err == nil {
+				err = c.noAnswer(result)
+			}
 		}
 	}
 	if err != nil {

@@ -13,7 +13,7 @@ var (
 	BackendUp      = desc("tidepool_backend_up", "1 while requests are sent to the backend, 0 while it is marked bad.", "pool", "backend")
 
 	ReloadsTotal      = desc("tidepool_reloads_total", "Loads of the configuration, by result (ok, error).", "result")
-	ScriptErrorsTotal = desc("tidepool_script_errors_total", "Requests whose route raised an error.")
+	ScriptErrorsTotal = desc("tidepool_script_errors_total", "Requests whose route raised an error or returned what is no response.")
 	RefusedTotal      = desc("tidepool_requests_refused_total", "Requests refused because too many were under way.")
 	InFlight          = desc("tidepool_requests_in_flight", "Requests under way.")
 	UserTotal         = desc("tidepool_user_total", "Counters that scripts name with mcp.add_stat.", "name")
