@@ -42,7 +42,27 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			wantShell(c)
+		}
+	}
 	return root
+}
+
+// wantShell makes completion, whose subcommands are the shells that there are, refuse others: cobra prints its help, as if all were well.
+func wantShell(c *cobra.Command) {
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var shells []string
+		for _, s := range c.Commands() {
+			shells = append(shells, s.Name())
+		}
+		return usageError{c.CommandPath(), fmt.Sprintf("there is no completion for %q: there is for %s", args[0], strings.Join(shells, ", "))}
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
 
 // noArgs is for commands that take flags only, and for the root: whoever mistypes a command is told what is near.
