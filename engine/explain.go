@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -34,7 +36,7 @@ type Sent struct {
 }
 
 // Explain loads o's files as Check does, and runs request, a whole request as a client sends it, through the routes of listeners with
-// tag. Errors of the files are Check's.
+// tag. Errors of the files are Check's; and *UnknownTag.
 func Explain(o Options, tag string, request []byte) (*Explanation, error) {
 	o.Workers = 1
 	p, err := newProxy(o, true)
@@ -50,6 +52,9 @@ func Explain(o Options, tag string, request []byte) (*Explanation, error) {
 	}
 	defer p.discard(g)
 	p.current.Store(g)
+	if err := g.knowsTag(tag); err != nil {
+		return nil, err
+	}
 
 	s := p.Open(server.ConnInfo{ID: 1, Tag: tag})
 	defer s.Close()
@@ -71,6 +76,30 @@ func Explain(o Options, tag string, request []byte) (*Explanation, error) {
 	}
 	e.Sent, e.Answer = p.trace.sent, string(b.Out)
 	return e, nil
+}
+
+// UnknownTag is a tag that no route is attached for. A listener with it would get the routes without a tag, but who asks for it has
+// more likely mistyped it.
+type UnknownTag struct {
+	Tag   string
+	Known []string // in order; none: the configuration has no tags
+}
+
+func (e *UnknownTag) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("no route is attached for the tag %q: the configuration has no tags", e.Tag)
+	}
+	return fmt.Sprintf("no route is attached for the tag %q: there are %q", e.Tag, e.Known)
+}
+
+// knowsTag is an *UnknownTag if tag is one.
+func (g *generation) knowsTag(tag string) error {
+	own := g.worker(1).own
+	if tag == "" || own[tag] != nil {
+		return nil
+	}
+	known := slices.Sorted(maps.Keys(own))
+	return &UnknownTag{tag, slices.DeleteFunc(known, func(t string) bool { return t == "" })}
 }
 
 // routeName is the route of r on listeners with tag, and whether a native router chose it.

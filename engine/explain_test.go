@@ -106,3 +106,29 @@ func TestExplainRefusesWhatIsNoRequest(t *testing.T) {
 		}
 	}
 }
+
+// A tag that no route is attached for is most likely mistyped.
+func TestExplainRefusesUnknownTags(t *testing.T) {
+	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	f := func(attach, tag, want string) {
+		t.Helper()
+		path := writeConfig(t, "function mcp_config_pools() return true end function mcp_config_routes() local function f(r) return 'x' end "+attach+" end")
+		e, err := Explain(Options{Files: []string{path}, Local: local}, tag, []byte("get a\r\n"))
+		switch {
+		case err != nil && err.Error() != want:
+			t.Errorf("%s, --tag %s: %v, want %q", attach, tag, err, want)
+		case err == nil && (want != "" || e.Route == ""):
+			t.Errorf("%s, --tag %s: the route is %q, want the error %q", attach, tag, e.Route, want)
+		}
+	}
+	const tagged = `mcp.attach(mcp.CMD_GET, f, "b") mcp.attach(mcp.CMD_GET, f, "a1") mcp.attach(mcp.CMD_GET, f)`
+	f(tagged, "b", "")
+	f(tagged, "a1", "")
+	f(tagged, "", "")
+	f(tagged, "c", `no route is attached for the tag "c": there are ["a1" "b"]`)
+	f(`mcp.attach(mcp.CMD_GET, f)`, "c", `no route is attached for the tag "c": the configuration has no tags`)
+}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,6 +49,9 @@ route sends to a pool is told with the key's hash and its backend, and so is the
 			Local:     noStore{},
 			Log:       slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		}, tag, []byte(request))
+		if unknown := (*engine.UnknownTag)(nil); errors.As(err, &unknown) {
+			return usageError{c.CommandPath(), err.Error()}
+		}
 		if err != nil {
 			fmt.Fprintln(c.ErrOrStderr(), err)
 			return reported{err}
