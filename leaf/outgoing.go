@@ -24,7 +24,8 @@ var (
 
 // outgoing is one stream and its goroutine.
 //
-// It works a fifth of its time (pace.go), a batch of the store's at a time, so that requests find the processor free.
+// It works a small part of its time (pace.go), a batch of the store's at a time, so that requests find the processor free, at the leaf
+// that reads it, too.
 type outgoing struct {
 	l              *Leaf
 	id             uint64
@@ -50,8 +51,12 @@ type outgoing struct {
 }
 
 func newOutgoing(l *Leaf, id uint64, q frame.StreamRequest, reply string) *outgoing {
+	p := pace{rests: paceKeys}
+	if q.Mode == frame.StreamItems {
+		p.rests = paceItem
+	}
 	return &outgoing{
-		l: l, id: id, q: q, reply: reply, subject: frame.StreamSubject(l.o.Name) + "." + strconv.FormatUint(id, 10),
+		pace: p, l: l, id: id, q: q, reply: reply, subject: frame.StreamSubject(l.o.Name) + "." + strconv.FormatUint(id, 10),
 		chunk: min(streamChunk, int(q.Window), frame.MaxBody(int(l.maxPayload.Load()))),
 		wake:  make(chan struct{}, 1), buf: make([]byte, frame.Size, 2*streamChunk),
 	}

@@ -6,14 +6,17 @@ import "time"
 
 const (
 	paceWork = 200 * time.Microsecond // at least so long between two rests: no timer is finer than what a rest of it takes
-	paceRest = 4                      // a rest is so many times the work before it
+	paceRest = 16                     // a rest is so many times the work before it
+	paceKeys = 4                      // a rest is so many times the work before it
+	paceItem = 16                     // the same where items are sent: storing one takes its reader several times as long
 	paceMost = 100 * time.Millisecond // the longest rest: of a longer time hardly all was work
 )
 
 // pace says when to rest. It rests whether or not there are requests: those that a leaf cannot see, of other processes on its
 // machine, matter as much. It belongs to one goroutine.
 type pace struct {
-	since time.Time // when work began
+	rests time.Duration // paceKeys or paceItem
+	since time.Time     // when work began
 }
 
 // rest says how long to rest now; 0: go on.
@@ -22,7 +25,7 @@ func (p *pace) rest(now time.Time) time.Duration {
 	if worked < paceWork {
 		return 0
 	}
-	return min(worked*paceRest, paceMost)
+	return min(worked*p.rests, paceMost)
 }
 
 // resume says that work begins again.

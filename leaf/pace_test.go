@@ -7,10 +7,10 @@ import (
 
 func TestPace(t *testing.T) {
 	now := time.Unix(1, 0)
-	var p pace
+	p := pace{rests: paceItem}
 	p.resume(now)
 	for _, c := range []struct{ worked, rest time.Duration }{
-		{0, 0}, {paceWork - 1, 0}, {paceWork, paceRest * paceWork}, {2 * time.Millisecond, paceRest * 2 * time.Millisecond},
+		{0, 0}, {paceWork - 1, 0}, {paceWork, paceItem * paceWork}, {2 * time.Millisecond, paceItem * 2 * time.Millisecond},
 		{time.Hour, paceMost},
 	} {
 		if got := p.rest(now.Add(c.worked)); got != c.rest {
