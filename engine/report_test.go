@@ -96,6 +96,14 @@ router{ default_pool = "foo" }`, b.addr(), other.addr()), func(o *Options) { o.A
 	other.says("SERVER_ERROR no\r\n")
 	c.sees(lineBackendFailure)
 	c.silence()
+	for says, sent := range map[string]string{"flush_all noreply\r\n": "flush_all 0      \r\n", "flush_all 10 noreply\r\n": "flush_all 10 0      \r\n"} {
+		c.says(says)
+		b.sees(sent) // memcached takes no other word there: noreplY would flush nothing
+		other.sees(sent)
+		b.says("OK\r\n")
+		other.says("OK\r\n")
+		c.silence()
+	}
 }
 
 func TestReadyWithPoolsWantsABackend(t *testing.T) {

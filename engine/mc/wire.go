@@ -3,7 +3,7 @@
 package mc
 
 // AppendWire appends what a backend is sent for r: the line with CRLF, then the value; q becomes a space and
-// noreply becomes noreplY (delete: a 0), so that the backend always answers.
+// noreply becomes noreplY (delete, flush_all: a 0), so that the backend always answers.
 func AppendWire(dst []byte, r *Request) []byte {
 	at := len(dst)
 	dst = append(dst, r.Line...)
@@ -17,8 +17,8 @@ func AppendWire(dst []byte, r *Request) []byte {
 			}
 		}
 	}
-	if word := r.tok[r.ntok-1]; r.NoReply && r.Cmd == CmdDelete {
-		// memcached takes no other word there than noreply, or the 0 that once was a delay.
+	if word := r.tok[r.ntok-1]; r.NoReply && (r.Cmd == CmdDelete || r.Cmd == CmdFlushAll) {
+		// memcached takes no other word there than noreply, or a delay: delete's was that once, and flush_all looks at the first alone.
 		copy(dst[at+int(word.from):at+int(word.to)], "0      ")
 	} else if r.NoReply {
 		dst[at+int(word.to)-1] = 'Y'

@@ -41,6 +41,9 @@ func TestAppendWire(t *testing.T) {
 	f("delete noreply\r\n", "delete noreply 0\r\n")
 	f("delete noreply noreply\r\n", "delete noreply 0      \r\n")
 	f("get noreply\r\n", "get noreply\r\n")
+	f("flush_all noreply\r\n", "flush_all 0      \r\n")
+	f("flush_all 10 noreply\r\n", "flush_all 10 0      \r\n")
+	f("flush_all 10\r\n", "flush_all 10\r\n")
 }
 
 func TestCheckWire(t *testing.T) {
