@@ -62,9 +62,11 @@ func (s *session) count(b *server.Batch, sl *slot) {
 func (s *session) append(b *server.Batch, sl *slot) (result result) {
 	switch p := sl.pending; {
 	case p == nil && sl.text != "":
-		b.Out = append(b.Out, sl.text...)
-		s.cutEnd(b, sl, len(sl.text))
 		result = textResult(sl.text)
+		if !sl.mute {
+			b.Out = append(b.Out, sl.text...)
+			s.cutEnd(b, sl, len(sl.text))
+		}
 	case p == nil:
 		b.Out = append(b.Out, s.local[sl.from:sl.to]...)
 		result = localResult(s.local[sl.from:sl.to])

@@ -29,7 +29,7 @@ func (s *session) unrouted(sl *slot) {
 		}
 	case mc.CmdFlushAll:
 		if s.hooks != nil && !s.p.opts.AllowFlush {
-			s.answer(sl, lineNotAllowed)
+			s.refuse(sl)
 			return
 		}
 		if s.hooks != nil {
@@ -38,7 +38,7 @@ func (s *session) unrouted(sl *slot) {
 		}
 	case mc.CmdVerbosity:
 		if s.hooks != nil {
-			s.answer(sl, lineNotAllowed)
+			s.refuse(sl)
 			return
 		}
 	case mc.CmdShutdown:
@@ -50,6 +50,12 @@ func (s *session) unrouted(sl *slot) {
 	}
 	s.local = s.p.opts.Local.Exec(r, s.local)
 	s.answerLocal(sl, from)
+}
+
+// refuse answers a command that clients of a listener with routes may not give. noreply hides that, as in memcached where -F forbids flush_all.
+func (s *session) refuse(sl *slot) {
+	sl.mute = sl.req.NoReply
+	s.answer(sl, lineNotAllowed)
 }
 
 // flushAll flushes every backend of every pool, and the local store. It waits for all of them.

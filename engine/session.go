@@ -69,6 +69,7 @@ type slot struct {
 	end     int64 // when it was answered
 	done    bool
 	told    bool // Batch.Each has had it
+	mute    bool // text is not sent
 	restore bool // put the client's key back into the answer
 	active  bool // counted in worker.active
 	part    part

@@ -104,6 +104,7 @@ func TestWithoutARoute(t *testing.T) {
 		{"gat 0 a b\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n"},
 		{"flush_all\r\n", lineNotAllowed},
 		{"verbosity 1\r\n", lineNotAllowed},
+		{"flush_all noreply\r\nflush_all 10 noreply\r\nverbosity 1 noreply\r\nshutdown noreply\r\n", ""},
 		{"get\r\n", "CLIENT_ERROR parsing request\r\n"},
 		{"set a b\r\n", "CLIENT_ERROR parsing request\r\n"},
 	} {

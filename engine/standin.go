@@ -24,7 +24,7 @@ func (s *session) shutdown(sl *slot) {
 	r, m := sl.req, s.p.opts.Memcached
 	switch {
 	case m == nil || s.info.Network == "":
-		s.answer(sl, lineNotAllowed)
+		s.refuse(sl)
 	case m.Shutdown == nil:
 		from := len(s.local)
 		s.local = s.p.opts.Local.Exec(r, s.local)
