@@ -109,7 +109,7 @@ func (l *loader) Stats(sub string) (text []byte, ok bool) {
 	if _, _, err := parser.Next(line, &mc.Rules{}, &r); err != nil || r.Bad != mc.BadNone {
 		return nil, false // the lines are ours and parse
 	}
-	if text, ok = l.p.appendStats(nil, &r); !ok {
+	if text, ok = l.p.appendStats(nil, &r, len(l.p.opts.Files) > 0); !ok {
 		text = l.p.opts.Local.Exec(&r, nil)
 	}
 	return text, true

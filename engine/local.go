@@ -23,7 +23,7 @@ func (s *session) unrouted(sl *slot) {
 	switch r.Cmd {
 	case mc.CmdStats:
 		var mine bool
-		if s.local, mine = s.p.appendStats(s.local, r); mine {
+		if s.local, mine = s.p.appendStats(s.local, r, s.hooks != nil); mine {
 			s.answerLocal(sl, from)
 			return
 		}

@@ -31,8 +31,8 @@ var allStats = []statsOf{
 
 var generalStats = statsOf{local: true, lines: (*Proxy).generalStats}
 
-// appendStats answers `stats` where the proxy has something to say. False: the local store answers alone.
-func (p *Proxy) appendStats(dst []byte, r *mc.Request) ([]byte, bool) {
+// appendStats answers `stats` where the proxy has something to say. False: the local store answers alone. hooked: who asks has routes.
+func (p *Proxy) appendStats(dst []byte, r *mc.Request, hooked bool) ([]byte, bool) {
 	kind := &generalStats
 	if r.NToken() > 1 {
 		sub := string(r.Token(1))
@@ -43,15 +43,24 @@ func (p *Proxy) appendStats(dst []byte, r *mc.Request) ([]byte, bool) {
 		kind = &allStats[i]
 	}
 	if kind.local {
-		dst = p.localStats(dst, r)
+		dst = p.localStats(dst, r, hooked)
 	}
 	kind.lines(p, func(name string, value any) { dst = fmt.Appendf(dst, "STAT %s %v\r\n", name, value) })
 	return append(dst, endLine...), true
 }
 
-// localStats is the local store's answer without its END.
-func (p *Proxy) localStats(dst []byte, r *mc.Request) []byte {
-	return bytes.TrimSuffix(p.opts.Local.Exec(r, dst), []byte(endLine))
+// localStats is the local store's answer without its END. The store does not know that a listener with routes refuses flush_all.
+func (p *Proxy) localStats(dst []byte, r *mc.Request, hooked bool) []byte {
+	from := len(dst)
+	dst = bytes.TrimSuffix(p.opts.Local.Exec(r, dst), []byte(endLine))
+	if hooked && !p.opts.AllowFlush {
+		const name = "\r\nSTAT flush_enabled "
+		if at := bytes.Index(dst[from:], []byte(name+"yes")); at >= 0 {
+			at += from + len(name)
+			dst = append(append(dst[:at], "no"...), dst[at+len("yes"):]...)
+		}
+	}
+	return dst
 }
 
 func (p *Proxy) settingStats(stat func(string, any)) {

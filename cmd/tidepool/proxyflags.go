@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -190,6 +191,10 @@ func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more 
 	hub := watch.New(watch.Options{Buffer: f.watchBuffer})
 	so, co := f.store, f.commands
 	so.Memory, so.MaxItem = f.localMemory, int(f.maxItem)
+	if f.workers == 0 {
+		f.workers = runtime.GOMAXPROCS(0)
+	}
+	co.Threads, co.MaxConns = f.workers, f.maxConns // for stats to tell
 	local, err := openLocal(so, co, hub)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the proxy: %w", err)

@@ -295,6 +295,33 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestProxySettings: stats settings tells what the proxy does, not what its store would do by itself.
+func TestProxySettings(t *testing.T) {
+	config := `function mcp_config_pools() return true end
+function mcp_config_routes() mcp.attach(mcp.CMD_GET, function(r) return "END\r\n" end, "b") end`
+	f := func(listener, arg, flush, want string) {
+		t.Helper()
+		args := []string{"--workers", "3", "--max-conns", "77"}
+		if arg != "" {
+			args = append(args, arg)
+		}
+		p := start(t, append([]string{"proxy", write(t, "routes.lua", config), "--listen", listener + "127.0.0.1:0", "--admin", "none"}, args...)...)
+		addr := strings.TrimPrefix(p.logged(0, "proxy serves")["addrs"].([]any)[0].(string), listener)
+		kind := dial(t, addr)
+		c := &conversation{t, kind, bufio.NewReader(kind)}
+		c.talk("flush_all|mn", flush+"|MN")
+		got := c.stats("settings")
+		for name, want := range map[string]string{"flush_enabled": want, "num_threads": "3", "proxy_workers": "3", "maxconns": "77"} {
+			if got[name] != want {
+				t.Errorf("%s %s: settings: %s %q, want %q", listener, arg, name, got[name], want)
+			}
+		}
+	}
+	f("", "", "OK", "yes")
+	f("tag_b_:", "", "SERVER_ERROR not allowed", "no")
+	f("tag_b_:", "--allow-flush", "OK", "yes")
+}
+
 func post(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	resp, err := http.Post(url, "", nil)
