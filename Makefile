@@ -20,6 +20,8 @@ NAMES         ?=
 ROUTELIB      ?=
 PROXYLIBS     ?=
 
+PEER_MEMCACHED ?=
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -81,8 +83,12 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
 
 .PHONY: bench
 bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=-help, BENCHLEAF=-help for flags)
-	$(GO) run ./tests/benchpeers -tidepool bin/tidepool $(BENCH)
+	$(GO) run ./tests/benchpeers -tidepool bin/tidepool -rows depth1,depth16,leaves1,leaves16 $(BENCH)
 	$(GO) run ./tests/benchleaf -tidepool bin/tidepool $(BENCHLEAF)
+
+.PHONY: bench-peers
+bench-peers: build ## compare with memcached's own proxy, all rows (PEER_MEMCACHED=memcached built with its proxy, PROXYLIBS=, BENCH=-help for flags)
+	$(GO) run ./tests/benchpeers -tidepool bin/tidepool -peer-memcached '$(PEER_MEMCACHED)' -proxylibs '$(PROXYLIBS)' $(BENCH)
 
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)
