@@ -51,9 +51,9 @@ type outgoing struct {
 }
 
 func newOutgoing(l *Leaf, id uint64, q frame.StreamRequest, reply string) *outgoing {
-	p := pace{rests: paceKeys}
+	p := paceKeys
 	if q.Mode == frame.StreamItems {
-		p.rests = paceItem
+		p = paceItem
 	}
 	return &outgoing{
 		pace: p, l: l, id: id, q: q, reply: reply, subject: frame.StreamSubject(l.o.Name) + "." + strconv.FormatUint(id, 10),

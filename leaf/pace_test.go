@@ -7,10 +7,11 @@ import (
 
 func TestPace(t *testing.T) {
 	now := time.Unix(1, 0)
-	p := pace{rests: paceItem}
+	const work, rests = 50 * time.Microsecond, 16
+	p := pace{work: work, rests: rests}
 	p.resume(now)
 	for _, c := range []struct{ worked, rest time.Duration }{
-		{0, 0}, {paceWork - 1, 0}, {paceWork, paceItem * paceWork}, {2 * time.Millisecond, paceItem * 2 * time.Millisecond},
+		{0, 0}, {work - 1, 0}, {work, rests * work}, {2 * time.Millisecond, rests * 2 * time.Millisecond},
 		{time.Hour, paceMost},
 	} {
 		if got := p.rest(now.Add(c.worked)); got != c.rest {
@@ -18,7 +19,7 @@ func TestPace(t *testing.T) {
 		}
 	}
 	p.resume(now.Add(time.Second))
-	if got := p.rest(now.Add(time.Second + paceWork - 1)); got != 0 {
+	if got := p.rest(now.Add(time.Second + work - 1)); got != 0 {
 		t.Errorf("straight after a rest: %v", got)
 	}
 }

@@ -20,7 +20,7 @@ const (
 	maxStreams    = 4       // at one time
 	streamWindow  = 4 << 20 // bytes that a reader may leave unacknowledged, at most
 	minWindow     = 4 << 10
-	streamChunk   = 16 << 10 // of a body
+	streamChunk   = 8 << 10  // of a body
 	streamRequest = 64 << 10 // bytes of the longest request
 )
 

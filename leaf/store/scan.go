@@ -66,9 +66,9 @@ func (b *scan) pass(s *Store, each func(*Listed) bool) bool {
 }
 
 const (
-	scanBatch   = 32 << 10 // bytes copied under a lock, about
-	scanEntries = 1024     // items looked at under a lock, about
-	hotShare    = 64       // the part of the limit that a listing of the hottest first may take beside it
+	scanBatch   = 8 << 10 // bytes copied under a lock, about
+	scanEntries = 1024    // items looked at under a lock, about
+	hotShare    = 64      // the part of the limit that a listing of the hottest first may take beside it
 )
 
 // scan is the state of one List.
