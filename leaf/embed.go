@@ -137,6 +137,9 @@ func (l *Leaf) Reload(o Options) error {
 			err = l.srv.ReloadOptions(so)
 		}
 	}
+	if err == nil {
+		l.routeTLS.Store(n.Cluster.TLS)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot reload leaf %q: %w", l.o.Name, err)
 	}

@@ -1,13 +1,9 @@
-// Hello: telling proxies who is here, and finding out whether the name is taken.
+// Hello: telling proxies, operators and leaves who is here.
 
 package leaf
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -23,9 +19,6 @@ const (
 
 var stateNames = [...]string{frame.StateStarting, frame.StateServing, frame.StateDraining}
 
-// ErrNameTaken: another leaf of this name answers. Two of them would both execute one incr.
-var ErrNameTaken = errors.New("the name is taken: another leaf answers to it")
-
 // hello is the subscription's callback. It answers in step with the answers to frames, so that a proxy can tell from the bytes
 // sent so far whether it has lost any.
 func (l *Leaf) hello(m *nats.Msg) {
@@ -37,6 +30,7 @@ func (l *Leaf) hello(m *nats.Msg) {
 	var q frame.HelloRequest
 	if err := json.Unmarshal(m.Data, &q); err != nil || q.Proxy == "" {
 		r := l.helloReply(nil) // to an operator, or a leaf that asks for its name
+		r.Addr = l.whereabouts()
 		if q.Proxies {
 			r.Proxies, r.Items, r.Warming = l.peers.names(l.o.Now()), l.items(), l.Warm() != nil
 		}
@@ -104,55 +98,4 @@ func encode(r *frame.HelloReply) []byte {
 		panic(err) // numbers and names: cannot happen
 	}
 	return b
-}
-
-// checkName asks whether another leaf answers to our name. We answer already, so of two that start at the same time the later to
-// ask hears of the other, or both do: never will both start. An embedded server that was just started has no other clients yet, but
-// it may have routes.
-func (l *Leaf) checkName(ctx context.Context) error {
-	if l.srv != nil && l.o.Cluster.Listen == "" {
-		return nil
-	}
-	inbox := l.nc.NewInbox()
-	sub, err := l.nc.SubscribeSync(inbox)
-	if err != nil {
-		return fmt.Errorf("cannot ask for the name: %w", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	const asks = 4 // across a cluster the first may come before our interest in the answer
-	for range asks {
-		if err := l.nc.PublishRequest(frame.HelloSubject(l.o.Name), inbox, []byte("{}")); err != nil {
-			return fmt.Errorf("cannot ask for the name: %w", err)
-		}
-		if l.srv != nil {
-			_ = l.nc.PublishRequest(relaySubject, inbox, []byte(l.o.Name)) // as the one above went
-		}
-		if err := l.awaitRival(ctx, sub, l.o.Settle/asks); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// awaitRival gives ErrNameTaken if somebody else answers within that time.
-func (l *Leaf) awaitRival(ctx context.Context, sub *nats.Subscription, d time.Duration) error {
-	wait, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	for {
-		m, err := sub.NextMsgWithContext(wait)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case wait.Err() != nil:
-			return nil
-		case errors.Is(err, nats.ErrNoResponders):
-			continue // others may be a route away
-		case err != nil:
-			return fmt.Errorf("cannot ask for the name: %w", err)
-		}
-		var r frame.HelloReply
-		if json.Unmarshal(m.Data, &r) == nil && r.Instance != l.instance {
-			return fmt.Errorf("%w (instance %d, %s)", ErrNameTaken, r.Instance, r.State)
-		}
-	}
 }

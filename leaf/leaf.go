@@ -16,6 +16,7 @@ package leaf
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,11 +40,12 @@ type Leaf struct {
 	instance uint64
 	began    time.Time
 
-	srv   *server.Server // nil if it joined a NATS system
-	nc    *nats.Conn
-	subs  []*nats.Subscription
-	lanes []*lane
-	peers *peers
+	srv      *server.Server             // nil if it joined a NATS system
+	routeTLS atomic.Pointer[tls.Config] // as Options.Cluster.TLS, or what Reload brought
+	nc       *nats.Conn
+	subs     []*nats.Subscription
+	lanes    []*lane
+	peers    *peers
 
 	state      atomic.Int32
 	epoch      atomic.Uint64
@@ -71,6 +73,7 @@ func Start(ctx context.Context, o Options) (*Leaf, error) {
 		quit:  make(chan struct{}),
 	}
 	l.streams = newStreams(l)
+	l.routeTLS.Store(o.Cluster.TLS)
 	for l.instance == 0 {
 		l.instance = o.Random()
 	}
@@ -127,6 +130,7 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 		l.done.Go(func() { ln.run(l.quit) })
 	}
 	l.done.Go(l.janitor)
+	l.done.Go(l.watchName)
 	for i, ln := range l.lanes {
 		if err := l.subscribe(frame.LaneSubject(l.o.Name, i), ln.arrive); err != nil {
 			return err

@@ -49,6 +49,8 @@ type Options struct {
 	Token    string        // the same, as one token
 	Insecure bool          // allows a listener outside loopback to which anybody may connect
 	Settle   time.Duration // how long another leaf of this name has to answer, with NATS; 0: 500 ms
+	Handover time.Duration // how long one that is ending may take for it when this one starts; 0: 6 s, more than a drain takes
+	Rivals   time.Duration // how often another leaf of this name is looked for while this one serves; 0: 10 s
 
 	Users     []access.User // who may connect to the embedded server, besides User
 	NKeys     []string      // public user nkeys that may, too
@@ -70,6 +72,8 @@ const (
 	defaultMaxPending = 64 << 20
 	defaultMaxProxies = 4096
 	defaultSettle     = 500 * time.Millisecond
+	defaultHandover   = drainLimit + time.Second
+	defaultRivals     = 10 * time.Second
 
 	maxLanes   = 64
 	minPayload = 4 * frame.Slack // below, messages would be little but what is kept free in them
@@ -100,6 +104,8 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.MaxPending, defaultMaxPending)
 	def(&o.MaxProxies, defaultMaxProxies)
 	def(&o.Settle, defaultSettle)
+	def(&o.Handover, defaultHandover)
+	def(&o.Rivals, defaultRivals)
 	if o.MaxPayload < minPayload {
 		return o, fmt.Errorf("leaf max payload %d: want at least %d", o.MaxPayload, minPayload)
 	}

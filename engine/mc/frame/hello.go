@@ -43,6 +43,8 @@ type HelloReply struct {
 	State      string `json:"state"`
 	Sent       uint64 `json:"sent,string"` // bytes of answers sent to this reply subject before this reply
 
+	Addr string `json:"addr,omitempty"` // where the leaf is, for people; not told to proxies
+
 	Proxies []string `json:"proxies,omitempty"` // who said hello lately
 	Items   int64    `json:"items,omitempty"`   // that the leaf holds
 	Warming bool     `json:"warming,omitempty"` // it takes items from others itself
