@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -310,11 +311,11 @@ func TestStartErrors(t *testing.T) {
 // panics is a Handler whose sessions do so when they are asked to.
 type panics struct {
 	*gate
-	opened, closed int
+	opened, closed atomic.Int32
 }
 
-func (p *panics) Open(server.ConnInfo) server.Session { p.opened++; return p }
-func (p *panics) Close()                              { p.closed++ }
+func (p *panics) Open(server.ConnInfo) server.Session { p.opened.Add(1); return p }
+func (p *panics) Close()                              { p.closed.Add(1) }
 func (p *panics) Serve(b *server.Batch) error {
 	for i := range b.Reqs {
 		switch string(b.Reqs[i].Key) {
@@ -349,8 +350,8 @@ func TestEngineFails(t *testing.T) {
 	if err := f.Close(within(t)); err != nil {
 		t.Error(err)
 	}
-	if p.opened != p.closed || p.opened < 4 {
-		t.Errorf("%d sessions opened, %d closed", p.opened, p.closed)
+	if opened, closed := p.opened.Load(), p.closed.Load(); opened != closed || opened < 4 {
+		t.Errorf("%d sessions opened, %d closed", opened, closed)
 	}
 }
 
