@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/vm"
@@ -76,16 +75,12 @@ func newLoader(p *Proxy) (*loader, error) {
 	return l, nil
 }
 
-// newState makes a Lua state whose require finds modules beside the first configuration file and in the route library.
+// newState makes a Lua state whose require finds modules along packagePath and in the route library.
 func (l *loader) newState() (*vm.State, error) {
-	path := "./?.lua"
-	if len(l.p.opts.Files) > 0 {
-		path = filepath.Join(filepath.Dir(l.p.opts.Files[0]), "?.lua") + ";" + path
-	}
 	return vm.New(vm.Options{
 		Unsafe:  l.p.opts.LuaUnsafe,
 		Print:   l.p.print,
-		Path:    path,
+		Path:    packagePath(l.p.opts.LuaPath, l.p.opts.Files),
 		Modules: l.library,
 	})
 }

@@ -43,6 +43,7 @@ type Options struct {
 
 	AllowFlush bool   // flush_all flushes every backend
 	LuaUnsafe  bool   // scripts get the whole standard library
+	LuaPath    string // where require looks first, in the form of LUA_PATH; "": beside the first of Files
 	StartArg   string // mcp.start_arg
 
 	MaxBatch int         // requests of one client that are started before any is finished; 0: 64

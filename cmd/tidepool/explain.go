@@ -45,6 +45,7 @@ route sends to a pool is told with the key's hash and its backend, and so is the
 		e, err := engine.Explain(engine.Options{
 			Files:     args[:n-2],
 			LuaUnsafe: f.luaUnsafe,
+			LuaPath:   luaPath(),
 			StartArg:  f.startArg,
 			Local:     noStore{},
 			Log:       slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),

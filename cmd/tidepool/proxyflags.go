@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"time"
 
@@ -150,6 +151,14 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 // maxItemLimit is memcached's own.
 const maxItemLimit = 1 << 30
 
+// luaPath is what the environment says about where modules are, as lua5.4 reads it.
+func luaPath() string {
+	if path, ok := os.LookupEnv("LUA_PATH_5_4"); ok {
+		return path
+	}
+	return os.Getenv("LUA_PATH")
+}
+
 // options gives what engine takes.
 func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.Logger) engine.Options {
 	return engine.Options{
@@ -164,6 +173,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 		IdleTimeout:   f.idleTimeout,
 		AllowFlush:    f.allowFlush,
 		LuaUnsafe:     f.luaUnsafe,
+		LuaPath:       luaPath(),
 		Drain:         f.drain,
 		Local:         local,
 		NewLeaf:       leafFactory(f.way, log),
