@@ -19,6 +19,7 @@ MEMCACHED_SRC ?=
 NAMES         ?=
 ROUTELIB      ?=
 PROXYLIBS     ?=
+PEER_MEMCACHED_OLD ?=
 
 PEER_MEMCACHED ?=
 
@@ -98,8 +99,8 @@ soak: build ## kill, hang and reload for a long time at full memory, and verify 
 compat: build ## run memcached's own tests through Tidepool (MEMCACHED_SRC=its source, NAMES='cas getset', ROUTELIB=routelib.lua)
 	@TIDEPOOL_ROUTELIB='$(ROUTELIB)' tests/compat/run '$(MEMCACHED_SRC)' $(NAMES)
 	@if [ -n '$(PROXYLIBS)' ]; then \
-		PEER_MEMCACHED="$${PEER_MEMCACHED:-$(MEMCACHED_SRC)/memcached}" PROXYLIBS='$(PROXYLIBS)' TIDEPOOL='$(CURDIR)/bin/tidepool' \
-			$(GO) test -count=1 -timeout 300s -v ./tests/compat; \
+		PEER_MEMCACHED="$${PEER_MEMCACHED:-$(MEMCACHED_SRC)/memcached}" PEER_MEMCACHED_OLD='$(PEER_MEMCACHED_OLD)' PROXYLIBS='$(PROXYLIBS)' \
+			TIDEPOOL='$(CURDIR)/bin/tidepool' $(GO) test -count=1 -timeout 600s -v ./tests/compat; \
 	else echo "routes are NOT COMPARED with memcached's: PROXYLIBS (a folder of memcached-proxylibs) is not set"; fi
 
 .PHONY: peers
