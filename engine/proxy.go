@@ -111,6 +111,7 @@ type Proxy struct {
 	backends histograms // latency by pool and backend
 	sessions sessionSet
 	errs     limiter // of logged script errors
+	troubles troubles
 	sampled  limiter // of logged requests that backends' option log asks for
 	logs     limiter // of what scripts log
 	started  time.Time

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -107,20 +106,6 @@ func traced(args []any, err error) []any {
 		args = append(args, "traceback", script.Traceback)
 	}
 	return args
-}
-
-// backendEvent logs what happens to connections to backends.
-func (p *Proxy) backendEvent(e backend.Event) {
-	p.tellBackend(&e)
-	if e.Label == "" {
-		e.Label = strings.TrimSuffix(e.Name+":"+e.Port, ":")
-	}
-	if e.Kind == backend.EventConnected {
-		p.log.Debug("backend connected", "backend", e.Label, "name", e.Name, "port", e.Port)
-		return
-	}
-	p.log.Warn("backend trouble", "event", string(e.Kind), "backend", e.Label, "name", e.Name, "port", e.Port,
-		"depth", e.Depth, "retry", e.Retry, "err", e.Err)
 }
 
 // warnListeners says which listeners serve the local store although others of their commands are routed.

@@ -11,6 +11,7 @@ type Event struct {
 	Name  string        // host, socket path or leaf
 	Port  string        // "" where there is none
 	Label string        // as the configuration calls the backend; may be empty
+	Leaf  string        // a leaf's own name, as far as it is known; "" for a memcached server
 	Depth int           // requests queued or in flight when it happened; they were all failed
 	Rbuf  []byte        // the first bytes that were not understood, at most 100; valid during the call only
 	Retry time.Duration // for MarkedBad and MarkedBadFlap: time to the first probe
@@ -41,4 +42,5 @@ const (
 	EventMarkedBad       EventKind = "markedbad"       // too many failures in a row
 	EventMarkedBadFlap   EventKind = "markedbadflap"   // too many short-lived connections in a row
 	EventConnected       EventKind = "connected"       // up again (ours; upstream says nothing)
+	EventRefused         EventKind = "refused"         // a leaf takes no requests for the moment (ours)
 )

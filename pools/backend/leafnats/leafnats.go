@@ -78,6 +78,8 @@ type Backend struct {
 
 	noSession bool // there is a connection, but it is of no use
 
+	leaf string // its name, from the address or from the server at hand; "" while neither has said it
+
 	up      bool  // the leaf serves; only then frames are sent
 	hopeful bool  // never judged yet: requests wait for the first hello instead of failing
 	early   early // where they wait
@@ -93,6 +95,7 @@ type Backend struct {
 
 	count, bytes int   // of requests, queued or in flight
 	judged       int64 // when a timeout last counted as a failure; what was queued before is the same outage's
+	refusal      int64 // when it was last told that the leaf refuses frames
 
 	timer    *time.Timer // the keeper's
 	armed    bool        // while anything is queued or in flight
@@ -119,6 +122,7 @@ func New(o Options) (*Backend, error) {
 		wake:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		hopeful: true,
+		leaf:    o.LeafName,
 		flights: map[uint64]*flight{},
 		timer:   time.NewTimer(time.Hour),
 	}

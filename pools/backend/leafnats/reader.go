@@ -4,6 +4,7 @@ package leafnats
 
 import (
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -178,7 +179,15 @@ func (s *session) refused(h *frame.Header) {
 			b.giveUpLocked(f, &out)
 		}
 	}
+	// The rest are told of by what comes of them: a hello, a timeout, a failure.
+	told := h.Reason == frame.ReasonOverloaded || h.Reason == frame.ReasonTooLarge
+	if now := backend.Now(); told && (b.refusal == 0 || now-b.refusal >= int64(refusalEvery)) {
+		b.refusal = now
+	} else {
+		told = false
+	}
 	b.mu.Unlock()
+	depth := out.Len()
 	s.wakes.FailAll(&out, err)
 	s.wakes.Wake()
 	switch h.Reason {
@@ -187,4 +196,10 @@ func (s *session) refused(h *frame.Header) {
 	case frame.ReasonFormat:
 		b.failed(backend.EventParsing, err, 0)
 	}
+	if told {
+		b.tell(backend.Event{Kind: backend.EventRefused, Depth: depth, Err: err})
+	}
 }
+
+// refusalEvery is the least time between two events that say that the leaf refuses frames: there is one for each frame.
+const refusalEvery = time.Second

@@ -130,7 +130,7 @@ func (b *Backend) failed(kind backend.EventKind, err error, depth int) {
 func (b *Backend) failure(kind backend.EventKind, err error, depth int, news bool) {
 	bad := b.health.Failure(err)
 	if news {
-		b.o.OnEvent(backend.Event{Kind: kind, Name: b.o.hostPort(), Label: b.o.Label, Depth: depth, Err: err})
+		b.tell(backend.Event{Kind: kind, Depth: depth, Err: err})
 	}
 	if !bad {
 		return
@@ -143,7 +143,16 @@ func (b *Backend) failure(kind backend.EventKind, err error, depth int, news boo
 	if h.Flapping {
 		kind = backend.EventMarkedBadFlap
 	}
-	b.o.OnEvent(backend.Event{Kind: kind, Name: b.o.hostPort(), Label: b.o.Label, Retry: h.Wait, Err: err})
+	b.tell(backend.Event{Kind: kind, Retry: h.Wait, Err: err})
+}
+
+// tell tells whoever listens, and says who is meant.
+func (b *Backend) tell(e backend.Event) {
+	b.mu.Lock()
+	e.Leaf = b.leaf
+	b.mu.Unlock()
+	e.Name, e.Label = b.o.hostPort(), b.o.Label
+	b.o.OnEvent(e)
 }
 
 // hello handles a reply to hello: the truth about whether the leaf is there, and which.
@@ -226,11 +235,11 @@ func (b *Backend) tellHeard(r *frame.HelloReply, came, stops, restarted bool, lo
 	}
 	if came {
 		log.Info("leaf: up")
-		b.o.OnEvent(backend.Event{Kind: backend.EventConnected, Name: b.o.hostPort(), Label: b.o.Label})
+		b.tell(backend.Event{Kind: backend.EventConnected})
 	}
 	if stops {
 		log.Info("leaf: is stopping")
-		b.o.OnEvent(backend.Event{Kind: backend.EventDisconnected, Name: b.o.hostPort(), Label: b.o.Label, Err: errDraining})
+		b.tell(backend.Event{Kind: backend.EventDisconnected, Err: errDraining})
 	}
 }
 

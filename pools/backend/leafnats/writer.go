@@ -186,5 +186,5 @@ func (b *Backend) open(nc *nats.Conn) {
 		return
 	}
 	s.heard = backend.Now()
-	b.sess, b.helloDue = s, true
+	b.leaf, b.sess, b.helloDue = name, s, true
 }
