@@ -142,7 +142,7 @@ func (s *outgoing) item(it *store.Listed) bool {
 	if len(s.buf)-frame.Size >= s.chunk && !s.flush(false) {
 		return false
 	}
-	if s.items == s.q.Limit { // never, if it is 0
+	if s.q.Limit > 0 && s.items == s.q.Limit {
 		s.end(errLimit)
 	}
 	return s.over() == nil

@@ -321,3 +321,16 @@ func TestStreamGivenUp(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// An item that expires on its way out is passed over. It does not end the stream, even if it is the first.
+func TestStreamOverExpired(t *testing.T) {
+	l := start(t, Options{})
+	now := time.Now().UnixMilli()
+	s := newOutgoing(l, 1, frame.StreamRequest{Mode: frame.StreamItems, Window: minWindow}, "nowhere")
+	if !s.item(&store.Listed{Item: store.Item{Key: []byte("expired"), Exp: now - 1}}) || s.over() != nil {
+		t.Fatalf("the stream is over: %v", s.over())
+	}
+	if !s.item(&store.Listed{Item: store.Item{Key: []byte("k")}}) || s.items != 1 {
+		t.Errorf("%d items, %v", s.items, s.over())
+	}
+}
