@@ -162,7 +162,7 @@ func (r *Recovery) Put(source int, it *Item, heat int) Taken {
 	if tx.view.goneAt(it.Key, f.exp, f.epoch) {
 		return TakenGone
 	}
-	if s.mem.left()-int64(itemSize(len(it.Key), len(it.Value))) < r.floor {
+	if !r.roomFor(&tx, itemSize(len(it.Key), len(it.Value))) {
 		return TakenFull
 	}
 	if f.cas == 0 {
@@ -175,6 +175,18 @@ func (r *Recovery) Put(source int, it *Item, heat int) Taken {
 	}
 	tx.wrote = true
 	return TakenStored
+}
+
+// roomFor says whether memory has room for so many bytes. Where much of it is dead, left over by clients' writes, there is:
+// the demoter leaves that until it is needed, which is here.
+func (r *Recovery) roomFor(tx *Tx, size int) bool {
+	for r.s.mem.left()-int64(size) < r.floor {
+		if !tx.sh.makeRoomOfHoles() {
+			return false
+		}
+		tx.known = false // it may have moved
+	}
+	return true
 }
 
 // same says that the early item b is what a source holds, and makes it an item like those that clients store now.
@@ -194,23 +206,24 @@ func (r *Recovery) same(tx *Tx, b slot, it *Item, claimed bool) bool {
 const slack = 1000
 
 // Confirm says that a source still holds this key with this CAS and expiry. What was taken from it for the key in another
-// state goes; another expiry is taken over.
-func (r *Recovery) Confirm(source int, key []byte, cas uint64, exp int64) {
+// state goes: it is true that it did, and another Put would bring what took its place. Another expiry is taken over.
+func (r *Recovery) Confirm(source int, key []byte, cas uint64, exp int64) (changed bool) {
 	tx := r.s.Begin(key)
 	defer tx.End()
 	b := tx.item()
 	switch {
 	case b == nil || b.epoch() != r.first+uint32(source) || tx.sh.recovery != r:
-		return
+		return false
 	case b.cas() != cas:
 		tx.drop()
-		return
+		return true
 	}
 	b.setEpoch(r.first + r.sources)
 	if d := b.exp() - clampExp(exp); (d > slack || d < -slack) && !tx.sh.claimed.has(r.s.hash(key)) {
 		b.setExp(exp)
 		tx.g.noteExp(b.exp())
 	}
+	return false
 }
 
 // DropUnconfirmed removes what was taken from a source and was neither confirmed nor overwritten since, and gives the number.

@@ -388,3 +388,31 @@ func snapshot(s *Store) (out []Item) {
 	})
 	return out
 }
+
+// Memory that is full of what clients have written over since has room.
+func TestRecoveryIntoHoles(t *testing.T) {
+	evicted := 0
+	s := openTest(t, Options{Memory: 32 << 20, Segment: 16 << 10, Evicted: func(Item) { evicted++ }})
+	r := recovery(t, s, 1)
+	const mine = 130_000
+	for i := range mine {
+		put(s, fmt.Appendf(nil, "mine:%d", i), make([]byte, 100))
+	}
+	for i := 0; s.mem.left() > r.floor; i += 3 { // so that of every segment a third is dead
+		put(s, fmt.Appendf(nil, "mine:%d", i%mine), make([]byte, 100))
+	}
+	const n = 10_000
+	taken := 0
+	for i := range n {
+		switch got := r.Put(0, &Item{Key: key(i), Value: make([]byte, 100), CAS: 1}, 1); got {
+		case TakenStored:
+			taken++
+		case TakenFull:
+			t.Fatalf("item %d of %d: full; %d bytes are left and %d segments have holes", i, n, s.mem.left(), s.holes.len())
+		}
+	}
+	if taken < n*99/100 || evicted > 0 { // the filter of claimed keys is right of most
+		t.Errorf("%d of %d taken, %d evicted", taken, n, evicted)
+	}
+	verify(t, s)
+}
