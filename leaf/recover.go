@@ -13,7 +13,8 @@
 //     until now may have been written over, or deleted, at the neighbours alone: it is served, and checked in what follows.
 //  4. It reads the neighbours' items, hottest first, as long as there is room. (Each is read by the neighbour after 3.)
 //  5. It reads the neighbours' keys again, without values, and drops what was taken and is not there any more in the same state:
-//     a second net, under whatever went to a neighbour alone in spite of 2.
+//     a second net, under whatever went to a neighbour alone in spite of 2. If that was more than a hundredth of what was taken, it
+//     reads the items again, for what was dropped, and then the keys; three times at most.
 //
 // Then it is warm. A write that is acknowledged by this leaf after 3 is not lost to, nor undone by, the recovery. One before 3 is
 // not undone either, but may be dropped if a neighbour has another value, or none. A write or delete that only neighbours saw is in
@@ -25,9 +26,9 @@
 //
 // # What happens when
 //
-// A neighbour that cannot be reached, or falls silent, is tried again, with growing pauses, until it has given nothing for Timeout; then
-// the leaf goes on without it. One that was restarted meanwhile has lost what was still to come. The leaf ends up warm if all gave all,
-// or memory is full; else cold, or partly so, and says so. It is ready in each case: an orchestrator that waits for a
+// A neighbour that cannot be reached, falls silent, or ends a stream before its time is tried again, with growing pauses, until it has
+// given nothing for Timeout; then the leaf goes on without it. One that was restarted since it was found has lost what was still to come.
+// The leaf ends up warm if all gave all, or memory is full; else cold, or partly so, and says so. It is ready in each case: an orchestrator that waits for a
 // neighbour which does not come back would wait for ever.
 // One that recovers itself is waited for: what it has may still turn out to be old. Unless it is empty: then all were started at once.
 
@@ -81,6 +82,7 @@ type RecoverStatus struct {
 	Took    time.Duration // so far, or all in all
 	Items   int64         // taken
 	Known   int64         // that came and were not taken: written meanwhile, here already, or gone
+	Large   int64         // that came and were not taken: above this leaf's item limit
 	Dropped int64         // that were taken, or written early, and had changed at the neighbours
 	Of      int64         // that the neighbours said they held
 	Bytes   int64         // that were read
@@ -174,7 +176,7 @@ func (r *recovery) run() {
 		r.enter(RecoverReading)
 		r.each(func(s *source) { s.pull(ctx) })
 	}
-	if ctx.Err() == nil && slices.ContainsFunc(r.sources, func(s *source) bool { return s.complete.Load() }) {
+	if ctx.Err() == nil && slices.ContainsFunc(r.sources, func(s *source) bool { return s.looked.Load() }) {
 		r.dropped.Store(int64(r.store.DropEarly()))
 	}
 	r.each(func(s *source) { s.close() })
@@ -225,7 +227,7 @@ func (r *recovery) finish(ctx context.Context) {
 	if state != RecoverWarm {
 		level, about = slog.LevelWarn, "recovery is over, not all could be had"
 	}
-	r.log.Log(ctx, level, about, append(st.attrs(), "dropped", st.Dropped, "full", st.Full)...)
+	r.log.Log(ctx, level, about, append(st.attrs(), "large", st.Large, "dropped", st.Dropped, "full", st.Full)...)
 }
 
 // report logs the progress now and then until stop is called.
@@ -262,6 +264,7 @@ func (r *recovery) status() RecoverStatus {
 		st.Sources = append(st.Sources, s.status())
 		st.Items += s.items.Load()
 		st.Known += s.known.Load()
+		st.Large += s.large.Load()
 		st.Dropped += s.dropped.Load()
 		st.Of += s.of.Load()
 		st.Bytes += s.bytes.Load()

@@ -300,8 +300,16 @@ func TestRecoverHottestFirst(t *testing.T) {
 	}
 }
 
-// fakeNeighbour answers as a leaf does, until it has sent some items; then it is another.
-func fakeNeighbour(t *testing.T, url, name string, items int, instance func(streams int) uint64) {
+// piece is what a fake neighbour sends of a stream in one frame.
+type piece struct {
+	instance uint64
+	mark     uint32
+	body     []byte
+}
+
+// fakeNeighbour answers as a leaf does: hello as the instance of the moment, and every stream with the pieces that it is said to have.
+// Both are told how many streams there have been, the present one with them.
+func fakeNeighbour(t *testing.T, url, name string, instance func(streams int) uint64, pieces func(streams int, q frame.StreamRequest) []piece) {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
@@ -321,15 +329,17 @@ func fakeNeighbour(t *testing.T, url, name string, items int, instance func(stre
 		if _, err := h.Parse(m.Data); err == nil {
 			return
 		}
-		streams++
-		var body []byte
-		for i := range items {
-			body = stream.AppendItem(body, &store.Listed{Item: store.Item{Key: fmt.Appendf(nil, "k%d", i), Value: []byte("v"), CAS: 1}}, 0)
+		q, err := parseStreamRequest(m.Data)
+		if err != nil {
+			t.Error(err)
 		}
-		h = frame.Header{Flags: frame.FlagAnswer, Instance: 7, ID: 1}
-		_ = nc.Publish(m.Reply, h.Append(nil, body))
-		h.Instance, h.Acked = instance(streams), uint64(len(body))
-		_ = nc.Publish(m.Reply, h.Append(nil, []byte("EN\r\n")))
+		streams++
+		h = frame.Header{Flags: frame.FlagAnswer, ID: uint64(streams)}
+		for _, p := range pieces(streams, q) {
+			h.Instance, h.Millis = p.instance, p.mark
+			_ = nc.Publish(m.Reply, h.Append(nil, p.body))
+			h.Acked += uint64(len(p.body))
+		}
 	}
 	for _, s := range []string{frame.HelloSubject(name), frame.StreamSubject(name)} {
 		if _, err := nc.Subscribe(s, answer); err != nil {
@@ -339,6 +349,19 @@ func fakeNeighbour(t *testing.T, url, name string, items int, instance func(stre
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// lines are n items k0 ... as they travel, with one value and CAS number.
+func lines(q frame.StreamRequest, n int, value string, cas uint64) (body []byte) {
+	for i := range n {
+		it := &store.Listed{Item: store.Item{Key: fmt.Appendf(nil, "k%d", i), Value: []byte(value), CAS: cas}, Size: len(value)}
+		if q.Mode == frame.StreamKeys {
+			body = stream.AppendKey(body, it, 0)
+		} else {
+			body = stream.AppendItem(body, it, 0)
+		}
+	}
+	return body
 }
 
 // What came from a neighbour that was restarted meanwhile stays; the rest is lost with it.
@@ -353,7 +376,9 @@ func TestRecoverFromOneThatRestarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			system := natsServer(t)
-			fakeNeighbour(t, system, "leaf-2", 10, f.instance)
+			fakeNeighbour(t, system, "leaf-2", f.instance, func(n int, q frame.StreamRequest) []piece {
+				return []piece{{7, 0, lines(q, 10, "v", 1)}, {f.instance(n), 0, []byte("EN\r\n")}}
+			})
 			l := start(t, Options{NATS: system, Settle: time.Millisecond, Recover: quick("leaf-2")})
 			st := over(t, l)
 			if st.State != f.state || st.Items != 10 || st.Sources[0].Verified != f.verified || !errors.Is(st.Sources[0].Err, stream.ErrRestarted) {

@@ -25,6 +25,7 @@ func (l *Leaf) appendStats(dst []byte, sub string) ([]byte, bool) {
 	}
 	dst = command.AppendStatInt(dst, "recovery_of", st.Of)
 	dst = command.AppendStatInt(dst, "recovery_known", st.Known)
+	dst = command.AppendStatInt(dst, "recovery_large", st.Large)
 	dst = command.AppendStatInt(dst, "recovery_dropped", st.Dropped)
 	dst = command.AppendStatInt(dst, "recovery_bytes", st.Bytes)
 	dst = command.AppendStat(dst, "recovery_full", yesNo(st.Full))

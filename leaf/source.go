@@ -28,11 +28,14 @@ type source struct {
 
 	nc       *nats.Conn // nil: not connected
 	closed   chan struct{}
-	instance uint64 // of the leaf whose items were read; 0: none were
+	instance uint64 // of the leaf that was found; its items are read and no successor's
 	progress time.Time
+	changed  int64 // in the last check: items that were taken and had been replaced there
 
-	items, known, dropped, of, bytes atomic.Int64
-	complete                         atomic.Bool // all that it held was looked at, or memory is full
+	items, known, large, dropped, of, bytes atomic.Int64
+
+	looked   atomic.Bool // at all that it held, once
+	complete atomic.Bool // and what changed there alone meanwhile was looked at again; or memory is full
 
 	mu       sync.Mutex // guards what follows
 	state    string
@@ -54,6 +57,8 @@ var (
 	errFull   = errors.New("memory is full")
 	errWaits  = errors.New("it is recovering itself")
 	errEmpty  = errors.New("it was started just now, too, and has nothing to give")
+	errOver   = errors.New("the recovery is over")
+	errPast   = errors.New("writes go past this leaf: whenever all was read, much had changed there and not here")
 )
 
 func newSource(r *recovery, n int, from string) *source {
@@ -98,10 +103,7 @@ func (s *source) try(ctx context.Context, state string, f func(context.Context) 
 		last := final(err) || ctx.Err() != nil || time.Since(s.progress)+wait > s.r.o.Timeout
 		s.enter(state, err)
 		if last {
-			s.enter(sourceFailed, err)
-			if ctx.Err() == nil {
-				s.r.log.Warn("recovery: neighbour given up", "from", s.from, "err", err)
-			}
+			s.giveUp(ctx, err)
 			return false
 		}
 		s.r.log.Debug("recovery: neighbour tried again", "from", s.from, "in", wait, "err", err)
@@ -114,7 +116,8 @@ func (s *source) try(ctx context.Context, state string, f func(context.Context) 
 // final says that trying again will not help.
 func final(err error) bool {
 	var refused *stream.Refused
-	return errors.Is(err, errItself) || errors.Is(err, errEmpty) || errors.Is(err, stream.ErrRestarted) || errors.As(err, &refused)
+	return errors.Is(err, errItself) || errors.Is(err, errEmpty) || errors.Is(err, errOver) || errors.Is(err, stream.ErrRestarted) ||
+		errors.As(err, &refused) && !refused.Begun
 }
 
 // find connects and hears whether the neighbour is there.
@@ -130,6 +133,7 @@ func (s *source) find(ctx context.Context) {
 			return errWaits
 		}
 		s.of.Store(h.Items)
+		s.instance = h.Instance
 		s.progress = time.Now()
 		return nil
 	}) {
@@ -198,46 +202,76 @@ func (s *source) close() {
 	}
 }
 
-// pull takes the neighbour's items, and looks at them a second time.
+// rounds is how often a neighbour is read at most, and 1/changedShare the part of what was taken that may turn out to be old in the last.
+const (
+	rounds       = 3
+	changedShare = 100
+)
+
+// pull takes the neighbour's items, and looks at them a second time. What has changed there and not here meanwhile goes, and comes
+// when all is read again; if it is little it stays away.
 func (s *source) pull(ctx context.Context) {
 	if s.failed() {
 		return
 	}
-	if !s.try(ctx, RecoverReading, s.read) {
-		return
+	s.progress = time.Now() // what was waited for until now was not its fault
+	for range rounds {
+		if !s.try(ctx, RecoverReading, s.read) {
+			return
+		}
+		s.looked.Store(true)
+		s.changed = 0
+		if s.items.Load() > 0 && !s.try(ctx, sourceChecking, s.check) {
+			s.complete.Store(true) // what was read was right then
+			return
+		}
+		s.dropped.Add(int64(s.r.store.DropUnconfirmed(s.n)))
+		if s.changed*changedShare <= s.items.Load() {
+			s.complete.Store(true)
+			s.mu.Lock()
+			s.verified = true
+			s.mu.Unlock()
+			s.enter(sourceDone, nil)
+			return
+		}
+		s.r.log.Warn("recovery: much has changed at a neighbour alone, it is read again", "from", s.from, "changed", s.changed)
 	}
-	s.complete.Store(true)
-	if s.instance != 0 && !s.try(ctx, sourceChecking, s.check) {
-		return // what was read was right then
-	}
-	s.dropped.Store(int64(s.r.store.DropUnconfirmed(s.n)))
-	s.enter(sourceDone, nil)
-	s.mu.Lock()
-	s.verified = true
-	s.mu.Unlock()
+	s.giveUp(ctx, errPast)
 }
 
-// beyond is how many times what came until memory was full is read on after that: nothing of it is taken, but what clients wrote
-// here early is verified by it.
+// giveUp: it does not get better.
+func (s *source) giveUp(ctx context.Context, err error) {
+	s.enter(sourceFailed, err)
+	if ctx.Err() == nil {
+		s.r.log.Warn("recovery: neighbour given up", "from", s.from, "err", err)
+	}
+}
+
+// beyond is how much is read on when memory is full, in sizes of the memory, or of what came if that is more: nothing of it is taken,
+// but what clients wrote here early is verified by it.
 const beyond = 2
 
 // read takes items until there are no more, or no room.
 func (s *source) read(ctx context.Context) error {
-	taken := int64(0)
+	began, end := s.bytes.Load(), int64(0)
 	q := frame.StreamRequest{Mode: frame.StreamItems, Order: frame.StreamHottest}
 	err := s.stream(ctx, q, func(it *store.Listed) error {
-		s.bytes.Add(int64(len(it.Key) + len(it.Value)))
+		read := s.bytes.Add(int64(len(it.Key)+len(it.Value))) - began
 		switch s.r.store.Put(s.n, &it.Item, it.Heat) {
 		case store.TakenStored:
 			s.items.Add(1)
 		case store.TakenFull:
 			s.r.full.Store(true)
-			if s.known.Add(1); taken == 0 {
-				taken = s.bytes.Load()
+			if s.known.Add(1); end == 0 {
+				end = read + beyond*max(read, s.r.l.o.Memory)
 			}
-			if s.bytes.Load() > (1+beyond)*taken {
+			if read > end {
 				return errFull
 			}
+		case store.TakenLarge:
+			s.large.Add(1)
+		case store.TakenOver:
+			return errOver
 		default:
 			s.known.Add(1)
 		}
@@ -252,28 +286,28 @@ func (s *source) read(ctx context.Context) error {
 // check compares what was taken with what is there now.
 func (s *source) check(ctx context.Context) error {
 	return s.stream(ctx, frame.StreamRequest{Mode: frame.StreamKeys}, func(it *store.Listed) error {
-		s.r.store.Confirm(s.n, it.Key, it.CAS, it.Exp)
+		if s.r.store.Confirm(s.n, it.Key, it.CAS, it.Exp) {
+			s.changed++
+			s.dropped.Add(1)
+		}
 		return nil
 	})
 }
 
-// stream reads one stream. It must come from the leaf that the others came from.
+// stream reads one stream. It must come from the leaf that was found: one that was started since is empty, or has what it was given.
 func (s *source) stream(ctx context.Context, q frame.StreamRequest, each func(*store.Listed) error) error {
 	h, err := s.hello(ctx)
 	if err != nil {
 		return err
 	}
-	if s.instance != 0 && h.Instance != s.instance {
+	if h.Instance != s.instance {
 		return stream.ErrRestarted
 	}
 	res, err := stream.Reader{Conn: s.nc, Leaf: s.name, Now: s.r.l.o.Now}.Read(ctx, q, func(it *store.Listed) error {
 		s.progress = time.Now()
 		return each(it)
 	})
-	if res.Items > 0 {
-		s.instance = res.Instance
-	}
-	if err == nil && h.Instance != res.Instance {
+	if err == nil && res.Instance != s.instance {
 		return stream.ErrRestarted
 	}
 	return err

@@ -60,6 +60,9 @@ func TestRecoverFromSecuredLeaf(t *testing.T) {
 	if got := q.logged(0, "recovery is over, not all could be had"); got["state"] != "cold" {
 		t.Errorf("%v", got)
 	}
+	if m := get(t, "http://"+ready["admin"].(string)+"/metrics"); !strings.Contains(m, "tidepool_leaf_recovery_incomplete{leaf=\"leaf-1\"} 1\n") {
+		t.Error("/metrics does not say that the recovery is incomplete")
+	}
 	get(t, "http://"+ready["admin"].(string)+"/readyz") // an orchestrator that waits would wait for ever
 }
 

@@ -61,6 +61,12 @@ var recoverMetrics = []struct {
 		}
 		return 1
 	}},
+	{leafDesc("recovery_incomplete", "1 if the recovery is over and not all that neighbours hold could be had."), prometheus.GaugeValue, func(s *leaf.RecoverStatus) float64 {
+		if s.State == leaf.RecoverPartial || s.State == leaf.RecoverCold {
+			return 1
+		}
+		return 0
+	}},
 	{leafDesc("recovered_items_total", "Items taken from neighbours."), prometheus.CounterValue, func(s *leaf.RecoverStatus) float64 { return float64(s.Items) }},
 	{leafDesc("recovered_bytes_total", "Bytes of keys and values that came from neighbours."), prometheus.CounterValue, func(s *leaf.RecoverStatus) float64 { return float64(s.Bytes) }},
 	{leafDesc("recovery_dropped_total", "Items dropped because neighbours had changed them."), prometheus.CounterValue, func(s *leaf.RecoverStatus) float64 { return float64(s.Dropped) }},
@@ -82,6 +88,7 @@ type recoveryView struct {
 	State   string           `json:"state"`
 	Items   int64            `json:"items"`
 	Of      int64            `json:"of"`
+	Large   int64            `json:"large,omitempty"`
 	Dropped int64            `json:"dropped"`
 	Full    bool             `json:"full,omitempty"`
 	Seconds float64          `json:"seconds"`
@@ -101,7 +108,7 @@ func viewRecovery(l *leaf.Leaf) *recoveryView {
 	if !ok {
 		return nil
 	}
-	v := &recoveryView{State: s.State, Items: s.Items, Of: s.Of, Dropped: s.Dropped, Full: s.Full, Seconds: s.Took.Seconds()}
+	v := &recoveryView{State: s.State, Items: s.Items, Of: s.Of, Large: s.Large, Dropped: s.Dropped, Full: s.Full, Seconds: s.Took.Seconds()}
 	for _, src := range s.Sources {
 		o := recoverySource{From: src.From, State: src.State, Items: src.Items, Verified: src.Verified}
 		if src.Err != nil {

@@ -8,5 +8,5 @@
 // that the reader lives. Any number of reads may go on at once over one connection, from one leaf as many as it allows.
 //
 // An error says whether it pays to try again: ErrBusy, ErrNoLeaf, ErrSilent, ErrRestarted and ErrLost may be different next
-// time, from the beginning; a Refused will not. Items given before an error were right when they were sent, but there were more.
+// time, from the beginning, and so may a Refused of a stream that had begun; another Refused will not. Items given before an error were right when they were sent, but there were more.
 package stream

@@ -29,7 +29,10 @@ var (
 )
 
 // Refused is what a leaf says in place of items, or in place of the rest of them: memcached's CLIENT_ERROR or SERVER_ERROR, a line.
-type Refused struct{ Text string }
+type Refused struct {
+	Text  string
+	Begun bool // there was a stream, and this is its end before its time: another may fare better
+}
 
 func (e *Refused) Error() string { return "the leaf says " + e.Text }
 
@@ -197,12 +200,12 @@ func (in *incoming) body(ctx context.Context, b []byte, each func(*store.Listed)
 	return nil
 }
 
-// refused is the error of a leaf's last word.
-func refused(line []byte) error {
+// refused is the error of a leaf's last word. Streams have numbers from 1 on.
+func refused(id uint64, line []byte) error {
 	if line = bytes.TrimRight(line, "\r\n"); string(line) == frame.StreamBusy {
 		return ErrBusy
 	}
-	return &Refused{Text: string(line)}
+	return &Refused{Text: string(line), Begun: id != 0}
 }
 
 // arrive is the subscription's callback. It acknowledges signs of life by itself, so that a leaf knows of a reader that
@@ -249,7 +252,7 @@ func (in *incoming) sort(m *nats.Msg) error {
 		in.broken = ErrLost
 	}
 	if in.broken == nil && h.Millis == frame.StreamCut {
-		in.broken = refused(body)
+		in.broken = refused(h.ID, body)
 	}
 	if in.broken == nil && len(body) > 0 {
 		in.bodies = append(in.bodies, body)

@@ -282,8 +282,11 @@ func TestLeafRecovers(t *testing.T) {
 	if got := f["items"].(float64); got < float64(items)/5 { // the load writes the others anew meanwhile
 		t.Errorf("only %v items were taken", got)
 	}
-	if _, body := page(t, "http://"+admin+"/metrics"); !strings.Contains(body, "tidepool_leaf_recovering{leaf=\"leaf-1\"} 0\n") {
-		t.Error("/metrics has no tidepool_leaf_recovering of 0")
+	_, body := page(t, "http://"+admin+"/metrics")
+	for _, name := range []string{"recovering", "recovery_incomplete"} {
+		if !strings.Contains(body, fmt.Sprintf("tidepool_leaf_%s{leaf=\"leaf-1\"} 0\n", name)) {
+			t.Errorf("/metrics has no tidepool_leaf_%s of 0", name)
+		}
 	}
 	if got := dial(t, port(first)).ask("stats\r\n"); !strings.Contains(got, "STAT recovery_state warm\r\n") {
 		t.Errorf("stats: %q", got)
