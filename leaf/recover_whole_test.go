@@ -68,7 +68,7 @@ func TestRecoverFromOneThatWasRestartedBefore(t *testing.T) {
 	do(t, l, set("early", "1"))
 	until(t, l, "settling", func(s *RecoverStatus) bool { return s.State == RecoverSettling })
 	_ = b.Close(ended())
-	b = start(t, Options{Name: "leaf-2", Listen: addr})
+	start(t, Options{Name: "leaf-2", Listen: addr})
 	if st := over(t, l); st.State != RecoverCold || !errors.Is(st.Sources[0].Err, stream.ErrRestarted) {
 		t.Errorf("%+v", st)
 	}
