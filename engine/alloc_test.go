@@ -82,6 +82,19 @@ const (
         end
         return gen(gen(p))
     end)()`
+	failover = `(function()
+        local g = mcp.funcgen_new()
+        local handles = { g:new_handle(p), g:new_handle(p) }
+        g:ready{ f = function(rctx) return function(r)
+            local res
+            for i = 1, #handles do
+                res = rctx:enqueue_and_wait(r, handles[i])
+                if res:ok() then return res end
+            end
+            return res
+        end end }
+        return g
+    end)()`
 	mutated = `(function()
         local ask = mcp.req_inspector_new({ t = "sepkey", map = { key = 1 } }, { t = "keyis", str = "key" }, { t = "flagis", flag = "O", str = "x" })
         local request = mcp.req_mutator_new({ t = "cmdcopy", idx = 1 }, { t = "keycopy", idx = 1 })
@@ -115,7 +128,8 @@ func TestAllocationsPerRequest(t *testing.T) {
 		{luaClosed, 1}, // gopher-lua's Resume, to start: `return p(r)` is not gone on with
 		{generated, 1},
 		{nested, 2},
-		{mutated, 2}, // and once more to go on
+		{failover, 2}, // and once more to go on
+		{mutated, 2},
 	} {
 		const n = 16
 		serve := serving(t, d.route, n)
@@ -127,7 +141,7 @@ func TestAllocationsPerRequest(t *testing.T) {
 }
 
 func BenchmarkServe(b *testing.B) {
-	for name, route := range map[string]string{"pool": poolRoute, "lua": luaClosed, "funcgen": generated, "nested": nested} {
+	for name, route := range map[string]string{"pool": poolRoute, "lua": luaClosed, "funcgen": generated, "nested": nested, "failover": failover} {
 		b.Run(name, func(b *testing.B) {
 			const n = 16
 			serve := serving(b, route, n)
