@@ -16,6 +16,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -77,6 +78,9 @@ func Wrap(nc net.Conn) net.Conn {
 	}
 	c := &conn{Conn: nc, raw: raw}
 	c.in.f = func(fd uintptr) bool {
+		if c.in.err == syscall.EAGAIN { // it has been waited for: one turn for everyone else, and more will have come to read at once
+			runtime.Gosched()
+		}
 		c.in.n, c.in.err = Read(int(fd), c.in.p)
 		return c.in.err != syscall.EAGAIN
 	}

@@ -113,7 +113,7 @@ func (c *conn) run() {
 }
 
 // maxTurn is how long a connection waits for the one before it.
-const maxTurn = 100 * time.Millisecond
+const maxTurn = time.Second
 
 // awaitTurn has the connections of a worker arrive at the server in their order, the one that idle times use being the first. A server
 // that answers no connect is tried by all of them all the same.
