@@ -65,7 +65,7 @@ lint: ## form, vet, staticcheck, luacheck and the house rules
 
 .PHONY: allocs
 allocs: ## run the tests of allocations, which the race detector would disturb
-	$(GO) test -count=1 -run Alloc ./engine/...
+	$(GO) test -count=1 -run Alloc ./engine/... ./client/load
 
 .PHONY: check
 check: lint build allocs test ## all that CI checks: lint, build, test

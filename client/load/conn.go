@@ -1,18 +1,16 @@
-// One connection: what it sends, and what it makes of the answers.
+// One connection: what it sends.
 
 package load
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/sock"
@@ -21,31 +19,42 @@ import (
 // conn is one connection. In the closed loop one goroutine uses it; in the open one, one sends and one receives, each with its
 // own fields.
 type conn struct {
-	r      *run
-	i      int
-	stripe uint32
-	nc     net.Conn
-	random *rand.Rand
+	r  *run
+	i  int
+	nc net.Conn
 
+	// Of whom sends.
+	source  *rand.PCG
+	random  *rand.Rand // of source
 	out     []byte
 	key     []byte
-	sent    map[int]uint64 // version last sent, of the keys that this connection owns
-	ops     []op           // in flight, oldest first (closed loop)
+	sent    []uint64 // version last sent, of the keys that this connection owns, by their number among those
+	ops     []op     // in flight, oldest first (closed loop)
 	version uint64
+	since   atomic.Int64 // when it last began to wait for an answer: silence counts from then (nanoseconds of the run's clock)
 
-	in     *bufio.Reader
-	value  []byte
-	inKey  []byte
-	stored map[int]uint64 // version last said to be stored, of own keys: a set that failed since may have taken effect or not
+	// Of whom receives.
+	in        *reader
+	inKey     []byte
+	stored    []uint64 // version last said to be stored, of own keys: a set that failed since may have taken effect or not
+	latency   histogram
+	count     [counters]int64
+	told      time.Duration // when published was written
+	published [counters]atomic.Int64
+
+	// Between both, in the open loop.
+	flying   ring
+	late     histogram // how long after they were due requests were sent; of whom sends
+	finished atomic.Bool
 }
 
 // op is a request in flight.
 type op struct {
 	set     bool
 	key     int
-	keys    []int  // of a multiget
-	version uint64 // that a set sends, and the newest that a get of an own key may see; 0: any
-	due     time.Time
+	keys    []int         // of a multiget; empty: none
+	version uint64        // that a set sends, and the newest that a get of an own key may see; 0: any
+	due     time.Duration // on the run's clock
 }
 
 func (r *run) dial(i int) (*conn, error) {
@@ -57,15 +66,48 @@ func (r *run) dial(i int) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %q: %w", r.o.Addr, err)
 	}
-	nc = sock.Wrap(nc)
-	return &conn{
-		r: r, i: i, stripe: uint32(i), nc: nc, random: r.random(i),
-		sent: map[int]uint64{}, stored: map[int]uint64{}, in: bufio.NewReaderSize(nc, 64<<10),
-	}, nil
+	c := &conn{r: r, i: i, nc: sock.Wrap(nc), source: rand.NewPCG(r.o.Seed, uint64(i))}
+	c.random = rand.New(c.source)
+	c.in = newReader(c.nc, r.clock, c.overdue)
+	own := (r.o.Keys - i + r.o.Conns - 1) / r.o.Conns
+	c.sent, c.stored = make([]uint64, own), make([]uint64, own)
+	c.wait()
+	return c, c.nc.SetDeadline(time.Now().Add(r.o.Timeout))
 }
 
-// owns: a key is written by one connection only.
-func (c *conn) owns(key int) bool { return key%c.r.o.Conns == c.i }
+// wait notes that an answer is waited for from now on. Deadlines are not moved at each request: one that passes is moved on if
+// the silence has not lasted for all of it (overdue).
+func (c *conn) wait() { c.since.Store(int64(c.r.clock())) }
+
+// overdue is asked at a read's deadline: how long has nothing come.
+func (c *conn) overdue(silence time.Duration) error {
+	switch {
+	case c.r.stopped.Load():
+		return errStopped
+	case c.finished.Load() && c.flying.empty() && c.in.empty():
+		return errFinished
+	}
+	left := c.r.o.Timeout - min(silence, c.r.clock()-time.Duration(c.since.Load()))
+	if c.r.o.Rate > 0 && c.flying.empty() {
+		left = c.r.o.Timeout // nothing is waited for
+	}
+	if left <= 0 {
+		return errSilent
+	}
+	if err := c.nc.SetReadDeadline(time.Now().Add(left)); err != nil {
+		return err
+	}
+	if c.r.stopped.Load() || c.finished.Load() && c.flying.empty() { // which would have woken this up, a moment ago
+		return c.nc.SetReadDeadline(time.Now())
+	}
+	return nil
+}
+
+var (
+	errSilent   = errors.New("no answer")
+	errStopped  = errors.New("stopped")
+	errFinished = errors.New("nothing more is sent, and all is answered")
+)
 
 // pick draws a key; for a set the nearest that the connection owns.
 func (c *conn) pick(set bool) int {
@@ -73,10 +115,10 @@ func (c *conn) pick(set bool) int {
 	if c.r.zipf != nil {
 		n = c.r.zipf.Draw(c.random)
 	} else {
-		n = c.random.IntN(c.r.o.Keys)
+		n = int(c.source.Uint64() >> 32 * uint64(c.r.o.Keys) >> 32)
 	}
 	if set {
-		n += c.i - n%c.r.o.Conns
+		n += c.i - int(uint32(n)%uint32(c.r.o.Conns))
 		if n >= c.r.o.Keys {
 			n -= c.r.o.Conns
 		}
@@ -84,37 +126,49 @@ func (c *conn) pick(set bool) int {
 	return n
 }
 
+// own is the place of a key among those that the connection owns: a key is written by one connection only. -1: it is another's.
+func (c *conn) own(key int) int {
+	n := uint32(c.r.o.Conns)
+	if uint32(key)%n != uint32(c.i) {
+		return -1
+	}
+	return int(uint32(key) / n)
+}
+
 // fill sets every key that the connection owns.
 func (c *conn) fill() error {
+	c.ops = make([]op, 64)
 	for key := c.i; key < c.r.o.Keys; {
-		c.out, c.ops = c.out[:0], c.ops[:0]
-		for ; key < c.r.o.Keys && len(c.ops) < 64; key += c.r.o.Conns {
-			c.ops = append(c.ops, c.set(key))
+		n := 0
+		for ; key < c.r.o.Keys && n < len(c.ops) && len(c.out) < 1<<20; key += c.r.o.Conns {
+			c.set(key, &c.ops[n])
+			n++
 		}
+		c.wait()
 		if err := c.flush(); err != nil {
 			return err
 		}
-		for i := range c.ops {
-			line, err := c.line()
+		for _, o := range c.ops[:n] {
+			line, err := c.in.line()
 			if err != nil {
-				return err
+				return c.lost(err)
 			}
 			if !isStored(line) {
-				return fmt.Errorf("setting key %d is answered %q", c.ops[i].key, line)
+				return fmt.Errorf("setting key %d is answered %q", o.key, line)
 			}
-			c.stored[c.ops[i].key] = c.ops[i].version
+			c.stored[c.own(o.key)] = o.version
 		}
 	}
 	return nil
 }
 
-func isStored(line []byte) bool { return string(line) == "STORED" || string(line) == "HD" }
-
 // set appends a set of key at its next version.
-func (c *conn) set(key int) op {
+func (c *conn) set(key int, o *op) {
 	c.version++
-	c.sent[key] = c.version
+	c.sent[c.own(key)] = c.version
 	c.key = appendKey(c.key[:0], c.r.o.Prefix, key)
+	seed := seed(c.key, c.version)
+	size := c.r.o.Sizes.of(seed)
 	if c.r.o.Meta {
 		c.out = append(append(c.out, "ms "...), c.key...)
 		c.out = append(c.out, ' ')
@@ -122,67 +176,84 @@ func (c *conn) set(key int) op {
 		c.out = append(append(c.out, "set "...), c.key...)
 		c.out = append(c.out, " 0 0 "...)
 	}
-	c.out = strconv.AppendInt(c.out, int64(c.r.o.Size), 10)
+	c.out = strconv.AppendInt(c.out, int64(size), 10)
 	c.out = append(c.out, "\r\n"...)
-	c.out = appendValue(c.out, c.key, c.version, c.r.o.Size)
+	c.out = appendValue(c.out, c.key, c.version, seed, size)
 	c.out = append(c.out, "\r\n"...)
-	return op{set: true, key: key, version: c.version}
+	o.set, o.key, o.keys, o.version = true, key, o.keys[:0], c.version
 }
 
-// next appends the next request.
-func (c *conn) next(keys []int) op {
-	if c.random.Float64() < c.r.o.Sets {
-		return c.set(c.pick(true))
+// next appends the next request, which o becomes.
+func (c *conn) next(o *op) {
+	if c.source.Uint64()>>32 < c.r.sets {
+		c.set(c.pick(true), o)
+		return
 	}
+	o.set, o.keys, o.version = false, o.keys[:0], 0
 	if c.r.o.Multiget > 1 {
 		c.out = append(c.out, "get"...)
 		for range c.r.o.Multiget {
 			key := c.pick(false)
-			keys = append(keys, key)
+			o.keys = append(o.keys, key)
 			c.out = appendKey(append(c.out, ' '), c.r.o.Prefix, key)
 		}
 		c.out = append(c.out, "\r\n"...)
-		return op{keys: keys}
+		return
 	}
-	key := c.pick(false)
-	o := op{key: key}
-	if c.owns(key) {
-		o.version = c.sent[key]
+	o.key = c.pick(false)
+	if i := c.own(o.key); i >= 0 {
+		o.version = c.sent[i]
 	}
 	if c.r.o.Meta {
-		c.out = append(appendKey(append(c.out, "mg "...), c.r.o.Prefix, key), " v\r\n"...)
+		c.out = append(appendKey(append(c.out, "mg "...), c.r.o.Prefix, o.key), " v\r\n"...)
 	} else {
-		c.out = append(appendKey(append(c.out, "get "...), c.r.o.Prefix, key), "\r\n"...)
+		c.out = append(appendKey(append(c.out, "get "...), c.r.o.Prefix, o.key), "\r\n"...)
 	}
-	return o
 }
 
+// flush sends what was appended.
 func (c *conn) flush() error {
-	c.nc.SetWriteDeadline(time.Now().Add(c.r.o.Timeout))
-	_, err := c.nc.Write(c.out)
-	return c.lost(err)
+	began := c.r.clock()
+	for rest := c.out; ; {
+		n, err := c.nc.Write(rest)
+		rest = rest[n:]
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.out = c.out[:0]
+			return c.lost(err)
+		}
+		switch left := c.r.o.Timeout - (c.r.clock() - began); {
+		case c.r.stopped.Load():
+			return c.lost(errStopped)
+		case left <= 0:
+			return c.lost(errSilent)
+		default:
+			if err := c.nc.SetWriteDeadline(time.Now().Add(left)); err != nil {
+				return c.lost(err)
+			}
+			if c.r.stopped.Load() {
+				return c.lost(errStopped)
+			}
+		}
+	}
 }
 
 // closedLoop keeps Depth requests in flight until the time is up.
 func (c *conn) closedLoop() error {
-	depth := c.r.o.Depth
-	lists := make([][]int, depth)
+	defer c.publish()
+	c.ops = make([]op, c.r.o.Depth)
 	for {
-		begin := time.Now()
-		if !begin.Before(c.r.end) {
+		begin := c.r.clock()
+		if begin >= c.r.end {
 			return nil
 		}
-		c.out, c.ops = c.out[:0], c.ops[:0]
-		for i := range depth {
-			o := c.next(lists[i][:0])
-			lists[i] = o.keys
-			o.due = begin
-			c.ops = append(c.ops, o)
+		for i := range c.ops {
+			c.next(&c.ops[i])
+			c.ops[i].due = begin
 		}
+		c.since.Store(int64(begin))
 		if err := c.flush(); err != nil {
 			return err
 		}
-		c.nc.SetReadDeadline(begin.Add(c.r.o.Timeout))
 		for i := range c.ops {
 			if err := c.answer(&c.ops[i]); err != nil {
 				return err
@@ -191,149 +262,17 @@ func (c *conn) closedLoop() error {
 	}
 }
 
-// answer reads one request's answer and counts it.
-func (c *conn) answer(o *op) error {
-	result, err := c.read(o)
-	if err != nil {
-		return err
-	}
-	c.r.latency.Observe(c.stripe, int64(time.Since(o.due)))
-	c.r.count.Add(c.stripe, requests, 1)
-	c.r.count.Add(c.stripe, result, 1)
-	return nil
-}
-
-// read reads one answer and says what it is: hits, misses, errorLines or wrong.
-func (c *conn) read(o *op) (int, error) {
-	if o.keys != nil {
-		return c.readMulti(o)
-	}
-	line, err := c.line()
-	switch {
-	case err != nil:
-		return 0, err
-	case isError(line):
-		return errorLines, nil
-	case o.set && isStored(line):
-		c.stored[o.key] = o.version
-		return hits, nil
-	case !o.set && (string(line) == "END" || string(line) == "EN"):
-		return misses, nil
-	case o.set || !isValue(line):
-		return wrong, nil
-	}
-	ok, err := c.readValue(line, o.key, o.version)
-	if err != nil {
-		return 0, err
-	}
-	if !c.r.o.Meta {
-		if line, err = c.line(); err != nil {
-			return 0, err
-		}
-		ok = ok && string(line) == "END"
-	}
-	if !ok {
-		return wrong, nil
-	}
-	return hits, nil
-}
-
-// readMulti reads the answer of a multiget: values in the order of the keys, some missing.
-func (c *conn) readMulti(o *op) (int, error) {
-	result, missing, next := hits, false, 0
-	for {
-		line, err := c.line()
-		if err != nil {
-			return 0, err
-		}
-		if string(line) == "END" {
-			if result == hits && (missing || next < len(o.keys)) {
-				result = misses
-			}
-			return result, nil
-		}
-		if isError(line) { // in one key's place
-			result = max(result, errorLines)
-			next++
-			continue
-		}
-		if !isValue(line) {
-			return wrong, nil
-		}
-		name := bytes.Fields(line)[1]
-		for next < len(o.keys) && string(appendKey(c.inKey[:0], c.r.o.Prefix, o.keys[next])) != string(name) {
-			next, missing = next+1, true
-		}
-		if next == len(o.keys) {
-			return 0, fmt.Errorf("%w: the answer to a multiget names %q, which was not asked for or not in this place", errWrong, name)
-		}
-		ok, err := c.readValue(line, o.keys[next], 0)
-		if err != nil {
-			return 0, err
-		}
-		if !ok {
-			result = wrong
-		}
-		next++
-	}
-}
-
-var errWrong = errors.New("wrong answer")
-
-func isError(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("SERVER_ERROR")) || bytes.HasPrefix(line, []byte("CLIENT_ERROR")) || string(line) == "ERROR"
-}
-
-func isValue(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("VALUE ")) || bytes.HasPrefix(line, []byte("VA "))
-}
-
-// readValue reads the data block that line announces and says whether it is key's, and not older than what was stored last
-// nor newer than the version (0: any).
-func (c *conn) readValue(line []byte, key int, version uint64) (ok bool, err error) {
-	c.inKey = appendKey(c.inKey[:0], c.r.o.Prefix, key)
-	fields := line[bytes.IndexByte(line, ' ')+1:]
-	named := true
-	if !c.r.o.Meta {
-		var rest []byte
-		rest, named = bytes.CutPrefix(fields, c.inKey)
-		named = named && len(rest) > 0 && rest[0] == ' '
-		fields = fields[bytes.LastIndexByte(fields, ' ')+1:]
-	} else if i := bytes.IndexByte(fields, ' '); i >= 0 {
-		fields = fields[:i]
-	}
-	size, err := strconv.Atoi(string(fields))
-	if err != nil || size < 0 || size > 1<<30 {
-		return false, fmt.Errorf("%w: %q announces no value", errWrong, line)
-	}
-	if cap(c.value) < size+2 {
-		c.value = make([]byte, size+2)
-	}
-	c.value = c.value[:size+2]
-	if _, err := io.ReadFull(c.in, c.value); err != nil {
-		return false, c.lost(err)
-	}
-	got, whole := checkValue(c.value[:size], c.inKey, c.r.o.Size)
-	fresh := version == 0 || got >= c.stored[key] && got <= version
-	return named && whole && string(c.value[size:]) == "\r\n" && fresh, nil
-}
-
-// line reads a line, without its end; it is valid until the next read.
-func (c *conn) line() ([]byte, error) {
-	line, err := c.in.ReadSlice('\n')
-	if err != nil {
-		return nil, c.lost(err)
-	}
-	return bytes.TrimSuffix(line[:len(line)-1], []byte("\r")), nil
-}
-
 // lost words the end of a connection.
 func (c *conn) lost(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("connection %d to %q: no answer in %v, or stopped", c.i, c.r.o.Addr, c.r.o.Timeout)
+	case errors.Is(err, errSilent):
+		return fmt.Errorf("connection %d to %q: no answer in %v", c.i, c.r.o.Addr, c.r.o.Timeout)
+	case errors.Is(err, errWrong):
+		return err
+	case errors.Is(err, errStopped):
+		return fmt.Errorf("connection %d to %q: %w", c.i, c.r.o.Addr, err)
 	}
 	return fmt.Errorf("connection %d to %q is lost: %w", c.i, c.r.o.Addr, err)
 }

@@ -1,4 +1,4 @@
-// CPU time of other processes is known on Linux only.
+// CPU times are known on Linux only.
 
 //go:build !linux
 
@@ -9,10 +9,14 @@ import (
 	"time"
 )
 
-// cpuTimes is known on Linux only.
+var errLinux = errors.New("cannot read CPU times of processes: that is done on Linux only")
+
 func cpuTimes(pids []int) (time.Duration, error) {
 	if len(pids) > 0 {
-		return 0, errors.New("cannot read CPU times of processes: that is done on Linux only")
+		return 0, errLinux
 	}
 	return 0, nil
 }
+
+func ownTime() (time.Duration, error)         { return 0, errLinux }
+func machineTimes() (busy, all time.Duration) { return 0, 0 }

@@ -5,12 +5,14 @@
 // one (requests are due at a fixed rate, whether or not earlier ones are answered, and a latency counts from when its request
 // was due, so that a stall counts for everyone who would have waited).
 //
-// Every value is verified. A value names its key and a version and is filled from both, so a wrong, foreign, cut or mixed up one is
-// known. A key is written by one connection only, which also knows the version that it must read back. A miss is no wrong
+// Every value is verified. A value names its key and a version, its length and all its bytes follow from both, so a wrong, foreign,
+// cut or mixed up one is known. A key is written by one connection only, which also knows the version that it must read back. A miss is no wrong
 // answer: caches evict.
 //
 // Run may be called concurrently. The generator shares the machine with what it measures: figures are for comparing in one run on
-// one machine.
+// one machine, and the report says what share of it the generator took. So that this is little, a request allocates nothing, the
+// clock is asked once for a batch that is sent and once for what a read brings, deadlines are moved only when one has passed, and
+// every connection counts for itself.
 package load
 
 import (
@@ -18,25 +20,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/tidepool-proxy/tidepool/engine/stat"
 )
 
 // Options say what to send. The zero value of each field but Addr is its default.
 type Options struct {
 	Addr     string        // host:port or unix:/path
+	Name     string        // what the report is to be called
 	Remote   bool          // allows an address outside loopback
 	Conns    int           // connections; 0: 16
 	Depth    int           // requests in flight on each; 0: 1
 	Rate     float64       // requests a second in all, in an open loop; 0: closed loop
 	Duration time.Duration // of the measured part; 0: 5 s
-	Size     int           // bytes of a value; 0: 100. At least 48.
+	Sizes    Sizes         // bytes of values, 48 and the prefix at least
 	Keys     int           // number of keys; 0: 10,000
 	Prefix   string        // of every key
 	Zipf     float64       // skew of the keys; 0: uniform
@@ -60,9 +62,11 @@ func (o *Options) setDefaults() error {
 	}
 	def(&o.Conns, 16)
 	def(&o.Depth, 1)
-	def(&o.Size, 100)
 	def(&o.Keys, 10_000)
 	def(&o.Multiget, 1)
+	if o.Sizes.spans == nil {
+		o.Sizes = Fixed(100)
+	}
 	if o.Duration == 0 {
 		o.Duration = 5 * time.Second
 	}
@@ -82,8 +86,10 @@ func (o *Options) setDefaults() error {
 		return fmt.Errorf("cannot run the load: %d keys for %d connections, want a key for each connection at least", o.Keys, o.Conns)
 	case o.Sets > 1:
 		return fmt.Errorf("cannot run the load: share of sets %v, want 0 to 1", o.Sets)
-	case o.Size < minSize+len(o.Prefix):
-		return fmt.Errorf("cannot run the load: values of %d bytes cannot be verified, want at least %d", o.Size, minSize+len(o.Prefix))
+	case o.Keys > math.MaxInt32:
+		return fmt.Errorf("cannot run the load: %d keys, want at most %d", o.Keys, math.MaxInt32)
+	case o.Sizes.min() < minSize+len(o.Prefix):
+		return fmt.Errorf("cannot run the load: values of %d bytes cannot be verified, want at least %d", o.Sizes.min(), minSize+len(o.Prefix))
 	case o.Meta && o.Multiget > 1:
 		return errors.New("cannot run the load: the meta protocol has no multiget")
 	case strings.ContainsAny(o.Prefix, " \r\n"):
@@ -113,13 +119,19 @@ func loopback(addr string) bool {
 // run is one Run under way.
 type run struct {
 	o       Options
-	latency *stat.Histogram
-	count   *stat.Counters
-	end     time.Time
-	zipf    *Zipf
+	base    time.Time
+	begin   time.Duration // of the measured part, on the run's clock
+	end     time.Duration // of it
+	sets    uint64        // share of sets, of 1<<32
+	zipf    *Zipf         // nil: uniform
+	stopped atomic.Bool
+	conns   []*conn
 }
 
-// What run.count counts.
+// clock is the time since the run's beginning. time.Since asks for less than time.Now.
+func (r *run) clock() time.Duration { return time.Since(r.base) }
+
+// What a connection counts.
 const (
 	requests = iota
 	hits
@@ -135,74 +147,87 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err := o.setDefaults(); err != nil {
 		return Report{}, err
 	}
-	r := &run{o: o, latency: stat.NewHistogram(), count: stat.NewCounters(counters)}
+	r := &run{o: o, base: time.Now(), sets: uint64(max(0, o.Sets) * (1 << 32))}
 	if o.Zipf > 0 {
 		r.zipf = NewZipf(o.Keys, o.Zipf)
 	}
-	conns := make([]*conn, o.Conns)
 	defer func() {
-		for _, c := range conns {
-			if c != nil {
-				c.nc.Close()
-			}
+		for _, c := range r.conns {
+			c.nc.Close()
 		}
 	}()
-	for i := range conns {
+	for i := range o.Conns {
 		c, err := r.dial(i)
 		if err != nil {
 			return Report{}, err
 		}
-		conns[i] = c
+		r.conns = append(r.conns, c)
 	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, c := range conns {
-			c.nc.SetDeadline(time.Now())
-		}
-	})
-	defer stop()
+	defer context.AfterFunc(ctx, r.stop)()
 	if !o.NoFill {
-		if err := each(conns, (*conn).fill); err != nil {
+		if err := r.each((*conn).fill); err != nil {
 			return Report{}, fmt.Errorf("cannot set the keys: %w", err)
 		}
 	}
-	cpu, err := cpuTimes(o.PIDs)
+	before, err := usageNow(o.PIDs)
 	if err != nil {
 		return Report{}, err
 	}
-	begin := time.Now()
-	r.end = begin.Add(o.Duration)
-	quiet := r.progress(begin)
-	turn := (*conn).closedLoop
+	r.begin = r.clock()
+	r.end = r.begin + o.Duration
+	quiet := r.progress()
 	if o.Rate > 0 {
-		turn = (*conn).openLoop
+		err = r.openLoop(r.conns)
+	} else {
+		err = r.each((*conn).closedLoop)
 	}
-	err = each(conns, turn)
-	took := time.Since(begin)
+	took := r.clock() - r.begin
 	quiet()
-	after, cpuErr := cpuTimes(o.PIDs)
+	after, usageErr := usageNow(o.PIDs)
 	if err == nil {
-		err = cpuErr
+		err = usageErr
 	}
-	return r.report(took, cpu, after), err
+	return r.report(took, before, after), err
 }
 
-// each runs f for every connection at once and gives the first error.
-func each(conns []*conn, f func(*conn) error) error {
-	errs := make(chan error, len(conns))
-	for _, c := range conns {
+// stop ends the run early: every connection finds its deadline passed.
+func (r *run) stop() {
+	r.stopped.Store(true)
+	for _, c := range r.conns {
+		_ = c.nc.SetDeadline(time.Now())
+	}
+}
+
+// each runs f for every connection at once and gives the first error, after which all stop.
+func (r *run) each(f func(*conn) error) error {
+	errs := make(chan error, len(r.conns))
+	for _, c := range r.conns {
 		go func() { errs <- f(c) }()
 	}
-	var first error
-	for range conns {
+	return r.first(errs)
+}
+
+// first waits for as many errors as the channel holds, and stops the run at the first that is one.
+func (r *run) first(errs <-chan error) (first error) {
+	for range cap(errs) {
 		if err := <-errs; err != nil && first == nil {
 			first = err
+			r.stop()
 		}
 	}
 	return first
 }
 
+// told is what all connections have said so far of one counter.
+func (r *run) told(counter int) (n int64) {
+	for _, c := range r.conns {
+		n += c.published[counter].Load()
+	}
+	return n
+}
+
 // progress says how it goes, once a second, until the function that it returns is called.
-func (r *run) progress(begin time.Time) (stop func()) {
+func (r *run) progress() (stop func()) {
 	if r.o.Progress == nil {
 		return func() {}
 	}
@@ -211,21 +236,18 @@ func (r *run) progress(begin time.Time) (stop func()) {
 	wg.Go(func() {
 		t := time.NewTicker(time.Second)
 		defer t.Stop()
-		var last uint64
+		var last int64
 		for {
 			select {
 			case <-done:
 				return
 			case <-t.C:
 			}
-			n := r.count.Value(requests)
+			n := r.told(requests)
 			fmt.Fprintf(r.o.Progress, "%4.0fs %9d requests/s, %d errors, %d wrong\n",
-				time.Since(begin).Seconds(), n-last, r.count.Value(errorLines), r.count.Value(wrong))
+				(r.clock() - r.begin).Seconds(), n-last, r.told(errorLines), r.told(wrong))
 			last = n
 		}
 	})
 	return func() { close(done); wg.Wait() }
 }
-
-// random is the generator of one connection.
-func (r *run) random(i int) *rand.Rand { return rand.New(rand.NewPCG(r.o.Seed, uint64(i))) }

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -19,20 +23,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestValuesProveThemselves(t *testing.T) {
 	key := []byte("key:7")
-	good := appendValue(nil, key, 0x1f, 100)
-	if v, ok := checkValue(good, key, 100); !ok || v != 0x1f {
+	hundred := Fixed(100)
+	sizes := &hundred
+	value := func(key string, version uint64) []byte {
+		return appendValue(nil, []byte(key), version, seed([]byte(key), version), 100)
+	}
+	good := value("key:7", 0x1f)
+	if v, ok := checkValue(good, key, sizes); !ok || v != 0x1f {
 		t.Fatalf("%q: %d %v", good, v, ok)
 	}
 	for name, bad := range map[string][]byte{
-		"foreign":  appendValue(nil, []byte("key:8"), 0x1f, 100),
-		"longer":   appendValue(nil, []byte("key:77"), 0x1f, 100),
+		"foreign":  value("key:8", 0x1f),
+		"longer":   value("key:77", 0x1f),
 		"cut":      good[:99],
 		"changed":  append(bytes.Clone(good[:99]), '!'),
-		"mixed":    append(bytes.Clone(good[:50]), appendValue(nil, key, 0x2f, 100)[50:]...),
+		"mixed":    append(bytes.Clone(good[:50]), value("key:7", 0x2f)[50:]...),
 		"empty":    nil,
 		"only key": key,
 	} {
-		if _, ok := checkValue(bad, key, 100); ok {
+		if _, ok := checkValue(bad, key, sizes); ok {
 			t.Errorf("%s is taken for right: %q", name, bad)
 		}
 	}
@@ -135,11 +144,15 @@ func honest(_ int, _, value string) string { return value }
 
 func TestHonestServerIsRight(t *testing.T) {
 	for name, o := range map[string]Options{
-		"closed":    {Depth: 4},
-		"meta":      {Depth: 4, Meta: true},
-		"multiget":  {Depth: 2, Multiget: 5},
-		"zipf":      {Depth: 2, Zipf: 1.1},
-		"open loop": {Rate: 2000},
+		"closed":                              {Depth: 4},
+		"meta":                                {Depth: 4, Meta: true},
+		"multiget":                            {Depth: 2, Multiget: 5},
+		"zipf":                                {Depth: 2, Zipf: 1.1},
+		"sizes":                               {Depth: 4, Sizes: mustSizes("60-3000:9,40000")},
+		"deep":                                {Depth: 200, Sizes: mustSizes("20000")},
+		"open loop":                           {Rate: 2000},
+		"open loop of multigets":              {Rate: 2000, Multiget: 5},
+		"open loop above what the server can": {Rate: 2e5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Addr, o.Conns, o.Keys, o.Duration = serve(t, honest), 3, 100, 100*time.Millisecond
@@ -223,7 +236,7 @@ func TestBadOptions(t *testing.T) {
 		{Options{Addr: "localhost"}, `"localhost" is no address, want host:port`},
 		{Options{Addr: "127.0.0.1:1", Sets: 2}, "share of sets 2"},
 		{Options{Addr: "127.0.0.1:1", Depth: -1}, "depth"},
-		{Options{Addr: "127.0.0.1:1", Size: 10}, "cannot be verified"},
+		{Options{Addr: "127.0.0.1:1", Sizes: mustSizes("10")}, "cannot be verified"},
 		{Options{Addr: "127.0.0.1:1", Conns: 10, Keys: 5}, "a key for each connection"},
 		{Options{Addr: "127.0.0.1:1", Prefix: "a b"}, "prefix"},
 		{Options{Addr: "127.0.0.1:1", Meta: true, Multiget: 2}, "multiget"},
@@ -240,5 +253,116 @@ func TestRunStopsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := Run(ctx, Options{Addr: serve(t, honest), Conns: 2, Keys: 10, Duration: time.Hour}); err == nil {
 		t.Error("a run that was stopped is no error")
+	}
+}
+
+// mute is a server that answers the first n lines that are sent to it, and then nothing.
+func mute(t *testing.T, n int) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for i := 0; ; i++ {
+					if _, err := r.ReadString('\n'); err != nil {
+						return
+					}
+					if i < n {
+						fmt.Fprint(c, "END\r\n")
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	return ln.Addr().String()
+}
+
+// A server that has fallen silent is found out, in both loops; one that is asked nothing for longer than that may be silent.
+func TestSilence(t *testing.T) {
+	for _, o := range []Options{{Depth: 3}, {Rate: 1000}} {
+		o.Addr, o.NoFill, o.Conns, o.Sets, o.Timeout, o.Duration = mute(t, 5), true, 2, -1, 50*time.Millisecond, time.Hour
+		if rep, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "no answer in 50ms") {
+			t.Errorf("rate %v: %v: %+v", o.Rate, err, rep)
+		}
+	}
+	o := Options{Addr: serve(t, honest), Rate: 10, Conns: 1, Keys: 5, Timeout: 30 * time.Millisecond, Duration: 350 * time.Millisecond}
+	if rep, err := Run(context.Background(), o); err != nil || rep.Requests != 4 {
+		t.Errorf("%v: %+v", err, rep)
+	}
+}
+
+// A write that nobody reads blocks: that, too, is silence.
+func TestNobodyReads(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, o := range []Options{{Depth: 3}, {Rate: 1000}} {
+		o.Addr, o.NoFill, o.Conns, o.Sets, o.Timeout, o.Duration = ln.Addr().String(), true, 1, 1, 50*time.Millisecond, time.Hour
+		o.Sizes = mustSizes("10000000")
+		if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "no answer in 50ms") {
+			t.Errorf("rate %v: %v", o.Rate, err)
+		}
+	}
+}
+
+// In the open loop whoever waits for a server that stalls is counted from when it was due.
+func TestStallCountsForAll(t *testing.T) {
+	const stall = 200 * time.Millisecond
+	addr := serve(t, func(n int, _, value string) string {
+		if n == 100 {
+			time.Sleep(stall) // the server's, under its lock
+		}
+		return value
+	})
+	rep, err := Run(context.Background(), Options{Addr: addr, Rate: 1000, Conns: 4, Keys: 10, Sets: -1, Duration: 400 * time.Millisecond})
+	if err != nil || rep.Requests != 400 {
+		t.Fatalf("%v: %+v", err, rep)
+	}
+	// 200 requests were due in the stall, of which half waited for more than half of it.
+	if half := stall.Seconds() / 2 * 1e6; rep.P90 < half || rep.Max < 2*half {
+		t.Errorf("p90 %v, max %v: want above %v and %v", rep.P90, rep.Max, half, 2*half)
+	}
+}
+
+func TestReport(t *testing.T) {
+	pid := os.Getpid()
+	rep, err := Run(context.Background(), Options{Addr: serve(t, honest), Name: "n", Conns: 2, Keys: 10, Duration: 100 * time.Millisecond, PIDs: []int{pid}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal([]byte(rep.JSON()), &back); err != nil || !reflect.DeepEqual(back, rep) {
+		t.Errorf("%v: %+v becomes %+v", err, rep, back)
+	}
+	last := rep.Percentiles[len(rep.Percentiles)-1]
+	if rep.P50 == 0 || rep.P99 < rep.P50 || last.Percent != 100 || last.US != rep.Max || rep.Mean == 0 {
+		t.Errorf("%+v", rep)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	if rep.CPU == 0 || rep.OwnCPU == 0 || rep.CPU > rep.OwnCPU*1.5 || rep.OwnShare <= 0 || rep.OwnShare > 1.01 {
+		t.Errorf("CPU of itself, given and its own: %v and %v, %v of the machine", rep.CPU, rep.OwnCPU, rep.OwnShare)
+	}
+	for _, want := range []string{"requests/s", "latency  p50", "cpu  ", "load     this generator took"} {
+		if !strings.Contains(rep.String(), want) {
+			t.Errorf("%q is not in\n%s", want, rep)
+		}
+	}
+	if _, err := Run(context.Background(), Options{Addr: serve(t, honest), PIDs: []int{1 << 30}}); err == nil || !strings.Contains(err.Error(), "CPU time of process 1073741824") {
+		t.Errorf("a process that is not there: %v", err)
 	}
 }

@@ -3,60 +3,133 @@
 package load
 
 import (
-	"sync/atomic"
+	"errors"
+	"fmt"
+	"runtime"
 	"time"
 )
 
-// most is how many requests of one connection may be unanswered in the open loop. What is due beyond that is sent late, and its
-// latency counts from when it was due all the same.
-const most = 4096
+// perPacer is how many requests a second one goroutine sends: each may cost it a write and a wake-up.
+const perPacer = 50_000
 
-// openLoop sends each request when it is due. One goroutine sends, this one receives.
-func (c *conn) openLoop() error {
-	flying := make(chan op, most)
-	var failed atomic.Bool
-	done := make(chan error, 1)
-	go func() {
-		defer close(flying)
-		done <- c.sendOpen(flying, &failed)
-	}()
-	var err error
-	for o := range flying {
-		if err != nil {
-			continue
-		}
-		c.nc.SetReadDeadline(time.Now().Add(c.r.o.Timeout))
-		if err = c.answer(&o); err != nil {
-			failed.Store(true)
-		}
+// openLoop sends each request when it is due. One or a few goroutines send, for many connections each, because waking up for each request
+// is what an open loop costs; every connection has one that receives.
+func (r *run) openLoop(conns []*conn) error {
+	pacers := min(1+int(r.o.Rate/perPacer), runtime.GOMAXPROCS(0), len(conns))
+	errs := make(chan error, len(conns)+pacers)
+	for _, c := range conns {
+		go func() { errs <- c.receive() }()
 	}
-	if sendErr := <-done; err == nil {
-		err = sendErr
+	for i := range pacers {
+		go func() { errs <- r.pace(conns, i, pacers) }()
 	}
-	return err
+	return r.first(errs)
 }
 
-// sendOpen sends what is due, in one write for all that is.
-func (c *conn) sendOpen(flying chan<- op, failed *atomic.Bool) error {
-	interval := time.Duration(float64(time.Second) * float64(c.r.o.Conns) / c.r.o.Rate)
-	due := time.Now().Add(interval * time.Duration(c.i) / time.Duration(c.r.o.Conns))
-	for due.Before(c.r.end) && !failed.Load() {
-		if d := time.Until(due); d > 0 {
-			time.Sleep(d)
+// pace sends what is due on every connection i, i+step and so on. Request n of all is due n/Rate after the beginning, on connection
+// n modulo their number.
+func (r *run) pace(conns []*conn, i, step int) (err error) {
+	var own []*conn
+	for ; i < len(conns); i += step {
+		own = append(own, conns[i])
+	}
+	defer func() {
+		for _, c := range own {
+			c.finish()
 		}
-		c.out = c.out[:0]
-		var ops []op
-		for now := time.Now(); !due.After(now) && due.Before(c.r.end) && len(ops) < 64; due = due.Add(interval) {
-			o := c.next(nil)
-			o.due = due
-			ops = append(ops, o)
+	}()
+	alarm, err := newAlarm()
+	if err != nil {
+		return fmt.Errorf("cannot wait for when requests are due: %w", err)
+	}
+	defer alarm.close()
+	due := func(n int) time.Duration {
+		at := n/len(own)*len(conns) + own[n%len(own)].i
+		return r.begin + time.Duration(float64(at)/r.o.Rate*float64(time.Second))
+	}
+	var dirty []*conn
+	for n, next := 0, due(0); next < r.end && !r.stopped.Load(); {
+		now := r.clock()
+		if next > now {
+			if err := alarm.sleep(next - now); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := c.flush(); err != nil {
-			return err
+		dirty = dirty[:0]
+		for batch := 0; next <= now && next < r.end && batch < 64*len(own); batch++ {
+			c := own[n%len(own)]
+			if len(c.out) == 0 {
+				dirty = append(dirty, c)
+			}
+			if err := c.put(next, now); err != nil {
+				return err
+			}
+			n++
+			next = due(n)
 		}
-		for _, o := range ops {
-			flying <- o
+		for _, c := range dirty {
+			if err := c.flush(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// put appends a request that is due, and lets the receiver know of it: what is known is sent soon.
+func (c *conn) put(due, now time.Duration) error {
+	o := c.flying.slot()
+	for ; o == nil; o = c.flying.slot() {
+		if err := c.flush(); err != nil { // what is answered makes room
+			return err
+		}
+		if c.r.stopped.Load() {
+			return c.lost(errStopped)
+		}
+		time.Sleep(100 * time.Microsecond)
+		now = c.r.clock()
+	}
+	c.next(o)
+	o.due = due
+	c.late.observe(int64(now - due))
+	if c.flying.empty() {
+		c.since.Store(int64(now))
+	}
+	c.flying.put()
+	return nil
+}
+
+// finish says that nothing more is sent, and wakes the receiver if it waits for nothing.
+func (c *conn) finish() {
+	c.finished.Store(true)
+	if c.flying.empty() {
+		_ = c.nc.SetReadDeadline(time.Now())
+	}
+}
+
+// receive reads the answers to all that is sent.
+func (c *conn) receive() error {
+	defer c.publish()
+	for {
+		o := c.flying.front()
+		if o == nil {
+			if c.finished.Load() && c.flying.empty() {
+				return nil
+			}
+			if !c.in.empty() {
+				return fmt.Errorf("%w: connection %d has an answer that nothing was asked for", errWrong, c.i)
+			}
+			if err := c.in.more(); errors.Is(err, errFinished) {
+				return nil
+			} else if err != nil {
+				return c.lost(err)
+			}
+			continue
+		}
+		if err := c.answer(o); err != nil {
+			return err
+		}
+		c.flying.drop()
+	}
 }

@@ -15,44 +15,52 @@ func appendKey(dst []byte, prefix string, i int) []byte {
 	return strconv.AppendInt(dst, int64(i), 10)
 }
 
-// appendValue appends the value of size bytes of a key at a version: the key, a space, the version in hexadecimal, a space, and bytes
-// that follow from both.
-func appendValue(dst, key []byte, version uint64, size int) []byte {
-	from := len(dst)
+// period is how many bytes a value repeats.
+const period = 16
+
+// seed is a number that follows from a key and a version, and from which their value follows.
+func seed(key []byte, version uint64) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range key {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h ^ version*0x9e3779b97f4a7c15
+}
+
+// appendValue appends the value of size bytes of a key at a version, whose seed it wants, too: the key, a space, the version in
+// hexadecimal, a space, and bytes that follow from both, again and again.
+func appendValue(dst, key []byte, version, seed uint64, size int) []byte {
+	end := len(dst) + size
 	dst = append(dst, key...)
 	dst = append(dst, ' ')
 	dst = strconv.AppendUint(dst, version, 16)
 	dst = append(dst, ' ')
-	fill := fill(key, version)
-	for len(dst)-from < size {
-		dst = append(dst, fill[:min(len(fill), size-(len(dst)-from))]...)
+	from := len(dst)
+	fill := fill(seed)
+	dst = append(dst, fill[:min(period, end-from)]...)
+	for len(dst) < end { // whole periods, doubled
+		dst = append(dst, dst[from:min(len(dst), from+end-len(dst))]...)
 	}
 	return dst
 }
 
 // fill is the block that a value repeats: printable, so that a person can read a dump.
-func fill(key []byte, version uint64) (b [16]byte) {
-	h := uint64(14695981039346656037)
-	for _, c := range key {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	h ^= version * 0x9e3779b97f4a7c15
+func fill(seed uint64) (b [period]byte) {
+	h := seed
 	for i := range 2 {
 		h ^= h >> 29
 		h *= 0xbf58476d1ce4e5b9
 		h ^= h >> 32
-		binary.LittleEndian.PutUint64(b[i*8:], h)
-	}
-	for i := range b {
-		b[i] = 'a' + b[i]&15
+		// A letter from a to p for every other half byte.
+		binary.LittleEndian.PutUint64(b[i*8:], h&0x0f0f0f0f0f0f0f0f+0x6161616161616161)
 	}
 	return b
 }
 
 // checkValue gives the version that a value of key has, and whether it is such a value at all.
-func checkValue(value, key []byte, size int) (version uint64, ok bool) {
+func checkValue(value, key []byte, sizes *Sizes) (version uint64, ok bool) {
 	rest, ok := bytes.CutPrefix(value, key)
-	if !ok || len(value) != size || len(rest) < 3 || rest[0] != ' ' {
+	if !ok || len(rest) < 3 || rest[0] != ' ' {
 		return 0, false
 	}
 	end := bytes.IndexByte(rest[1:], ' ')
@@ -69,13 +77,13 @@ func checkValue(value, key []byte, size int) (version uint64, ok bool) {
 			return 0, false
 		}
 	}
-	fill := fill(key, version)
-	for rest = rest[end+2:]; len(rest) > 0; {
-		n := min(len(rest), len(fill))
-		if !bytes.Equal(rest[:n], fill[:n]) {
-			return version, false
-		}
-		rest = rest[n:]
+	seed := seed(key, version)
+	if len(value) != sizes.of(seed) {
+		return version, false
 	}
-	return version, true
+	fill := fill(seed)
+	rest = rest[end+2:]
+	n := min(len(rest), period)
+	// The first period is right, and every byte is the one a period before it.
+	return version, bytes.Equal(rest[:n], fill[:n]) && bytes.Equal(rest[n:], rest[:len(rest)-n])
 }

@@ -98,7 +98,7 @@ func (w *world) underFaults(ctx context.Context) ([]load.Report, error) {
 	for i, o := range loads {
 		o.Addr, o.Duration, o.Seed = w.addr, w.s.duration, w.s.seed+uint64(i)
 		// One in flight on each connection: a read that asks the second leaf may else see a write that its client sent after it.
-		o.Conns, o.Depth, o.Keys, o.Size, o.Zipf, o.Sets = 24, 1, w.s.keys/2, valueSize, 0.7, 0.3
+		o.Conns, o.Depth, o.Keys, o.Sizes, o.Zipf, o.Sets = 24, 1, w.s.keys/2, load.Fixed(valueSize), 0.7, 0.3
 		o.NoFill = true // faults do not wait until every key is set
 		o.Timeout = time.Minute
 		go func() {

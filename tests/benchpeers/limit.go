@@ -1,6 +1,4 @@
-// How many files a process may open, where that is known.
-
-//go:build unix
+// How many files a process may open.
 
 package main
 
