@@ -15,7 +15,7 @@ const perPacer = 50_000
 // openLoop sends each request when it is due. One or a few goroutines send, for many connections each, because waking up for each request
 // is what an open loop costs; every connection has one that receives.
 func (r *run) openLoop(conns []*conn) error {
-	pacers := min(1+int(r.o.Rate/perPacer), runtime.GOMAXPROCS(0), len(conns))
+	pacers := max(1, min(1+int(r.o.Rate/perPacer), runtime.GOMAXPROCS(0)-1, len(conns)))
 	errs := make(chan error, len(conns)+pacers)
 	for _, c := range conns {
 		go func() { errs <- c.receive() }()
@@ -28,7 +28,7 @@ func (r *run) openLoop(conns []*conn) error {
 
 // pace sends what is due on every connection i, i+step and so on. Request n of all is due n/Rate after the beginning, on connection
 // n modulo their number.
-func (r *run) pace(conns []*conn, i, step int) (err error) {
+func (r *run) pace(conns []*conn, i, step int) error {
 	var own []*conn
 	for ; i < len(conns); i += step {
 		own = append(own, conns[i])
@@ -38,10 +38,7 @@ func (r *run) pace(conns []*conn, i, step int) (err error) {
 			c.finish()
 		}
 	}()
-	alarm, err := newAlarm()
-	if err != nil {
-		return fmt.Errorf("cannot wait for when requests are due: %w", err)
-	}
+	alarm := newAlarm()
 	defer alarm.close()
 	due := func(n int) time.Duration {
 		at := n/len(own)*len(conns) + own[n%len(own)].i
@@ -51,9 +48,7 @@ func (r *run) pace(conns []*conn, i, step int) (err error) {
 	for n, next := 0, due(0); next < r.end && !r.stopped.Load(); {
 		now := r.clock()
 		if next > now {
-			if err := alarm.sleep(next - now); err != nil {
-				return err
-			}
+			alarm.sleep(next - now)
 			continue
 		}
 		dirty = dirty[:0]

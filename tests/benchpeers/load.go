@@ -19,6 +19,7 @@ type result struct {
 	P99       float64 `json:"p99_us"`
 	P999      float64 `json:"p999_us"`
 	CPU       float64 `json:"cpu_us_per_request"` // of the proxy alone
+	Late      float64 `json:"sent_late_p99_us"`   // by the generator, in the open loop
 	Requests  int64   `json:"requests"`
 	Misses    int64   `json:"misses"`
 	Errors    int64   `json:"errors"`

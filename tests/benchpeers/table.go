@@ -88,6 +88,9 @@ func (o *outcome) table() string {
 	if o.row.idle == 0 {
 		fmt.Fprintf(&b, " %9s %8s %8s %8s %8s", "req/s", "p50 µs", "p99 µs", "p999 µs", "CPU µs")
 	}
+	if o.row.shape.rate > 0 {
+		fmt.Fprintf(&b, " %8s", "late µs") // p99, of the generator: less than this cannot be told
+	}
 	for _, m := range o.row.measures {
 		if o.row.idle > 0 || m.name == "added p99" {
 			fmt.Fprintf(&b, "  %18s", m.name)
@@ -105,6 +108,9 @@ func (o *outcome) table() string {
 			fmt.Fprintf(&b, " %9.0f %8.0f %8.0f %8.0f %8.2f", mid(func(r result) float64 { return r.PerSecond }),
 				mid(func(r result) float64 { return r.P50 }), mid(func(r result) float64 { return r.P99 }),
 				mid(func(r result) float64 { return r.P999 }), mid(func(r result) float64 { return r.CPU }))
+		}
+		if o.row.shape.rate > 0 {
+			fmt.Fprintf(&b, " %8.0f", mid(func(r result) float64 { return r.Late }))
 		}
 		for _, m := range o.row.measures {
 			if o.row.idle > 0 || m.name == "added p99" {

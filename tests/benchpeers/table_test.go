@@ -133,6 +133,19 @@ func TestTable(t *testing.T) {
 		"third 1 0 0 0 0.01 0.00 (0.00–0.00) 0.00 (0.00–0.00)")
 }
 
+func TestTableOfTheOpenLoop(t *testing.T) {
+	o := outcome{row: row{name: "r", title: "open", shape: common(1).with(func(s *shape) { s.rate = 5000 }), measures: []measure{added(1)}}, named: true, peer: 1, direct: 2,
+		names:   []string{"ours", "theirs", "none"},
+		results: [][]result{{{P99: 300, Late: 7}}, {{P99: 200, Late: 8}}, {{P99: 100, Late: 9}}}}
+	addedTo(o.results, o.direct)
+	lines(t, o.table(),
+		"r: open (16 connections, 5000 requests/s in all, 100-byte values, 10000 keys)",
+		"medians; ratio (least–greatest) req/s p50 µs p99 µs p999 µs CPU µs late µs added p99 added p99 ratio",
+		"ours 0 0 300 0 0.00 7 200 µs 2.00 (2.00–2.00)",
+		"theirs * 0 0 200 0 0.00 8 100 µs 1.00 (1.00–1.00)",
+		"none 0 0 100 0 0.00 9 0.00 µs -")
+}
+
 func TestTableOfIdleConnections(t *testing.T) {
 	o := outcome{row: row{name: "r", title: "idle", shape: common(1), idle: 5, measures: []measure{perConn(10)}}, named: true, peer: 1,
 		names: []string{"ours", "theirs"}, results: [][]result{{{PerConn: 9000}}, {{PerConn: 3000}}}}
