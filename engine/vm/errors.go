@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 )
 
 // ScriptError is an error raised by a script or on its behalf.
@@ -101,7 +103,7 @@ func traceback(th *lua.LState) string {
 			continue
 		}
 		name := d.Name
-		if name == "" || name == "?" {
+		if name == "" || name == "?" || !source.IsCallName(name) {
 			name = "function"
 		}
 		fmt.Fprintf(&b, "\t%s:%d: in %s\n", d.Source, d.CurrentLine, name)

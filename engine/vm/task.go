@@ -48,7 +48,7 @@ func (s *State) NewTask() *Task {
 	if n := len(s.spare); t.th == nil && n > 0 {
 		t.th, s.spare = s.spare[n-1], s.spare[:n-1]
 	} else if t.th == nil {
-		t.th, _ = s.L.NewThread()
+		t.th = s.Host.NewThread()
 	}
 	t.left = s.opts.Steps
 	return t

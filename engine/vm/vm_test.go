@@ -181,7 +181,8 @@ func TestFailures(t *testing.T) {
 		{"local function deep()\nerror('oh') end\nlocal x = deep() return x", "r.lua:2: oh", "r.lua:3: in"},
 		{"error({ message = 'mine' })", "mine", ""},
 		{"error()", "error without a message", ""},
-		{"return r.x.y", "r.lua:1: ", ""},
+		{"return r.x.y", "r.lua:1: attempt to index a nil value (field 'x')", "r.lua:1: "},
+		{"local f = r.f\nreturn f(r)", "r.lua:2: attempt to call a nil value (local 'f')", "r.lua:2: "},
 		{"while true do end", "step budget", ""},
 		{"coroutine.yield()", "outside", ""},
 	} {
@@ -201,6 +202,27 @@ func TestFailures(t *testing.T) {
 		if got := again.Start(b.route(t, "return 5"), lua.LNil); got != Finished {
 			t.Errorf("after %s: %v %v", d.body, got, again.Err)
 		}
+	}
+}
+
+// What an instruction's error is about is named after a wait too, and in a coroutine that is used again.
+func TestFailuresNameWhatTheyAreAbout(t *testing.T) {
+	b := newBench(t, Options{})
+	fn := b.route(t, "local a = wait(r) if a then return pool(a) end return 5")
+	for range 2 {
+		task := b.NewTask()
+		if task.Start(fn, lua.LNil) != Waiting || task.Resume(lua.LNil) != Finished {
+			t.Fatal(task.Err)
+		}
+		b.FreeTask(task)
+		task = b.NewTask()
+		if task.Start(fn, lua.LNil) != Waiting || task.Resume(lua.LTrue) != Failed {
+			t.Fatal(task.Result)
+		}
+		if want := "r.lua:1: attempt to call a nil value (global 'pool')"; task.Err.Error() != want {
+			t.Errorf("%v, want %s", task.Err, want)
+		}
+		b.FreeTask(task)
 	}
 }
 

@@ -14,7 +14,7 @@ func (h *Host) Call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LVa
 		return nil, &lua.ApiError{Type: lua.ApiErrorRun, Object: msg}
 	}
 	trace := ""
-	x := &xcall{th: h.newThread(), trusted: true}
+	x := &xcall{th: h.NewThread(), trusted: true}
 	x.handler = h.L.NewFunction(func(L *lua.LState) int {
 		trace = h.Traceback(L, "", 1)
 		L.SetTop(1)

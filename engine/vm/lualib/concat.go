@@ -39,7 +39,7 @@ func concat(h *Host, L *lua.LState) int {
 			n = first - 1
 			continue
 		}
-		acc = h.metaConcat(L, L.Get(n), acc)
+		acc = h.metaConcat(L, n, acc)
 		n--
 	}
 	L.Push(acc)
@@ -86,17 +86,24 @@ func appendPlain(b []byte, v lua.LValue) []byte {
 	return b
 }
 
-func (h *Host) metaConcat(L *lua.LState, a, b lua.LValue) lua.LValue {
+// metaConcat concatenates argument n, or what it is, and b, of which one is no string.
+func (h *Host) metaConcat(L *lua.LState, n int, b lua.LValue) lua.LValue {
+	a := L.Get(n)
 	mt := L.GetMetaField(a, "__concat")
 	if mt == lua.LNil {
 		mt = L.GetMetaField(b, "__concat")
 	}
 	if mt == lua.LNil {
-		bad := a
-		if plain(a) {
-			bad = b
+		bad, name := a, ""
+		switch {
+		case !plain(a):
+			name = h.argument(L, n)
+		case n+1 == L.GetTop():
+			bad, name = b, h.argument(L, n+1)
+		default:
+			bad = b // what a metamethod gave
 		}
-		h.raise(L, "attempt to concatenate a %s value", h.typeName(L, bad))
+		h.raise(L, "attempt to concatenate a %s value%s", h.typeName(L, bad), name)
 	}
 	L.Push(mt)
 	L.Push(a)

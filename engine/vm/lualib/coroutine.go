@@ -42,6 +42,7 @@ func (h *Host) newCoroutine(L *lua.LState, f *lua.LFunction) *lua.LState {
 	L.Insert(entry, 1)
 	h.co.create(L)
 	th := L.Get(-1).(*lua.LState)
+	h.watch(th)
 	L.Pop(1)
 	L.Remove(1)
 	return th

@@ -12,7 +12,7 @@
 //	ints.go       // & | ~ << >>, strings in arithmetic        closevar.go   local x <close>
 //	base.go       the basic functions                          load.go       load, dofile, require, package
 //	args.go       argument checks                              number.go     numbers as text
-//	memory.go     what tables and varargs take
+//	memory.go     what tables and varargs take              wording.go     errors of instructions, in Lua's words
 //	str*.go       string.*                                     pattern*.go   the pattern matcher
 //	tables.go ... table.*, math.*, utf8.*, os.*, io.*, debug.*
 //	open.go       what --lua-unsafe restores                   globals.go    the list that the golden test compares

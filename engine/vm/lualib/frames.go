@@ -10,11 +10,13 @@ import (
 	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 )
 
 // layout holds the offsets of the fields used here. They are found by name and type when the program starts; a gopher-lua
 // that has none of them makes Open fail.
-var layout struct{ current, fn, parent, pc, array, keys, places uintptr }
+var layout struct{ current, loop, fn, parent, pc, array, keys, places uintptr }
 
 var errLayout = findLayout()
 
@@ -24,6 +26,11 @@ func findLayout() error {
 		return fmt.Errorf("cannot find LState.currentFrame in this gopher-lua")
 	}
 	layout.current = current.Offset
+	loop, ok := reflect.TypeFor[lua.LState]().FieldByName("mainLoop")
+	if !ok || loop.Type != reflect.FuncOf([]reflect.Type{reflect.TypeFor[*lua.LState](), current.Type}, nil, false) {
+		return fmt.Errorf("cannot find LState.mainLoop in this gopher-lua")
+	}
+	layout.loop = loop.Offset
 	frame := current.Type.Elem()
 	for _, f := range []struct {
 		name string
@@ -56,6 +63,13 @@ func findLayout() error {
 		*f.to = field.Offset
 	}
 	return nil
+}
+
+// mainLoop is what runs a coroutine from where it stands, or a function that Go calls. base is a call frame.
+type mainLoop = func(L *lua.LState, base unsafe.Pointer)
+
+func loopOf(L *lua.LState) *mainLoop {
+	return (*mainLoop)(unsafe.Add(unsafe.Pointer(L), layout.loop))
 }
 
 // arrayLen is how many values t's array has, nils at its end included.
@@ -132,7 +146,7 @@ func (f frame) name() string {
 		return ""
 	}
 	for _, call := range c.fn().Proto.DbgCalls {
-		if call.Pc == c.pc()-1 && call.Name != "?" && call.Name != "(anonymous)" {
+		if call.Pc == c.pc()-1 && call.Name != "?" && call.Name != "(anonymous)" && source.IsCallName(call.Name) {
 			return call.Name
 		}
 	}

@@ -30,12 +30,15 @@ type Host struct {
 	bound     map[string]*lua.Upvalue // what compiled code finds under its hidden names
 	co        natives
 	protected protected
-	depth     int          // coroutines and pcalls inside each other on the Go stack
-	buf       []lua.LValue // arguments on their way into a coroutine
-	loaded    *lua.LTable  // package.loaded
-	modules   []string     // what require has loaded, the preloaded ones excepted
-	pkg       *lua.LTable  // package
-	fileMeta  *lua.LTable  // of files
+	loop      mainLoop          // gopher-lua's
+	watched   mainLoop          // ours
+	thrown    func(*lua.LState) // LState.Panic of coroutines
+	depth     int               // coroutines and pcalls inside each other on the Go stack
+	buf       []lua.LValue      // arguments on their way into a coroutine
+	loaded    *lua.LTable       // package.loaded
+	modules   []string          // what require has loaded, the preloaded ones excepted
+	pkg       *lua.LTable       // package
+	fileMeta  *lua.LTable       // of files
 }
 
 // Options says what Open installs. The zero value is a closed sandbox that reads no file and prints nowhere.
@@ -79,6 +82,7 @@ func Open(L *lua.LState, h *Host, opts Options) error {
 		return errLayout
 	}
 	h.L, h.opts = L, opts
+	h.prepareWording()
 	h.names = map[*lua.LFunction]string{}
 	h.fillOptions()
 	h.started = h.opts.Now()

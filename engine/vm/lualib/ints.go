@@ -35,13 +35,14 @@ func (h *Host) ints(L *lua.LState) int {
 type operand struct {
 	number source.Int
 	other  lua.LValue // nil: it is a number
+	arg    int        // which argument of ints it is; 0: none
 }
 
-func operandOf(v lua.LValue) operand {
+func operandOf(v lua.LValue, arg int) operand {
 	if n, ok := v.(lua.LNumber); ok {
 		return operand{number: source.IntOf(float64(n))}
 	}
-	return operand{other: v}
+	return operand{other: v, arg: arg}
 }
 
 // arithmetic makes a number of a string that holds one: arithmetic takes it, bitwise operators do not.
@@ -73,7 +74,7 @@ func (h *Host) anyInts(L *lua.LState, code string) int {
 	for i := 0; i < len(code); i++ {
 		switch c := code[i]; {
 		case c == source.IntOperand:
-			stack = append(stack, operandOf(L.Get(arg)))
+			stack = append(stack, operandOf(L.Get(arg), arg))
 			arg++
 		case c == source.IntConstant:
 			stack = append(stack, operand{number: source.Int{Integer: source.ConstantAt(code, i)}})
@@ -111,12 +112,16 @@ func (h *Host) arith(L *lua.LState, code byte, a, b operand) operand {
 		}
 		return operand{number: v}
 	}
-	return operandOf(h.metaArith(L, events[code], what, h.value(L, a), h.value(L, b), a.other == nil))
+	bad := a
+	if a.other == nil {
+		bad = b
+	}
+	return operandOf(h.metaArith(L, events[code], what, bad.arg, h.value(L, a), h.value(L, b), a.other == nil), 0)
 }
 
 // metaArith calls the metamethod of an operation whose operands are not both numbers. isNumber is said of the first: of strings
-// only their holder knows.
-func (h *Host) metaArith(L *lua.LState, event, what string, a, b lua.LValue, isNumber bool) lua.LValue {
+// only their holder knows. arg is which argument of ints the first is that is none; 0: it is no argument.
+func (h *Host) metaArith(L *lua.LState, event, what string, arg int, a, b lua.LValue, isNumber bool) lua.LValue {
 	for _, v := range []lua.LValue{a, b} {
 		if v.Type() == lua.LTString {
 			continue
@@ -138,7 +143,11 @@ func (h *Host) metaArith(L *lua.LState, event, what string, a, b lua.LValue, isN
 	if isNumber {
 		bad = b
 	}
-	h.raise(L, "attempt to perform %s on a %s value", what, h.typeName(L, bad))
+	name := ""
+	if arg > 0 {
+		name = h.argument(L, arg)
+	}
+	h.raise(L, "attempt to perform %s on a %s value%s", what, h.typeName(L, bad), name)
 	return nil
 }
 
@@ -171,7 +180,7 @@ func (h *Host) openStringArith(mt *lua.LTable) {
 			x, isNumber := h.charged(L, a)
 			y, also := h.charged(L, b)
 			if !isNumber || !also {
-				L.Push(h.metaArith(L, event, "arithmetic", a, b, isNumber))
+				L.Push(h.metaArith(L, event, "arithmetic", 0, a, b, isNumber))
 				return 1
 			}
 			v, err := op(x, y)

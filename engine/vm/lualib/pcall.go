@@ -152,7 +152,7 @@ func (h *Host) thread(L *lua.LState) *lua.LState {
 		return th
 	}
 	h.Charge(L, coroutineSteps)
-	return h.newThread()
+	return h.NewThread()
 }
 
 func (h *Host) freeThread(th *lua.LState) {
@@ -245,9 +245,10 @@ func (h *Host) protectedRun(L, th *lua.LState, handle lua.LValue, x *xcall, entr
 	return len(vals) + 1
 }
 
-// newThread makes a coroutine.
-func (h *Host) newThread() *lua.LState {
+// NewThread makes a coroutine whose errors are in Lua's words.
+func (h *Host) NewThread() *lua.LState {
 	th, _ := h.L.NewThread()
+	h.watch(th)
 	return th
 }
 
@@ -301,7 +302,7 @@ func arm(h *Host, L *lua.LState) int {
 	x := h.protected.arming
 	h.protected.arming = nil
 	L.Panic = func(L *lua.LState) {
-		v := L.Get(-1)
+		v := h.reword(L, L.Get(-1))
 		if x.handled || h.meter.cut && !x.trusted {
 			panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: v})
 		}

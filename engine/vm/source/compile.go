@@ -3,11 +3,7 @@
 package source
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
@@ -44,23 +40,23 @@ const maxUpvalues = 255
 // be given its upvalues (lualib's Host.Bind); it may be shared by any number of states. Errors are *Error.
 func Compile(src []byte, name string) (*lua.FunctionProto, error) {
 	toks, bad := scan(string(src), name)
-	chunk, err := parse(toks, bad, name)
+	chunk, names, err := parse(toks, bad, name)
 	if err != nil {
 		return nil, err
 	}
 	if tooDeep(chunk) {
 		return nil, &Error{Name: name, Line: toks[len(toks)-1].line, Msg: tooManyLevels}
 	}
-	p := &pass{name: name}
+	p := &pass{name: name, names: names}
 	chunk = p.chunk(chunk)
 	if p.err != nil {
 		return nil, p.err
 	}
-	return compile(chunk, name, toks[len(toks)-1].line)
+	return compile(chunk, name, toks[len(toks)-1].line, names)
 }
 
 // compile wraps the chunk in a function, so that the hidden names are upvalues of it, and gives that function.
-func compile(chunk []ast.Stmt, name string, last int) (proto *lua.FunctionProto, err error) {
+func compile(chunk []ast.Stmt, name string, last int, names *names) (proto *lua.FunctionProto, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			proto, err = nil, &Error{Name: name, Line: last, Msg: fmt.Sprintf("cannot compile: %v", r)}
@@ -72,11 +68,13 @@ func compile(chunk []ast.Stmt, name string, last int) (proto *lua.FunctionProto,
 		at(&ast.LocalAssignStmt{Names: hidden}, 1),
 		at(&ast.ReturnStmt{Exprs: []ast.Expr{main}}, 1),
 	}
+	numbered := number(outer, names)
 	p, err := lua.Compile(outer, name)
 	if err != nil {
-		return nil, compileError(err, name)
+		return nil, numbered.error(err, name)
 	}
 	proto = p.FunctionPrototypes[0]
+	numbered.restore(proto)
 	return proto, checkLimits(proto)
 }
 
@@ -91,21 +89,4 @@ func checkLimits(p *lua.FunctionProto) error {
 		}
 	}
 	return nil
-}
-
-var gotoLine = regexp.MustCompile(`for <goto> at line (\d+)$`)
-
-func compileError(err error, name string) error {
-	var ce *lua.CompileError
-	if !errors.As(err, &ce) {
-		return &Error{Name: name, Msg: err.Error()}
-	}
-	e := &Error{Name: name, Line: ce.Line, Msg: ce.Message}
-	if m := gotoLine.FindStringSubmatch(ce.Message); m != nil {
-		e.Line, _ = strconv.Atoi(m[1])
-	}
-	if strings.Contains(ce.Message, "jumps into the scope") {
-		e.Line-- // it is said of the label, one line too far
-	}
-	return e
 }

@@ -8,11 +8,12 @@
 //	lower     what gopher-lua lacks: // & | ~ << >>, <close>       intop.go, ints.go, close.go
 //	repair    rewrite what gopher-lua would miscompile             repair.go
 //	steps     insert the budget's count-down                       steps.go, tables.go
-//	compile   gopher-lua's compiler, and its unchecked limits      compile.go
+//	compile   gopher-lua's compiler, and its unchecked limits      compile.go, names.go
 //
 // lower, repair and steps are one walk over the tree (walk.go).
 //
-// Line numbers survive every stage. Names that the stages invent hold a parenthesis or a space, so no script can spell them.
+// Line numbers survive every stage, and so does, for error messages, what the operands of instructions are called. Names that the stages
+// invent hold a parenthesis or a space, so no script can spell them.
 //
 // The result of Compile has upvalues (see Upvalues): whoever instantiates it supplies the counter and the helpers; engine/vm/
 // lualib does. Compile keeps nothing and may run on any number of goroutines; its result is immutable and may be shared by

@@ -125,7 +125,7 @@ func (p *parser) suffixed() (e ast.Expr, variable bool) {
 	switch {
 	case first.kind == kName:
 		p.next()
-		e, variable = ident(p.named(first), first.line), true
+		e, variable = p.variable(first), true
 	case first.is("("):
 		p.open()
 		e = one(p.expr())

@@ -18,20 +18,22 @@ type parser struct {
 	t     token // toks[i]
 	prev  token
 	fn    *scope
+	names *names
 	nest  int // brackets and blocks that are open
 	depth int // expressions that are under way
 }
 
-// parse makes the syntax tree of a chunk.
-func parse(toks []token, bad *Error, name string) (chunk []ast.Stmt, err error) {
+// parse makes the syntax tree of a chunk, and says what its variables are.
+func parse(toks []token, bad *Error, name string) (chunk []ast.Stmt, vars *names, err error) {
 	p := &parser{name: name, toks: toks, bad: bad, i: -1, fn: &scope{vararg: true}}
+	p.names = &names{scoped: map[*ast.IdentExpr]string{}, stands: map[*ast.IdentExpr]ast.Expr{}}
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*Error)
 			if !ok {
 				panic(r)
 			}
-			chunk, err = nil, e
+			chunk, vars, err = nil, nil, e
 		}
 	}()
 	p.next()
@@ -40,7 +42,7 @@ func parse(toks []token, bad *Error, name string) (chunk []ast.Stmt, err error) 
 		p.expected("<eof>")
 	}
 	p.checkBreaks()
-	return chunk, nil
+	return chunk, p.names, nil
 }
 
 func (p *parser) next() {
@@ -299,7 +301,7 @@ func (p *parser) repeat() ast.Stmt {
 func (p *parser) funcStmt() ast.Stmt {
 	first := p.open()
 	id := p.ident()
-	name := &ast.FuncName{Func: ident(p.named(id), id.line)}
+	name := &ast.FuncName{Func: p.variable(id)}
 	for p.t.is(".") {
 		p.next()
 		key := p.ident()

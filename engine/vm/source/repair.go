@@ -57,7 +57,7 @@ func notRecursive(s *ast.LocalAssignStmt) {
 //	a, b = f(a), 1          the call is built in a's own register, if a is the last parameter
 //	a = (...)               a's register is counted among those in use
 //	a, a = 1, 2             the second value stays
-func repairAssign(s *ast.AssignStmt) []ast.Stmt {
+func (p *pass) repairAssign(s *ast.AssignStmt) []ast.Stmt {
 	if len(s.Lhs) == 1 && len(s.Rhs) == 1 {
 		id, ok := s.Lhs[0].(*ast.IdentExpr)
 		if !ok {
@@ -72,18 +72,18 @@ func repairAssign(s *ast.AssignStmt) []ast.Stmt {
 			return []ast.Stmt{s}
 		case *ast.LogicalOpExpr:
 			if nestedLogic(e) && mentions(e, id.Value) {
-				return throughTemporaries(s)
+				return p.throughTemporaries(s)
 			}
 		}
 		return []ast.Stmt{s}
 	}
 	if computedStore(s) {
-		return throughTemporaries(s)
+		return p.throughTemporaries(s)
 	}
 	if spread(s) || !assignsVariable(s) || len(s.Rhs) == len(s.Lhs) && onlyConstants(s) {
 		return []ast.Stmt{s}
 	}
-	return throughTemporaries(s)
+	return p.throughTemporaries(s)
 }
 
 // spread reports an assignment of one call's or vararg's values, which gopher-lua gets right.
@@ -136,7 +136,7 @@ func mentions(e ast.Expr, name string) bool {
 }
 
 // throughTemporaries evaluates everything into fresh locals and then assigns, from the right as Lua does.
-func throughTemporaries(s *ast.AssignStmt) []ast.Stmt {
+func (p *pass) throughTemporaries(s *ast.AssignStmt) []ast.Stmt {
 	line := s.Line()
 	var pre, post []ast.Stmt
 	temp := func(name string, e ast.Expr) ast.Expr {
@@ -144,7 +144,9 @@ func throughTemporaries(s *ast.AssignStmt) []ast.Stmt {
 			return e
 		}
 		pre = append(pre, at(&ast.LocalAssignStmt{Names: []string{name}, Exprs: []ast.Expr{one(e)}}, e.Line()))
-		return ident(name, e.Line())
+		made := at(&ast.IdentExpr{Value: name}, e.Line())
+		p.names.stands[made] = e
+		return made
 	}
 	var values []string
 	for i, e := range s.Lhs {

@@ -3,6 +3,8 @@
 package source
 
 import (
+	"slices"
+
 	"github.com/yuin/gopher-lua/ast"
 )
 
@@ -49,6 +51,18 @@ func (s *scope) lookup(name string) (variable, bool) {
 		}
 	}
 	return variable{}, false
+}
+
+// variable makes t a variable, and notes whether it is a local one.
+func (p *parser) variable(t token) ast.Expr {
+	id := at(&ast.IdentExpr{Value: p.named(t)}, t.line)
+	here := func(v variable) bool { return v.name == id.Value }
+	if slices.ContainsFunc(p.fn.vars, here) {
+		p.names.scoped[id] = "local"
+	} else if _, ok := p.fn.outer.lookup(id.Value); ok {
+		p.names.scoped[id] = "upvalue"
+	}
+	return id
 }
 
 // named refuses the one name that means something else in Lua 5.4: where globals are.

@@ -95,6 +95,8 @@ func plainIterator(exprs []ast.Expr) bool {
 	return ok && (id.Value == "pairs" || id.Value == "ipairs")
 }
 
+const generator = "(for generator)"
+
 // genericFor makes the iterator's call an ordinary one: gopher-lua's own for calls it from inside an instruction, and a
 // coroutine that yields there is lost.
 //
@@ -109,7 +111,7 @@ func plainIterator(exprs []ast.Expr) bool {
 //	  end
 //	end
 func (p *pass) genericFor(s *ast.GenericForStmt) []ast.Stmt {
-	const generator, state, control, closing = "(for generator)", "(for state)", "(for control)", "(for closing)"
+	const state, control, closing = "(for state)", "(for control)", "(for closing)"
 	line := s.Line()
 	first := func() ast.Expr { return ident(s.Names[0], line) }
 	leaks := breaks(s.Stmts) && makesFunction(s.Stmts)

@@ -10,9 +10,10 @@ import (
 
 // pass rewrites one chunk in place. fn is the function being walked.
 type pass struct {
-	name string
-	fn   *function
-	err  error
+	name  string
+	names *names
+	fn    *function
+	err   error
 }
 
 // function is what the pass knows of a function while it is inside.
@@ -50,7 +51,7 @@ func (p *pass) stmt(s ast.Stmt) []ast.Stmt {
 	case *ast.AssignStmt:
 		p.exprs(s.Lhs)
 		p.exprs(s.Rhs)
-		return stores(repairAssign(s))
+		return stores(p.repairAssign(s))
 	case *ast.LocalAssignStmt:
 		p.exprs(s.Exprs)
 	case *closeStmt:
