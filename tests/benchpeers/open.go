@@ -43,13 +43,12 @@ func openTurn(ctx context.Context, b *bench, r *row, c contender, round int) (re
 	return b.load(ctx, s, c, round, b.s.duration)
 }
 
-// addedTo fills in what everybody's p99 is above that of direct in the same round. A microsecond is the least that is told
-// apart: below it a ratio would mean nothing.
+// addedTo fills in what everybody's p99 is above that of direct in the same round.
 func addedTo(results [][]result, direct int) {
 	for i := range results {
 		for round := range results[i] {
 			if i != direct {
-				results[i][round].Added = max(1, results[i][round].P99-results[direct][round].P99)
+				results[i][round].Added = results[i][round].P99 - results[direct][round].P99
 			}
 		}
 	}

@@ -22,6 +22,8 @@ type measure struct {
 	aim  float64 // of the ratio; 0: none
 	unit string
 	own  bool // the aim is of the subject's own number, not of a ratio
+
+	difference bool // it may be below zero, and then tells nothing
 }
 
 // row is one comparison.
@@ -50,7 +52,7 @@ func cpu(aim float64) measure {
 }
 
 func added(aim float64) measure {
-	return measure{name: "added p99", unit: " µs", of: func(r result) float64 { return r.Added }, less: true, aim: aim}
+	return measure{name: "added p99", unit: " µs", of: func(r result) float64 { return r.Added }, less: true, aim: aim, difference: true}
 }
 
 func perConn(aim float64) measure {

@@ -13,9 +13,22 @@ import (
 // spread is the median of the rounds, and their least and greatest.
 type spread struct{ mid, min, max float64 }
 
-func spreadOf(all []float64) spread { return spread{median(all), slices.Min(all), slices.Max(all)} }
+// spreadOf what may be empty: then nothing is told.
+func spreadOf(all []float64) spread {
+	if len(all) == 0 {
+		return spread{math.NaN(), math.NaN(), math.NaN()}
+	}
+	return spread{median(all), slices.Min(all), slices.Max(all)}
+}
 
-func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.mid, s.min, s.max) }
+func (s spread) untold() bool { return math.IsNaN(s.mid) }
+
+func (s spread) String() string {
+	if s.untold() {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.mid, s.min, s.max)
+}
 
 // median of what is not empty.
 func median(all []float64) float64 {
@@ -31,14 +44,21 @@ func values(rs []result, of func(result) float64) (out []float64) {
 	return out
 }
 
-// ratios compares two contenders turn by turn of the same round. 0 to 0 is 1.
-func ratios(a, b []result, of func(result) float64) (out []float64) {
+// ratios compares two contenders turn by turn of the same round. 0 to 0 is 1. Of differences, a round tells nothing in which one is not
+// above zero: the noise was larger. If most rounds are such, none of them is believed.
+func (m measure) ratios(a, b []result) (out []float64) {
 	for i := range a {
-		x, y := of(a[i]), of(b[i])
+		x, y := m.of(a[i]), m.of(b[i])
+		if m.difference && (x <= 0 || y <= 0) {
+			continue
+		}
 		if x == 0 && y == 0 {
 			x, y = 1, 1
 		}
 		out = append(out, x/y)
+	}
+	if 2*len(out) <= len(a) {
+		return nil
 	}
 	return out
 }
@@ -51,6 +71,8 @@ func (m measure) verdict(s spread) string {
 		worst, best = s.max, s.min
 	}
 	switch {
+	case s.untold():
+		return "cannot be told: the noise is larger"
 	case met(s.mid) && met(worst):
 		return "yes"
 	case met(s.mid):
@@ -118,7 +140,7 @@ func (o *outcome) table() string {
 			}
 			ratio := "-"
 			if o.peer > 0 && (o.direct == 0 || i != o.direct) {
-				ratio = spreadOf(ratios(o.results[i], o.results[o.peer], m.of)).String()
+				ratio = spreadOf(m.ratios(o.results[i], o.results[o.peer])).String()
 			}
 			fmt.Fprintf(&b, "  %21s", ratio)
 		}
@@ -190,8 +212,10 @@ func (o *outcome) line(m measure) []string {
 	ours, ratio, rounds, peer, met := number(mine.mid)+m.unit, "-", "-", "none", "-"
 	judged := mine
 	if o.peer > 0 {
-		r := spreadOf(ratios(o.results[0], o.results[o.peer], m.of))
-		ratio, rounds = fmt.Sprintf("%.3f", r.mid), fmt.Sprintf("%.2f–%.2f", r.min, r.max)
+		r := spreadOf(m.ratios(o.results[0], o.results[o.peer]))
+		if !r.untold() {
+			ratio, rounds = fmt.Sprintf("%.3f", r.mid), fmt.Sprintf("%.2f–%.2f", r.min, r.max)
+		}
 		peer = fmt.Sprintf("%s%s (%s)", number(median(values(o.results[o.peer], m.of))), m.unit, o.names[o.peer])
 		if !m.own {
 			judged = r

@@ -30,13 +30,33 @@ func rates(all ...float64) (out []result) {
 
 // A ratio is of two turns of the same round: a machine that was half as fast in one says nothing.
 func TestRatiosAreOfTheSameRound(t *testing.T) {
-	got := spreadOf(ratios(rates(100, 50, 220), rates(100, 50, 200), perSecond(1).of))
+	got := spreadOf(perSecond(1).ratios(rates(100, 50, 220), rates(100, 50, 200)))
 	if got != (spread{1, 1, 1.1}) {
 		t.Errorf("got %+v", got)
 	}
-	if got := ratios(rates(0), rates(0), perSecond(1).of); got[0] != 1 {
+	if got := perSecond(1).ratios(rates(0), rates(0)); got[0] != 1 {
 		t.Errorf("nothing to nothing is %v", got[0])
 	}
+}
+
+// A p99 that is below the one without a proxy is noise, not a gain.
+func TestNoiseIsNoRatio(t *testing.T) {
+	f := func(want string, ours, theirs []float64) {
+		t.Helper()
+		var rs [2][]result
+		for i, all := range [][]float64{ours, theirs} {
+			for _, v := range all {
+				rs[i] = append(rs[i], result{Added: v})
+			}
+		}
+		s := spreadOf(added(1).ratios(rs[0], rs[1]))
+		if got := s.String() + ", " + added(1).verdict(s); got != want {
+			t.Errorf("%v to %v: %q, want %q", ours, theirs, got, want)
+		}
+	}
+	f("1.50 (1.00–2.00), no, but in some rounds", []float64{200, 100, -5}, []float64{100, 100, 100})
+	f("-, cannot be told: the noise is larger", []float64{200, -100, 5}, []float64{100, 100, -100})
+	f("-, cannot be told: the noise is larger", []float64{1, 0}, []float64{0, 1})
 }
 
 func TestVerdict(t *testing.T) {
@@ -96,7 +116,7 @@ func TestOrderOfTurns(t *testing.T) {
 func TestAddedLatency(t *testing.T) {
 	rs := [][]result{{{P99: 300}, {P99: 90}}, {{P99: 100}, {P99: 100}}}
 	addedTo(rs, 1)
-	if rs[0][0].Added != 200 || rs[0][1].Added != 1 || rs[1][0].Added != 0 {
+	if rs[0][0].Added != 200 || rs[0][1].Added != -10 || rs[1][0].Added != 0 {
 		t.Errorf("got %+v", rs)
 	}
 }
