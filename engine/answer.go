@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -92,13 +93,16 @@ func (s *session) response(b *server.Batch, sl *slot, resp *mc.Response) {
 	if mc.SuppressAnswer(sl.req, resp) {
 		return
 	}
-	from := len(b.Out)
-	switch {
-	case sl.restore:
-		b.Out = mc.AppendRekeyed(b.Out, resp, sl.req.Key)
-	default:
-		b.Out = append(b.Out, resp.Raw...)
+	if !sl.restore {
+		raw := resp.Raw
+		if sl.part != whole {
+			raw = bytes.TrimSuffix(raw, []byte(endLine))
+		}
+		b.Append(raw)
+		return
 	}
+	from := len(b.Out)
+	b.Out = mc.AppendRekeyed(b.Out, resp, sl.req.Key)
 	s.cutEnd(b, sl, len(b.Out)-from)
 }
 

@@ -24,7 +24,8 @@ type Batch struct {
 	// callers whose requests have nothing to do with each other; a connection has none.
 	Each func(i int, answer []byte)
 
-	w io.Writer // where Flush writes; the connection
+	w   io.Writer // where Flush writes; the connection
+	err error     // of Append
 }
 
 // NewBatch makes a batch for callers that have no connection (tests, offline tools). Flush writes to w.
@@ -34,6 +35,9 @@ func NewBatch(w io.Writer) *Batch { return &Batch{w: w} }
 // grown large (64 KiB is a good measure): Out is the one buffer that the server cannot limit. An
 // error means that the client is gone: Serve should give up and return it.
 func (b *Batch) Flush() error {
+	if b.err != nil {
+		return b.err
+	}
 	if len(b.Out) == 0 {
 		return nil
 	}
@@ -43,6 +47,24 @@ func (b *Batch) Flush() error {
 		return fmt.Errorf("cannot write answers: %w", err)
 	}
 	return nil
+}
+
+// direct is the length in bytes from which copying an answer into Out costs more than a write of its own.
+const direct = 64 << 10
+
+// Append appends p to Out, or, where p is large and has not to go through Each, writes Out and then p. What that fails with is what Flush
+// returns from then on.
+func (b *Batch) Append(p []byte) {
+	if len(p) < direct || b.Each != nil {
+		b.Out = append(b.Out, p...)
+		return
+	}
+	if b.err = b.Flush(); b.err != nil {
+		return
+	}
+	if _, err := b.w.Write(p); err != nil {
+		b.err = fmt.Errorf("cannot write an answer: %w", err)
+	}
 }
 
 // next lengthens Reqs by one and returns the new last request, whose old contents the parser overwrites.
@@ -64,7 +86,7 @@ func (s *Server) getBatch(w io.Writer) *Batch {
 
 // putBatch empties b and gives it back.
 func (s *Server) putBatch(b *Batch) {
-	b.Reqs, b.w = b.Reqs[:0], nil
+	b.Reqs, b.w, b.err = b.Reqs[:0], nil, nil
 	b.Out = b.Out[:0]
 	if cap(b.Out) > maxKeepOut {
 		b.Out = nil

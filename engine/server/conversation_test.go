@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -194,6 +195,39 @@ func TestFlush(t *testing.T) {
 	p.sees(value("a") + "EARLY\r\n")
 	d.gate <- struct{}{}
 	p.sees(value("flush") + value("b"))
+}
+
+// What is large is not copied into Out, and comes in its place all the same.
+func TestAppend(t *testing.T) {
+	large := bytes.Repeat([]byte("l"), direct)
+	var out bytes.Buffer
+	b := NewBatch(&out)
+	for _, p := range [][]byte{[]byte("a"), large, large, []byte("b"), []byte("c"), large[:direct-1], large} {
+		b.Append(p)
+	}
+	if err := b.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l := string(large)
+	if got := out.String(); got != "a"+l+l+"bc"+l[1:]+l {
+		t.Errorf("%d bytes, not in their order", len(got))
+	}
+	if cap(b.Out) > 2*direct {
+		t.Errorf("Out has grown to %d", cap(b.Out))
+	}
+	var each []byte
+	b.Each = func(_ int, answer []byte) { each = answer }
+	b.Append(large)
+	if b.Each(0, b.Out); string(each) != l {
+		t.Errorf("Each is given %d bytes", len(each))
+	}
+	r, w := net.Pipe()
+	r.Close()
+	b = NewBatch(w)
+	b.Append(large)
+	if err := b.Flush(); err == nil || !strings.HasPrefix(err.Error(), "cannot write an answer: ") {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestFlushToAClientThatHasGone(t *testing.T) {

@@ -75,6 +75,9 @@ type Pending struct {
 	Backend Backend     // who was asked
 	Buf     []byte      // the answer's bytes; owned by the Pending, reused
 
+	block *Block // where Buf lies, if it is a large answer; small is what Buf was before
+	small []byte
+
 	Note uint64   // the backend's own note while it has the Pending
 	Next *Pending // for the list of whoever holds it (a backend's queue, then the waiter's inbox)
 }
@@ -102,6 +105,12 @@ func NewPending() *Pending { return pendings.Get().(*Pending) }
 // Release blanks p and gives it back. Nothing may use p, p.Resp or p.Buf afterwards.
 func (p *Pending) Release() {
 	buf := p.Buf[:0]
+	if p.small != nil {
+		buf = p.small
+	}
+	if p.block != nil {
+		p.block.Release()
+	}
 	if cap(buf) > maxKeep {
 		buf = nil
 	}

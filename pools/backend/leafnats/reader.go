@@ -128,6 +128,7 @@ func (s *session) cut(f *flight, body []byte, now int64, last bool) error {
 		}
 		body = f.carry
 	}
+	carried := len(f.carry) > 0 // and used again
 	for f.list.Len() > 0 && len(body) > 0 {
 		p := f.list.Head()
 		n, need, err := mc.ParseResponse(body, &p.Resp)
@@ -139,8 +140,12 @@ func (s *session) cut(f *flight, body []byte, now int64, last bool) error {
 			return errBadAnswer
 		}
 		f.list.Pop()
-		p.Buf = append(p.Buf[:0], body[:n]...)
-		p.Resp.Rebase(p.Buf)
+		if n >= backend.Large && !carried {
+			p.Own(nil, body[:n:n])
+		} else {
+			p.Buf = append(p.Buf[:0], body[:n]...)
+			p.Resp.Rebase(p.Buf)
+		}
 		p.End = now
 		s.wakes.Answer(p)
 		body = body[n:]

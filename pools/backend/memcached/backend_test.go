@@ -194,6 +194,39 @@ func TestLargeAnswers(t *testing.T) {
 	ev.wait(backend.EventOutOfMemory)
 }
 
+// A large answer has the buffer that it was read into, until its request lets go of it, and what came behind it is in another.
+func TestLargeAnswersStay(t *testing.T) {
+	host, port := serve(t, func(p *peer) {
+		for l := p.line(); l != ""; l = p.line() {
+			key := strings.Fields(l)[1]
+			var size int
+			fmt.Sscanf(key[1:], "%d", &size)
+			p.say("VALUE %s 0 %d\r\n%s\r\nEND\r\n", key, size, strings.Repeat(key[:1], size))
+		}
+	})
+	b, _ := at(t, host, port, Options{})
+	w := newWaiter()
+	sizes := []int{backend.Large, 3, 100_000, 100_000, 10, 300_000, backend.Large - 30, 1 << 20, 0}
+	for round := range 5 {
+		var ps []*backend.Pending
+		letter := string(rune('a' + round))
+		for _, n := range sizes {
+			ps = append(ps, send(t, b, w, fmt.Sprintf("get %s%d\r\n", letter, n)))
+		}
+		w.take(len(sizes))
+		ask(t, b, "get z200000\r\n") // while the others are still held
+		for i, p := range ps {
+			if p.Err != nil || string(p.Resp.Value()) != strings.Repeat(letter, sizes[i]) {
+				t.Errorf("round %d, size %d: %d bytes, %v", round, sizes[i], len(p.Resp.Value()), p.Err)
+			}
+			if raw := fmt.Sprintf("VALUE %s%d 0 %[2]d\r\n%s\r\nEND\r\n", letter, sizes[i], strings.Repeat(letter, sizes[i])); string(p.Resp.Raw) != raw {
+				t.Errorf("round %d, size %d: the answer is not what was sent", round, sizes[i])
+			}
+			p.Release()
+		}
+	}
+}
+
 // A promise of a gigabyte takes no gigabyte.
 func TestPromisedSize(t *testing.T) {
 	host, port := serve(t, func(p *peer) {

@@ -27,8 +27,9 @@ type conn struct {
 
 	// Only for the goroutine in run.
 	wakes   backend.Wakes
-	due     backend.List // written, in order; from here answers are matched
-	rbuf    []byte       // what was read; rbuf[from:to] is not yet understood
+	due     backend.List   // written, in order; from here answers are matched
+	block   *backend.Block // where rbuf lies
+	rbuf    []byte         // what was read; rbuf[from:to] is not yet understood
 	from    int
 	to      int
 	quickly int           // sockets in a row that were lost without one answer

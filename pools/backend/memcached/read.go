@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -101,8 +100,12 @@ func (c *conn) answers(now int64) (done, need int, f *failure) {
 		}
 		c.from += n
 		c.due.Pop()
-		p.Buf = append(p.Buf[:0], raw...)
-		p.Resp.Rebase(p.Buf)
+		if n >= backend.Large && verdict == "" {
+			c.handOver(p, raw)
+		} else {
+			p.Buf = append(p.Buf[:0], raw...)
+			p.Resp.Rebase(p.Buf)
+		}
 		p.Err, p.End = nil, now
 		c.wakes.Answer(p)
 		done++
@@ -134,10 +137,9 @@ func (c *conn) makeRoom(need int) *failure {
 	if need > c.b.o.MaxAnswer || left > c.b.o.MaxAnswer {
 		return failed(backend.EventOutOfMemory, backend.ErrProtocol, "an answer of %d bytes is over the limit of %d", max(need, left), c.b.o.MaxAnswer)
 	}
-	if left == 0 && cap(c.rbuf) > keepRead {
-		c.rbuf = nil
+	if left == 0 && len(c.rbuf) > keepRead {
 		c.from, c.to = 0, 0
-		c.grow(readSize)
+		c.replace(readSize)
 		return nil
 	}
 	if c.from > 0 {
@@ -153,9 +155,26 @@ func (c *conn) makeRoom(need int) *failure {
 // grow makes the read buffer at least size long.
 func (c *conn) grow(size int) {
 	if size > len(c.rbuf) {
-		c.rbuf = slices.Grow(c.rbuf[:c.to], size-c.to)
-		c.rbuf = c.rbuf[:cap(c.rbuf)]
+		old := c.block
+		c.replace(size)
+		if old != nil {
+			old.Release()
+		}
 	}
+}
+
+// replace has what is not understood yet, and what is read from now on, in another buffer. The one it was in is not given back.
+func (c *conn) replace(size int) {
+	rest := c.rbuf[c.from:c.to]
+	c.block = backend.NewBlock(size)
+	c.rbuf = c.block.B
+	c.from, c.to = 0, copy(c.rbuf, rest)
+}
+
+// handOver gives p its answer, raw, with the buffer that it lies in, and goes on in another one.
+func (c *conn) handOver(p *backend.Pending, raw []byte) {
+	p.Own(c.block, raw)
+	c.replace(len(c.rbuf))
 }
 
 // parseKind names what mc could not follow.
