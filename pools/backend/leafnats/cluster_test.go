@@ -50,7 +50,7 @@ func eventually(t *testing.T, b *Backend, req, want string) {
 func through(t *testing.T, conns *Conns, servers, name string) *Backend {
 	t.Helper()
 	return startBackend(t, Options{
-		URL: "nats://" + servers + "/" + name, Conns: conns, HelloInterval: 100 * time.Millisecond, Timeout: time.Second,
+		URL: "nats://" + servers + "/" + name, Conns: conns, HelloInterval: 100 * time.Millisecond, HelloLimit: 2 * time.Second, Timeout: 5 * time.Second,
 		Health: backend.HealthOptions{RetryMin: 100 * time.Millisecond},
 	})
 }

@@ -101,10 +101,12 @@ func TestLateAnswerIsNobodys(t *testing.T) {
 func TestSilentLeafIsMarkedBad(t *testing.T) {
 	g := newGate(t, "slow")
 	ev := newEvents()
-	_, b := pair(t, leaf.Options{Exec: g.exec, Lanes: 1}, Options{
+	b := startBackend(t, Options{
+		URL:     startLeaf(t, leaf.Options{Exec: g.exec, Lanes: 1}).URL(),
 		Timeout: 50 * time.Millisecond, HelloInterval: 20 * time.Millisecond, HelloLimit: patience, OnEvent: ev.on,
 		Health: backend.HealthOptions{FailureLimit: 1, RetryMin: 100 * time.Millisecond},
 	})
+	ev.wait(t, backend.EventConnected)
 	c := newClient(t, 0)
 	for i := 0; ; i++ {
 		got := c.do(b, "get slow\r\n")
@@ -125,6 +127,36 @@ func TestSilentLeafIsMarkedBad(t *testing.T) {
 	ev.wait(t, backend.EventConnected)
 	if s := b.Status(); s.Opened != 1 {
 		t.Errorf("status %+v: want the same connection", s)
+	}
+}
+
+// TestHeldKeeper: a process that was stopped does not take its own silence for the leaf's.
+func TestHeldKeeper(t *testing.T) {
+	_, b := pair(t, leaf.Options{}, Options{HelloInterval: time.Hour, HelloLimit: 3 * time.Hour})
+	ago := func(d time.Duration) int64 { return backend.Now() - int64(d) }
+	look := func(greeted, heard int64) bool {
+		b.mu.Lock()
+		b.greeted, b.sess.heard, b.helloDue = greeted, heard, false
+		nc := b.nc
+		b.nc = nil // so that the leaf is not greeted, and does not answer
+		b.mu.Unlock()
+		b.greet()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.nc = nc
+		return b.up
+	}
+	if !look(ago(4*time.Hour), ago(4*time.Hour)) {
+		t.Error("held up for four hours, it finds the leaf silent")
+	}
+	b.mu.Lock()
+	heard := b.sess.heard
+	b.mu.Unlock()
+	if heard < ago(2*time.Hour+time.Minute) || heard > ago(2*time.Hour-time.Minute) {
+		t.Errorf("the leaf has %v to answer, want an interval", time.Duration(heard-ago(3*time.Hour)))
+	}
+	if look(ago(time.Hour), ago(4*time.Hour)) {
+		t.Error("greeted every hour, a leaf that was silent for four is up")
 	}
 }
 
@@ -238,7 +270,7 @@ func TestNewInstanceOnTheSameConnection(t *testing.T) {
 	g := newGate(t, "slow")
 	first := startLeaf(t, leaf.Options{NATS: url, Settle: 1, Exec: g.exec})
 	ev := newEvents()
-	b := startBackend(t, Options{URL: url + "/leaf-1", HelloInterval: 20 * time.Millisecond, Timeout: patience, OnEvent: ev.on})
+	b := startBackend(t, Options{URL: url + "/leaf-1", HelloInterval: 20 * time.Millisecond, HelloLimit: patience, Timeout: patience, OnEvent: ev.on})
 	ev.wait(t, backend.EventConnected)
 	c := newClient(t, 0)
 	c.send(b, 1, request(t, "incr slow 1\r\n"))

@@ -88,10 +88,15 @@ func (b *Backend) expire() {
 	}
 }
 
-// greet has the leaf greeted, and marks it down if it has been silent for too long.
+// greet has the leaf greeted, and marks it down if it has been silent for too long. A keeper that was held up itself (the process was
+// stopped, the machine had no time for it) cannot tell: the answers may be waiting to be read. It gives the leaf one more interval.
 func (b *Backend) greet() {
 	now := backend.Now()
 	b.mu.Lock()
+	if b.sess != nil && b.greeted != 0 && now-b.greeted >= 2*int64(b.o.HelloInterval) {
+		b.sess.heard = max(b.sess.heard, now-int64(b.o.HelloLimit)+int64(b.o.HelloInterval))
+	}
+	b.greeted = now
 	b.noSession = false
 	b.helloDue = b.sess != nil
 	silent := b.sess != nil && now-b.sess.heard > int64(b.o.HelloLimit)

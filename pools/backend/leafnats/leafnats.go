@@ -102,6 +102,7 @@ type Backend struct {
 	armedFor int64       // when that was queued which the timer waits for
 
 	helloDue bool
+	greeted  int64 // when the keeper last had it greeted
 	asked    int64 // when hello was last said because of a hint
 	ackDue   bool
 

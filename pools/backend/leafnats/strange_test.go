@@ -90,7 +90,7 @@ func answer(m *nats.Msg, id uint64, change func(h *frame.Header), body string) {
 func TestStrangeAnswers(t *testing.T) {
 	f := newFakeLeaf(t, nil)
 	b := startBackend(t, Options{
-		URL: f.url, Timeout: 300 * time.Millisecond, HelloInterval: 20 * time.Millisecond,
+		URL: f.url, Timeout: 300 * time.Millisecond, HelloInterval: 20 * time.Millisecond, HelloLimit: patience,
 		Health: backend.HealthOptions{FailureLimit: 1000},
 	})
 	part := func(i, of uint16) func(h *frame.Header) { return func(h *frame.Header) { h.Part, h.Parts = i, of } }
@@ -387,7 +387,7 @@ func TestHangingConnection(t *testing.T) {
 func TestCloseWhileHanging(t *testing.T) {
 	l := startLeaf(t, leaf.Options{})
 	r := newRelay(t, l.Addr())
-	b := startBackend(t, Options{URL: "nats://" + r.ln.Addr().String(), Timeout: patience, MaxInFlight: 64 << 20})
+	b := startBackend(t, Options{URL: "nats://" + r.ln.Addr().String(), Timeout: patience, HelloLimit: patience, MaxInFlight: 64 << 20})
 	c := newClient(t, 0)
 	c.do(b, "mn\r\n")
 	r.halt.Lock()
