@@ -108,6 +108,8 @@ type API struct {
 	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
 	inspectorMT, mutatorMT, limiterMT                                     *lua.LTable
 
+	forgotten *forgotten
+
 	mutation mutation // of the mutator that is being called
 	sent     uint64   // requests, for Pending.Order
 }
@@ -148,7 +150,7 @@ func Objects() map[string][]Method {
 // Open puts the mcp table into st. st's lock must be held.
 func Open(st *vm.State, o Options) *API {
 	o.Slots = o.Slots.withDefaults()
-	a := &API{o: o, st: st}
+	a := &API{o: o, st: st, forgotten: &forgotten{}}
 	if a.o.Settings == nil {
 		s := DefaultSettings()
 		a.o.Settings = &s
