@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -103,5 +105,19 @@ func (s *session) heldMore(n int64) {
 	}
 }
 
+// linger is how much longer what has been held counts where scripts have set a limit. A request that came while another held memory is to
+// find it held, though a busy machine lets it be looked at only when the other is done; in memcached's proxy one thread takes them in
+// their order, and memory counts until Lua's collector has found it.
+const linger = 250 * time.Millisecond
+
 // letGo uncounts what has been counted for this session.
-func (s *session) letGo() { s.p.held.Add(-s.held.Swap(0)) }
+func (s *session) letGo() {
+	n := s.held.Swap(0)
+	switch {
+	case n == 0:
+	case s.p.scriptBuffers.Load() == 0:
+		s.p.held.Add(-n)
+	default:
+		s.p.opts.after(linger, func() { s.p.held.Add(-n) })
+	}
+}

@@ -4,17 +4,19 @@ package engine
 
 import (
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // limited starts a proxy of one worker whose configuration says limit, in front of one backend.
-func limited(t *testing.T, limit string) (c *client, b *fakeBackend, p *Proxy, path string) {
+func limited(t *testing.T, limit string, change ...func(*Options)) (c *client, b *fakeBackend, p *Proxy, path string) {
 	t.Helper()
 	b = newFakeBackend(t)
 	path = writeConfig(t, limitConfig(limit), port(b.addr()))
-	p = startProxy(t, path, func(o *Options) { o.Workers = 1 })
+	p = startProxy(t, path, append(change, func(o *Options) { o.Workers = 1 })...)
 	return dial(t, p), b, p, path
 }
 
@@ -88,7 +90,15 @@ func TestLimitsAreSharedByWorkers(t *testing.T) {
 }
 
 func TestBufferMemoryLimit(t *testing.T) {
-	c, b, p, path := limited(t, "mcp.buffer_memory_limit(20)")
+	var mu sync.Mutex
+	var due []func() // what shall count no longer, later
+	c, b, p, path := limited(t, "mcp.buffer_memory_limit(20)", func(o *Options) {
+		o.after = func(_ time.Duration, f func()) {
+			mu.Lock()
+			due = append(due, f)
+			mu.Unlock()
+		}
+	})
 	c.wantStats("proxy", map[string]string{"buffer_memory_limit": "20480"})
 	w, other := watcher(t, p, "proxyevents"), dial(t, p)
 	set := "set a 0 0 30000\r\n" + strings.Repeat("x", 30000) + "\r\n"
@@ -102,8 +112,18 @@ func TestBufferMemoryLimit(t *testing.T) {
 	other.sees(lineBackendFailure)
 	w.line(head + `type=proxy_backend error=outofmemory name=127.0.0.1 port=\d+ label=b depth=2 rbuf=STORED%0D%0A`)
 	c.wantStats("", map[string]string{"proxy_conn_oom": "1"})
+	other.says(set) // it counts a while longer
+	other.sees(lineNoMemory)
+	mu.Lock()
+	for _, f := range due {
+		f()
+	}
+	mu.Unlock()
 	if n := p.held.Load(); n != 0 {
 		t.Errorf("%d bytes are held for nobody", n)
+	}
+	if !p.room() {
+		t.Error("there is no room when all has been let go")
 	}
 
 	rewrite(t, path, limitConfig("mcp.buffer_memory_limit(0)"), port(b.addr()))
@@ -120,6 +140,7 @@ func TestBufferMemoryLimit(t *testing.T) {
 func TestBufferMemoryLimitOfLeaves(t *testing.T) {
 	s := &session{p: &Proxy{stats: newCounters()}}
 	s.p.opts.MaxBuffered = 1 << 20
+	s.p.opts.after = func(_ time.Duration, f func()) { f() }
 	s.p.scriptBuffers.Store(100)
 	for i, want := range []error{nil, nil, backend.ErrOverloaded} {
 		p := &backend.Pending{Buf: make([]byte, 60)}

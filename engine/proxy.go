@@ -60,6 +60,8 @@ type Options struct {
 	Local   LocalStore    // serves what no route is attached for
 	NewLeaf pools.Factory // makes the backend of a nats:// address
 	Log     *slog.Logger  // nil: slog.Default
+
+	after func(time.Duration, func()) // time.AfterFunc, but in tests
 }
 
 // SlotRule says when a slot of a function generator is let go.
@@ -92,6 +94,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.after == nil {
+		o.after = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
 	if o.Watch == nil {
 		o.Watch = watch.New(watch.Options{})
