@@ -113,7 +113,7 @@ func (c *conn) run() {
 	c.fail(&failure{"", backend.ErrClosed})
 }
 
-// maxTurn is how long a connection waits for the one before it.
+// maxTurn is how long a connection waits for the one before it. A connect to a server that is there takes long only where this machine is busy.
 const maxTurn = time.Second
 
 // awaitTurn has the connections of a worker arrive at the server in their order, the one that idle times use being the first. A server

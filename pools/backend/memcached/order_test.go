@@ -51,8 +51,8 @@ func TestConnectionsArriveInOrder(t *testing.T) {
 
 // A server that answers no connect does not keep the others from trying.
 func TestATurnEnds(t *testing.T) {
-	dials := make(chan int, 3)
-	b, err := New(Options{Host: "h", Port: "1", Connections: 3, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	dials := make(chan int, 2)
+	b, err := New(Options{Host: "h", Port: "1", Connections: 2, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		dials <- 1
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -60,7 +60,7 @@ func TestATurnEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	for range 2 {
 		<-dials
 	}
 	b.Close()
