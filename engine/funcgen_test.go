@@ -202,6 +202,25 @@ func TestCallbacks(t *testing.T) {
 	}
 }
 
+// A wait for one handle that another's callback ends gives that one's result.
+func TestCallbackEndsTheWaitForAnother(t *testing.T) {
+	c, b, _ := threeBackends(t, `
+    mcp.attach(mcp.CMD_GET, gen({ p[1], p[2] }, function(rctx, h)
+        rctx:handle_set_cb(h[2], function(res) return mcp.WAIT_ANY, not res:hit() and mcp.WAIT_RESUME end)
+        return function(r)
+            rctx:enqueue(r, h[2])
+            return rctx:enqueue_and_wait(r, h[1])
+        end
+    end))`)
+	c.says("get k\r\n")
+	b[0].sees("get k\r\n")
+	b[1].sees("get k\r\n")
+	b[1].says(miss)
+	c.sees(miss)
+	b[0].says(hit)
+	c.silence()
+}
+
 // Every request under way at once has a function of its own; the last to be given back is the first to serve again.
 func TestSlots(t *testing.T) {
 	c, b, p := threeBackends(t, `

@@ -330,7 +330,9 @@ func (c *Call) weigh(h *handle, at int, resume bool) {
 	counts := false
 	switch {
 	case w.kind == waitHandle:
-		counts = at == w.handle
+		if counts = at == w.handle; resume {
+			w.handle = at // so in memcached: the wait gives the result of whose callback ended it
+		}
 	case w.kind != waitCond || w.ready:
 		return
 	case w.mode == WaitAny:

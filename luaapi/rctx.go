@@ -23,7 +23,7 @@ var rctxMethods = []Method{
 	{"result", "handle", "response, class", "The handle's result and mcp.RES_GOOD, RES_OK or RES_ANY; nil, nil without one.", rctxResult},
 	{"best_result", "{handle, ...}", "response, class", "The first good result, else the last that is no error, else the last.", rctxBest},
 	{"worst_result", "{handle, ...}", "response, class", "The last error, else the last result that is not good, else the last.", rctxWorst},
-	{"handle_set_cb", "handle, function", "", "The function is called with response and request when the handle has its result. It may return a mcp.WAIT_* as the result's class, and true to end the wait.", rctxSetCallback},
+	{"handle_set_cb", "handle, function", "", "The function is called with response and request when the handle has its result. It may return a mcp.WAIT_* as the result's class, and true to end the wait, which then, if it was for another handle, gives this result.", rctxSetCallback},
 	{"cfd", "", "integer", "The client's file descriptor.", rctxFD},
 	{"tls_peer_cn", "", "string or nil", "The common name of the client's certificate. Listeners have no TLS yet: nil.", func(a *API, L *lua.LState) int {
 		serving(L)
