@@ -232,6 +232,7 @@ func TestAwaitModes(t *testing.T) {
 		{"ok: an error is not", "{ a, b }, 1, mcp.AWAIT_OK", "SERVER_ERROR x\r\n", "EN\r\n", "2 SERVER_ERROR x EN\r\n"},
 		{"fastgood", "{ a, b }, 2, mcp.AWAIT_FASTGOOD", "HD\r\n", "", "1 HD\r\n"},
 		{"fastgood: else n", "{ a, b }, 2, mcp.AWAIT_FASTGOOD", "EN\r\n", "EN\r\n", "2 EN EN\r\n"},
+		{"fastgood: all", "{ a, b }, 0, mcp.AWAIT_FASTGOOD", "HD\r\n", "EN\r\n", "2 HD EN\r\n"},
 		{"first", "{ a, b }, 1, mcp.AWAIT_FIRST", "EN\r\n", "", "1 EN\r\n"},
 		{"background", "{ a, b }, 1, mcp.AWAIT_BACKGROUND", "", "", "0\r\n"},
 	} {

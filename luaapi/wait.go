@@ -220,6 +220,9 @@ func await(a *API, L *lua.LState, log bool) int {
 		return raise(L, noKey)
 	}
 	need, mode := L.OptInt(3, 0), L.OptInt(4, AwaitGood)
+	if need <= 0 && mode == AwaitFastGood {
+		mode = AwaitAny // for all of them, and no hit ends that
+	}
 	if need <= 0 || need > len(targets) {
 		need = len(targets)
 	}
