@@ -3,7 +3,8 @@
 //
 // It needs PEER_MEMCACHED, a memcached built with its proxy, PROXYLIBS, the folder of memcached-proxylibs, and TIDEPOOL, our binary, for the
 // older API also PEER_MEMCACHED_OLD, a memcached of 1.6.23 to 1.6.29; `make compat` sets them. Configurations name their servers' addresses,
-// so those must be free: `unshare -n` helps. Requests are random; COMPAT_SEED, which a run tells, repeats them.
+// so those must be free: `unshare -n` helps. Requests are random; COMPAT_SEED, which a run tells, repeats them, and
+// COMPAT_KEEP names a folder where configurations that are made by chance stay.
 package compat
 
 import (
