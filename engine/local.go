@@ -120,10 +120,11 @@ func (w *gathering) Done(p *backend.Pending) bool {
 
 func (w *gathering) Wake() {}
 
-// Internal implements luaapi.Worker: r on the local store. The store always answers, whatever r says of being quiet.
+// Internal implements luaapi.Worker: r on the local store. The store always answers, whatever r says of being quiet, but for commands that
+// memcached's proxy does not let routes give it.
 func (w *worker) Internal(r *mc.Request, dst []byte) []byte {
 	if r.Cmd >= mc.CmdEndStorage || r.Cmd == mc.CmdMN || r.Cmd == mc.CmdME {
-		return append(dst, "SERVER_ERROR bad request\r\n"...)
+		return dst
 	}
 	if !r.Quiet && !r.NoReply {
 		return w.p.opts.Local.Exec(r, dst)
@@ -132,7 +133,7 @@ func (w *worker) Internal(r *mc.Request, dst []byte) []byte {
 	var parser mc.Parser
 	wire := mc.AppendWire(nil, r)
 	if _, _, err := parser.Next(wire, &mc.Rules{MaxValue: len(r.Value)}, &loud); err != nil || loud.Bad != mc.BadNone {
-		return append(dst, "SERVER_ERROR bad request\r\n"...)
+		return dst
 	}
 	return w.p.opts.Local.Exec(&loud, dst)
 }

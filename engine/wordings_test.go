@@ -120,4 +120,17 @@ func TestInternalRefusesWhatItDoesNotKnow(t *testing.T) {
 		c.says(says)
 		c.sees("SERVER_ERROR bad request\r\n")
 	}
+	c, _, _ = routed(t, `
+    local g = mcp.funcgen_new()
+    local h = g:new_handle(mcp.internal_handler)
+    g:ready{ f = function(rctx) return function(r)
+        local res = rctx:enqueue_and_wait(r, h)
+        if r:key() == "look" then
+            return tostring(res:ok()) .. res:code() .. "\r\n"
+        end
+        return res
+    end end }
+    mcp.attach(mcp.CMD_ANY_STORAGE, g)`)
+	c.says("me a\r\nme look\r\n")
+	c.sees(lineBackendFailure + "false23\r\n")
 }

@@ -263,11 +263,13 @@ func (c *Call) send(t Target, r *mc.Request, tag int) {
 	t.Send(r, p)
 }
 
-// internal runs r on the proxy's own store; nil if it does not take r.
-func (c *Call) internal(r *mc.Request) *backend.Pending {
+// internal runs r on the proxy's own store. One that is not for it is answered with refusal; nil if that is empty.
+func (c *Call) internal(r *mc.Request, refusal string) *backend.Pending {
 	p := backend.NewPending()
 	p.Start = c.caller.Now()
-	p.Buf = c.api.o.Worker.Internal(r, p.Buf[:0])
+	if p.Buf = c.api.o.Worker.Internal(r, p.Buf[:0]); len(p.Buf) == 0 && refusal != "" {
+		p.Buf = append(p.Buf, refusal...)
+	}
 	if n, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil || n != len(p.Buf) {
 		p.Release()
 		return nil

@@ -192,7 +192,7 @@ func (c *Call) dispatchTo(h *handle, at int) {
 		c.held++
 		c.caller.Queue().add(c, eventStart, at)
 	default:
-		p := c.internal(h.req.r)
+		p := c.internal(h.req.r, "")
 		if p == nil {
 			p = failedAnswer(backend.ErrRefused)
 		}

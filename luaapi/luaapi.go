@@ -72,7 +72,7 @@ type Worker interface {
 	CountFunc(name string) *FuncCount
 	// Stat adds change to the user counter i.
 	Stat(i int, change int64) error
-	// Internal runs r on the proxy's own store and appends the answer.
+	// Internal runs r on the proxy's own store and appends the answer, nothing if r is not for it.
 	Internal(r *mc.Request, dst []byte) []byte
 }
 

@@ -19,7 +19,7 @@ type Response struct {
 }
 
 var responseMethods = []Method{
-	{"ok", "", "boolean", "False for a failed backend and for error lines; a miss is ok.", func(a *API, L *lua.LState) int {
+	{"ok", "", "boolean", "False for a failed backend and for error lines; a miss is ok, and so is all that the proxy's own store says.", func(a *API, L *lua.LState) int {
 		return boolean(L, selfResponse(L).ok())
 	}},
 	{"hit", "", "boolean", "ok, and not a miss (END, EN). NOT_FOUND and NOT_STORED count as hits, as in memcached's proxy; see rank.", func(a *API, L *lua.LState) int {
@@ -83,8 +83,12 @@ func (r *Response) blank() {
 	}
 }
 
-func (r *Response) ok() bool  { return r.p != nil && r.p.Err == nil && r.p.Resp.OK() }
-func (r *Response) hit() bool { return r.ok() && r.p.Resp.Hit() }
+// ok: what the proxy's own store says is always, as in memcached, error lines too.
+func (r *Response) ok() bool {
+	return r.p != nil && r.p.Err == nil && (r.p.Resp.OK() || r.p.Backend == nil && !r.mutable)
+}
+
+func (r *Response) hit() bool { return r.ok() && r.p.Resp.Code != mc.CodeEnd }
 
 // checkResponse is argument i as a response that still holds its answer.
 func checkResponse(L *lua.LState, i int, what string) *Response {

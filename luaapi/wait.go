@@ -253,7 +253,7 @@ func internal(a *API, L *lua.LState) int {
 	if c.parent != nil {
 		return raise(L, "cannot run mcp.internal from a sub request")
 	}
-	p := c.internal(r.r)
+	p := c.internal(r.r, "SERVER_ERROR bad request\r\n")
 	if p == nil {
 		return raise(L, fmt.Sprintf("mcp.internal: cannot parse the store's answer to %q", r.r.Line))
 	}
