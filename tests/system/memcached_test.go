@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -105,7 +106,8 @@ type liar struct {
 	rng   *rand.Rand
 }
 
-// lies are the ways not to answer that a proxy can see through. (Not seen: a STORED too many before another STORED.)
+// lies are the ways not to answer that a proxy can see through. (Not seen: a STORED too many before another STORED, and what fits and
+// another's are kept from: a value cut short whose rest the next answers happen to be, and an older answer of the same key.)
 var lies = []func(answer, other string) string{
 	func(answer, _ string) string { return answer[:len(answer)/2] },           // cut short
 	func(answer, _ string) string { return strings.TrimSuffix(answer, "\n") }, // by as little as can be
@@ -116,23 +118,44 @@ var lies = []func(answer, other string) string{
 	func(_, _ string) string { return "ERROR\r\n" },
 	func(_, _ string) string { return "CLIENT_ERROR bad data chunk\r\n" },
 	func(answer, other string) string { // another's, or one too many
-		if !strings.HasPrefix(answer, "VALUE") || !strings.HasPrefix(other, "VALUE") {
+		if !anothers(answer, other) {
 			return answer
 		}
 		return other + answer
 	},
 	func(answer, other string) string { // another's instead
-		if !strings.HasPrefix(answer, "VALUE") || !strings.HasPrefix(other, "VALUE") {
+		if !anothers(answer, other) {
 			return answer
 		}
 		return other
 	},
 }
 
+// anothers is whether other is the value of another key than answer is.
+func anothers(answer, other string) bool {
+	a, o := strings.Fields(answer), strings.Fields(other)
+	return a[0] == "VALUE" && o[0] == "VALUE" && a[1] != o[1]
+}
+
+// fits is whether what a server said after the first bytes of an answer is what those lack, as far as a proxy can see: as many bytes of
+// value, and the end of an answer behind them.
+func fits(answer, said string) bool {
+	head, body, _ := strings.Cut(answer, "\r\n")
+	f := strings.Fields(head)
+	if len(f) < 2 || f[0] != "VALUE" && f[0] != "VA" || len(said) <= len(head)+2 {
+		return false
+	}
+	n, _ := strconv.Atoi(f[len(f)-1])
+	rest := said[len(head)+2:]
+	return len(rest) >= len(body) && rest[n:len(body)] == body[n:]
+}
+
 func (m *liar) serve(c net.Conn) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	other := "END\r\n"
+	cut, since := "", "" // the last answer that was cut short, and all that was said from it on
+	items := m.items
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -149,15 +172,24 @@ func (m *liar) serve(c net.Conn) {
 			value = string(b[:n])
 		}
 		m.mu.Lock()
-		answer := m.do(f, value)
+		answer := do(items, f, value)
 		said := answer
 		if f[0] != "version" && m.rng.IntN(100) == 0 {
 			said = lies[m.rng.IntN(len(lies))](answer, other)
 		}
+		// The proxy closes the connection for any of these. Then it may have told the client of an error, and sent what the client asked
+		// next elsewhere: what still comes here is answered as if it were done, and is not.
+		if said != answer {
+			items = maps.Clone(items)
+		}
 		m.mu.Unlock()
 		other = answer
-		if said == "" {
+		since += said
+		if said == "" || cut != "" && fits(cut, since) {
 			return
+		}
+		if said != answer && strings.HasPrefix(answer, said) {
+			cut, since = answer, said
 		}
 		if _, err := io.WriteString(c, said); err != nil {
 			return
@@ -166,12 +198,12 @@ func (m *liar) serve(c net.Conn) {
 }
 
 // do does the commands that the load sends.
-func (m *liar) do(f []string, value string) string {
+func do(items map[string]string, f []string, value string) string {
 	if f[0] == "version" {
 		return "VERSION 1.0.0-liar\r\n"
 	}
 	key := f[1]
-	old, there := m.items[key]
+	old, there := items[key]
 	switch {
 	case f[0] == "get" && there:
 		return fmt.Sprintf("VALUE %s 0 %d\r\n%s\r\nEND\r\n", key, len(old), old)
@@ -180,16 +212,16 @@ func (m *liar) do(f []string, value string) string {
 	case f[0] == "add" && there:
 		return "NOT_STORED\r\n"
 	case f[0] == "set", f[0] == "add":
-		m.items[key] = value
+		items[key] = value
 		return "STORED\r\n"
 	case f[0] == "delete" && there:
-		delete(m.items, key)
+		delete(items, key)
 		return "DELETED\r\n"
 	case f[0] == "delete":
 		return "NOT_FOUND\r\n"
 	case f[0] == "ma":
-		m.items[key] = counted1(old)
-		return fmt.Sprintf("VA %d\r\n%s\r\n", len(m.items[key]), m.items[key])
+		items[key] = counted1(old)
+		return fmt.Sprintf("VA %d\r\n%s\r\n", len(items[key]), items[key])
 	}
 	return "ERROR\r\n"
 }
@@ -207,7 +239,7 @@ func TestLyingServer(t *testing.T) {
 			go m.serve(c)
 		}
 	}()
-	p := startProxy(t, memcachedPool([]string{ln.Addr().String()}, ", connections = 3, readtimeout = 0.2, failurelimit = 1000000000", ""))
+	p := startProxy(t, memcachedPool([]string{ln.Addr().String()}, ", connections = 3, readtimeout = 1, failurelimit = 1000000000", ""))
 	p.ready()
 	l := &load{addr: p.addr, conns: 12, depth: 8, keys: 20, refused: func(string, time.Time) bool { return true }}
 	l.start(t)
