@@ -55,7 +55,8 @@ type Options struct {
 	Slots     SlotRule   // when function generators let go of slots that idle; the zero value is memcached's proxy's
 	Memcached *Memcached // the proxy stands in for a memcached; nil: it is itself
 
-	Others []Other // who sends requests besides the listeners
+	Others  []Other // who sends requests besides the listeners
+	Loading func()  // called before a configuration is loaded again, which may keep a processor busy for a while; nil: nobody minds
 
 	Local   LocalStore    // serves what no route is attached for
 	NewLeaf pools.Factory // makes the backend of a nats:// address
@@ -228,6 +229,9 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	}
 	if p.stopped.Load() {
 		return number - 1, errors.New("cannot reload: the proxy is stopping")
+	}
+	if p.opts.Loading != nil {
+		p.opts.Loading()
 	}
 	begin := time.Now()
 	g, err := p.loader.load(number)

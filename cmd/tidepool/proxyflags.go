@@ -179,6 +179,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 		NewLeaf:       leafFactory(f.way, log),
 		StartArg:      f.startArg,
 		Others:        f.face.others(),
+		Loading:       allProcessors,
 		Log:           log,
 	}
 }

@@ -49,8 +49,9 @@ type life struct {
 // serve waits for the signal to stop and stops. It returns when nothing runs any more.
 func (s *signals) serve(l life) error {
 	done := make(chan struct{})
-	var reloads sync.WaitGroup
-	reloads.Go(func() { s.reload(l, done) })
+	var beside sync.WaitGroup
+	beside.Go(func() { s.reload(l, done) })
+	beside.Go(func() { sizeProcessors(done, processorTime, processorWait) })
 	sig := <-s.term
 	close(done)
 	drain := l.drain
@@ -63,7 +64,7 @@ func (s *signals) serve(l life) error {
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() {
-		reloads.Wait()
+		beside.Wait()
 		stopped <- l.stop(ctx)
 	}()
 	select {
