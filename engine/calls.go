@@ -32,6 +32,7 @@ const slice = 10_000
 // share lets others at the worker when this session has had its slice.
 func (s *session) share() {
 	if s.spent > slice {
+		s.kick()
 		s.unlock()
 	}
 }
@@ -168,6 +169,7 @@ func (s *session) with(c *luaapi.Call, f func()) {
 func (s *session) Block(c *luaapi.Call) {
 	st, locked := c.State(), s.locked
 	s.locked = false
+	s.gathered()
 	list := s.later
 	s.later = nil
 	for {

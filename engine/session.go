@@ -49,6 +49,9 @@ type session struct {
 	queue    luaapi.Queue   // what has happened to calls
 	alarms   []*luaapi.Call // that wait until a deadline
 
+	gathering bool             // the batch is being started: writers are to wait for all of it
+	writers   []backend.Kicker // those that do
+
 	inbox  atomic.Pointer[backend.Pending] // answered Pendings, last first
 	told   atomic.Bool                     // somebody has promised to call Wake
 	held   atomic.Int64                    // bytes of answers since the last batch ended, counted in Proxy.held
@@ -113,6 +116,7 @@ func (p *Proxy) Open(info server.ConnInfo) server.Session {
 // Close implements server.Session.
 func (s *session) Close() {
 	s.closed.Store(true)
+	s.gathered() // it may have panicked
 	s.letGo()
 	s.part()
 }
@@ -156,6 +160,7 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	closing = s.start(b)
 	s.runQueue()
 	s.unlock()
+	s.gathered()
 	for s.open > 0 && err == nil {
 		if err = s.wait(b); err == nil {
 			s.take()
@@ -171,6 +176,7 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 // start starts every request of the batch, in order. It reports whether the connection closes after the answers.
 func (s *session) start(b *server.Batch) (closing bool) {
 	s.layOut(b)
+	s.gathering = len(s.slots) > 1
 	room := s.p.enter(len(s.slots))
 	for i := range s.slots {
 		sl := &s.slots[i]

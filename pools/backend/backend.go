@@ -55,6 +55,16 @@ type Waiter interface {
 	Wake()
 }
 
+// Gatherer is a Waiter that sends many requests in a row, which a backend had better write together.
+type Gatherer interface {
+	// Gather is told of a writer that has been idle and now has something to write. True: its Kick will be called when the
+	// rest is queued, too. It is called by Send, and must not block.
+	Gather(Kicker) bool
+}
+
+// Kicker is a writer that waits to be told to begin.
+type Kicker interface{ Kick() }
+
 // Pending is one request on its way to one backend.
 type Pending struct {
 	// Set by the caller before Send.

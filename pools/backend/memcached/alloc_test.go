@@ -128,7 +128,7 @@ func TestOneWriteForAll(t *testing.T) {
 	c.mu.Lock()
 	c.stop = true
 	c.mu.Unlock()
-	c.wakeWriter()
+	c.Kick()
 	<-done
 	if got := writes.Load(); got != 1 {
 		t.Errorf("%d writes for %d requests, want 1", got, len(ps))

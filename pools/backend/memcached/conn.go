@@ -255,7 +255,7 @@ func (c *conn) serve() *failure {
 	nc, werr := c.nc, c.writeErr
 	c.mu.Unlock()
 	nc.Close()
-	c.wakeWriter()
+	c.Kick()
 	<-writer
 	if werr != nil && f.kind != backend.EventInvalidProtocol {
 		f = failed(backend.EventWriting, backend.ErrDisconnected, "cannot write: %w", werr)

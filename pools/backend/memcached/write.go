@@ -37,16 +37,26 @@ func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
 	}
 	c.unsent.Push(p)
 	c.depth.Add(1)
-	wake := c.idle
-	c.idle = false
+	wake := c.idle && !c.gathers(p)
 	c.mu.Unlock()
 	if wake {
-		c.wakeWriter()
+		c.Kick()
 	}
 	return nil
 }
 
-func (c *conn) wakeWriter() {
+// gathers reports whether p's sender will kick the idle writer. Whoever sends alone does so at once, also if another has promised to.
+func (c *conn) gathers(p *backend.Pending) bool {
+	g, ok := p.Waiter.(backend.Gatherer)
+	if ok && g.Gather(c) {
+		return true
+	}
+	c.idle = false
+	return false
+}
+
+// Kick implements backend.Kicker: it wakes the writer.
+func (c *conn) Kick() {
 	select {
 	case c.kick <- struct{}{}:
 	default:
