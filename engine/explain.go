@@ -3,16 +3,11 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
-	"github.com/tidepool-proxy/tidepool/engine/server"
-	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -38,43 +33,22 @@ type Sent struct {
 // Explain loads o's files as Check does, and runs request, a whole request as a client sends it, through the routes of listeners with
 // tag. Errors of the files are Check's; and *UnknownTag.
 func Explain(o Options, tag string, request []byte) (*Explanation, error) {
-	o.Workers = 1
-	p, err := newProxy(o, true)
+	t := &missing{}
+	x, err := rehearse(o, tag, t)
 	if err != nil {
 		return nil, err
 	}
-	defer p.registry.Close()
-	defer p.loader.close()
-	p.trace = &trace{}
-	g, err := p.loader.load(1)
+	defer x.close()
+	r, err := x.read(request)
 	if err != nil {
 		return nil, err
-	}
-	defer p.discard(g)
-	p.current.Store(g)
-	if err := g.knowsTag(tag); err != nil {
-		return nil, err
-	}
-
-	s := p.Open(server.ConnInfo{ID: 1, Tag: tag})
-	defer s.Close()
-	b := server.NewBatch(io.Discard)
-	b.Rules = s.Rules()
-	b.Reqs = make([]mc.Request, 1)
-	r := &b.Reqs[0]
-	var parser mc.Parser
-	switch n, _, err := parser.Next(request, &b.Rules, r); {
-	case err != nil || n != len(request):
-		return nil, fmt.Errorf("cannot read %q as one request", request)
-	case r.Bad != mc.BadNone:
-		return nil, fmt.Errorf("cannot send %q: the proxy answers %q", request, mc.AnswerBad(nil, r, &b.Rules))
 	}
 	e := &Explanation{}
-	e.Route, e.Native = g.routeName(tag, r)
-	if err := s.Serve(b); err != nil && !errors.Is(err, server.ErrClose) {
+	e.Route, e.Native = x.g.routeName(tag, r)
+	if err := x.serve(); err != nil {
 		return nil, err
 	}
-	e.Sent, e.Answer = p.trace.sent, string(b.Out)
+	e.Sent, e.Answer = t.sent, string(x.b.Out)
 	return e, nil
 }
 
@@ -118,64 +92,19 @@ func (g *generation) routeName(tag string, r *mc.Request) (name string, native b
 	return route.Name, native
 }
 
-// trace is what Explain keeps of the requests to pools.
-type trace struct {
-	mu   sync.Mutex
-	sent []Sent
-}
+// missing is a tracer whose backends are up and empty.
+type missing struct{ sent []Sent }
 
-// traced stands in for a pool while a trace is kept.
-func (p *Proxy) traced(pool *pools.Pool) luaapi.Target {
-	if p.trace == nil {
-		return pool
-	}
-	return &tracedPool{pool, p.trace}
-}
-
-// tracedPool notes where each request would go, and answers it at once.
-type tracedPool struct {
-	*pools.Pool
-	t *trace
-}
-
-// Send implements luaapi.Target.
-func (t *tracedPool) Send(r *mc.Request, pe *backend.Pending) {
+func (m *missing) send(t *tracedPool, r *mc.Request, pe *backend.Pending) {
 	at := t.Pool.Explain(r.Key)
 	at.Hashed = append([]byte(nil), at.Hashed...)
-	t.t.mu.Lock()
-	t.t.sent = append(t.t.sent, Sent{t.Name(), string(r.Line), string(r.Key), len(t.Members()), at})
-	t.t.mu.Unlock()
+	m.sent = append(m.sent, Sent{t.Name(), string(r.Line), string(r.Key), len(t.Members()), at})
 	if at.Index < 0 {
 		backend.Refuse(pe, backend.ErrNoBackend)
 		return
 	}
 	pe.Backend = at.Member.Backend
-	pe.Buf = append(pe.Buf[:0], emptyAnswer(r.Cmd)...)
-	if _, _, err := mc.ParseResponse(pe.Buf, &pe.Resp); err != nil {
-		backend.Refuse(pe, backend.ErrProtocol)
-		return
-	}
-	pe.End = backend.Now()
-	if pe.Waiter.Done(pe) {
-		pe.Waiter.Wake()
-	}
+	answerAs(pe, r, outcomeMiss, "")
 }
 
-// emptyAnswer is what a backend without any item answers.
-func emptyAnswer(cmd mc.Cmd) string {
-	switch cmd {
-	case mc.CmdMG, mc.CmdME:
-		return "EN\r\n"
-	case mc.CmdMS:
-		return "HD\r\n"
-	case mc.CmdMD, mc.CmdMA:
-		return "NF\r\n"
-	case mc.CmdGet, mc.CmdGets, mc.CmdGat, mc.CmdGats:
-		return "END\r\n"
-	case mc.CmdSet, mc.CmdAdd:
-		return "STORED\r\n"
-	case mc.CmdReplace, mc.CmdAppend, mc.CmdPrepend:
-		return "NOT_STORED\r\n"
-	}
-	return "NOT_FOUND\r\n"
-}
+func (m *missing) step(s *session) bool { return s.hurry() }

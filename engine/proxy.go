@@ -121,7 +121,7 @@ type Proxy struct {
 	sampled  limiter // of logged requests that backends' option log asks for
 	logs     limiter // of what scripts log
 	started  time.Time
-	trace    *trace // of Explain only
+	trace    tracer // nil: requests are sent
 
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64

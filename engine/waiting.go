@@ -40,6 +40,9 @@ func (s *session) Wake() {
 // wait waits until a backend's reader wakes the session, or a call's deadline has come. If the first answers are ready and the rest
 // is slow, they are written meanwhile.
 func (s *session) wait(b *server.Batch) error {
+	if s.p.trace != nil && s.p.trace.step(s) {
+		return nil
+	}
 	alarm := s.untilAlarm()
 	ready := s.head
 	if b.Each != nil {

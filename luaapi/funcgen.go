@@ -13,6 +13,7 @@ import (
 type Funcgen struct {
 	api      *API
 	name     string
+	made     string         // where in the user's files
 	plain    *lua.LFunction // attached as it is, without a generator
 	generate *lua.LFunction
 	arg      lua.LValue
@@ -120,7 +121,7 @@ var funcgenMethods = []Method{
 
 func funcgenNew(a *API, L *lua.LState) int {
 	ud := L.NewUserData()
-	ud.Value, ud.Metatable = &Funcgen{api: a, name: anonymous, arg: lua.LNil}, a.funcgenMT
+	ud.Value, ud.Metatable = &Funcgen{api: a, name: anonymous, made: caller(L), arg: lua.LNil}, a.funcgenMT
 	L.Push(ud)
 	return 1
 }

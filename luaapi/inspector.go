@@ -14,6 +14,7 @@ import (
 type inspector struct {
 	of    stepFor
 	steps []asker
+	args  []lua.LValue // that it was made with
 }
 
 // asker pushes the results of one step and says how many they are.
@@ -40,7 +41,7 @@ var inspectorSteps = []Step{
 
 func newInspector(of stepFor) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		ins := &inspector{of: of}
+		ins := &inspector{of: of, args: arguments(L)}
 		compile(L, "inspector", inspectorSteps, of, func(k *Step, s *stepReader) { ins.steps = append(ins.steps, k.ask(s)) })
 		a.charge(L, len(ins.steps), 0, 1)
 		ud := L.NewUserData()

@@ -15,6 +15,7 @@ import (
 type mutator struct {
 	of    stepFor
 	steps []putter
+	args  []lua.LValue // that it was made with
 }
 
 // putter appends one step's part to the line of m. It gives false if what it copies from is of no use, and may append nothing.
@@ -63,7 +64,7 @@ var mutatorSteps = []Step{
 
 func newMutator(of stepFor) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		mut := &mutator{of: of}
+		mut := &mutator{of: of, args: arguments(L)}
 		compile(L, "mutator", mutatorSteps, of, func(k *Step, s *stepReader) { mut.steps = append(mut.steps, k.put(s)) })
 		if len(mut.steps) == 0 {
 			return raise(L, "mutator failed to initialize, no steps given")

@@ -16,6 +16,7 @@ type Router struct {
 	start, stop []byte
 	anchor      bool            // the key must begin with start
 	class       func(byte) bool // what the prefix consists of; nil = anything
+	classed     string          // class as scripts write it
 	trim        bool            // cut start, prefix and stop off the key, and put them back in the answer
 	prefixes    map[string]*entry
 	cmds        *entry // cmap
@@ -189,8 +190,9 @@ func (r *Router) delimiters(t *lua.LTable) error {
 		return fmt.Errorf("unknown type passed to mcp.router_new")
 	}
 	if v := t.RawGetString("class"); v != lua.LNil {
-		if r.class = classes[v.String()]; r.class == nil {
-			return fmt.Errorf("class: want one of %%a %%d %%l %%u %%w %%x in mcp.router_new, got %q", v.String())
+		r.classed = v.String()
+		if r.class = classes[r.classed]; r.class == nil {
+			return fmt.Errorf("class: want one of %%a %%d %%l %%u %%w %%x in mcp.router_new, got %q", r.classed)
 		}
 	}
 	return nil

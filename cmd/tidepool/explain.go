@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidepool-proxy/tidepool/engine"
-	"github.com/tidepool-proxy/tidepool/engine/mc"
 )
 
 func newExplainCommand() *cobra.Command {
@@ -38,7 +37,7 @@ route sends to a pool is told with the key's hash and its backend, and so is the
 	c.Flags().StringVar(&tag, "tag", "", "the tag of the listener that the request comes from")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n := len(args)
-		request, err := oneRequest(args[n-2], args[n-1])
+		request, err := engine.OneRequest(args[n-2], args[n-1])
 		if err != nil {
 			return usageError{c.CommandPath(), err.Error()}
 		}
@@ -60,35 +59,6 @@ route sends to a pool is told with the key's hash and its backend, and so is the
 		return printExplanation(c.OutOrStdout(), request, e)
 	}
 	return c
-}
-
-// oneRequest is the shortest request of a command on key.
-func oneRequest(name, key string) (string, error) {
-	cmd, ok := mc.CmdByName(name)
-	if !ok || !cmd.HasKey() {
-		return "", fmt.Errorf("%q is no command that has a key", name)
-	}
-	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", fmt.Errorf("%q is no key", key)
-	}
-	switch cmd {
-	case mc.CmdGat, mc.CmdGats:
-		return name + " 0 " + key + "\r\n", nil
-	case mc.CmdIncr, mc.CmdDecr:
-		return name + " " + key + " 1\r\n", nil
-	case mc.CmdTouch:
-		return name + " " + key + " 0\r\n", nil
-	case mc.CmdMS:
-		return name + " " + key + " 0\r\n\r\n", nil
-	case mc.CmdMG:
-		return name + " " + key + " v\r\n", nil
-	case mc.CmdCas:
-		return name + " " + key + " 0 0 0 1\r\n\r\n", nil
-	}
-	if cmd.HasValue() {
-		return name + " " + key + " 0 0 0\r\n\r\n", nil
-	}
-	return name + " " + key + "\r\n", nil
 }
 
 func printExplanation(w io.Writer, request string, e *engine.Explanation) error {

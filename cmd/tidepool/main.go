@@ -5,7 +5,7 @@
 // packages and prints; it decides nothing about requests.
 //
 // Exit codes: 0 after what was asked for, or a stop in time; 1 when it could not be done; 2 for a command line that
-// cannot be read. An error is one line on standard error, and begins "tidepool: cannot".
+// cannot be read; diff has its own, as diff(1). An error is one line on standard error, and begins "tidepool: cannot".
 package main
 
 import (
@@ -33,6 +33,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	case errors.As(err, new(reported)):
 		return 1
+	}
+	if code := exitCode(0); errors.As(err, &code) {
+		return int(code)
 	}
 	fmt.Fprintf(stderr, "tidepool: %s\n", oneLine(err.Error()))
 	return 1

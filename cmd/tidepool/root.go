@@ -35,6 +35,7 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 		newLeafCommand(),
 		newCheckCommand(),
 		newExplainCommand(),
+		newDiffCommand(),
 		newImportCommand(),
 		newMemcachedCommand(),
 		newBenchCommand(),
