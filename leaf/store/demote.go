@@ -147,10 +147,9 @@ func (s *Store) round() bool {
 	return moved+freed > 0 || short && s.force()
 }
 
-// leaves says that g, the window's head, is to leave it: what stays is still the window's share, or memory is short and
-// g is not new.
+// leaves says that g, the window's head, is to leave it: it is not new, and what stays is still the window's share or memory is short.
 func (s *Store) leaves(g *segment, short bool) bool {
-	return g != nil && (s.window.bytes.Load()-g.cost() >= s.windowTarget || short && !s.isNew(g))
+	return g != nil && !s.isNew(g) && (short || s.window.bytes.Load()-g.cost() >= s.windowTarget)
 }
 
 // isNew says that so little was written since g was filled that none of it may go: what was acknowledged is readable.

@@ -209,3 +209,30 @@ func TestMemoryBound(t *testing.T) {
 		}
 	}
 }
+
+// A large item is readable after it was set, whatever the demoter has done in between: there, others that had been read got another turn.
+func TestLargeWritesAreReadable(t *testing.T) {
+	for seed := range uint64(3) {
+		s := openTest(t, Options{Memory: 48 << 20})
+		rng := rand.New(rand.NewPCG(seed, 2))
+		for i := range 500 {
+			size := 200<<10 + rng.IntN(800<<10)
+			if i/100%2 == 0 {
+				size = 573440
+			}
+			k := fmt.Appendf(nil, "large%d", rng.IntN(1000))
+			if err := put(s, k, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			if rng.IntN(2) == 0 {
+				s.run(s.settle)
+			}
+			if rng.IntN(2) == 0 {
+				s.run(func() { s.sweep(); s.settle() })
+			}
+			if get(s, k) == nil {
+				t.Fatalf("seed %d: item %d is gone", seed, i)
+			}
+		}
+	}
+}

@@ -57,11 +57,12 @@ func (sh *shard) reclaim(g *segment, w why) {
 		default:
 			if to == nil || to.used+size > len(to.buf) {
 				if to != nil {
-					sh.seal(to)
+					sh.queue(to)
 				}
 				to = sh.newSegment(g.buf, false)
 				sh.survivor = to
 			}
+			to.sealed = max(to.sealed, g.sealed)
 			if w != compacting {
 				b.setHeat(b.heat() / 2)
 				sh.n.survived++
@@ -85,11 +86,11 @@ func (sh *shard) reclaim(g *segment, w why) {
 func (sh *shard) again(g *segment) {
 	sh.bury(g)
 	n := &segment{shard: sh, buf: g.buf, slot: g.slot, large: g.large,
-		used: g.used, live: g.live, items: g.items, minExp: g.minExp, swept: g.swept}
+		used: g.used, live: g.live, items: g.items, minExp: g.minExp, swept: g.swept, sealed: g.sealed}
 	n.id = sh.s.segmentID(sh, n.slot)
 	sh.segs[n.slot] = n
 	sh.n.survived += int64(n.items)
-	sh.seal(n)
+	sh.queue(n)
 }
 
 // cool halves the heat of every item.

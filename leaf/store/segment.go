@@ -29,7 +29,7 @@ type segment struct {
 	items  int   // that the index points to
 	minExp int64 // no item expires before this; 0 = none expires
 	swept  int64 // when its expired items were last looked for, Unix ms
-	sealed int64 // the store's count of sealed bytes when it was full: its age
+	sealed int64 // the store's count of sealed bytes when the newest write in it was sealed: its age
 
 	older, newer       *segment // in the shard's order of age; only full segments
 	winOlder, winNewer *segment

@@ -73,10 +73,16 @@ func (sh *shard) newSegment(buf []byte, large bool) *segment {
 	return g
 }
 
-// seal ends the appending to g and puts it into the window.
+// seal ends the appending of writes to g and puts it into the window.
 func (sh *shard) seal(g *segment) {
-	g.state = inWindow
 	g.sealed = sh.s.sealed.Add(g.cost())
+	sh.queue(g)
+}
+
+// queue puts a full segment into the window. One that holds what was moved is as old as the newest of that, and makes nothing else older:
+// else what was just written could be outdated by what gets another turn, and evicted before it.
+func (sh *shard) queue(g *segment) {
+	g.state = inWindow
 	sh.ages.push(g)
 	sh.s.window.push(g)
 	sh.noteDeath(g)

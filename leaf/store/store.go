@@ -92,7 +92,7 @@ type Store struct {
 
 	window       window
 	windowTarget int64
-	sealed       atomic.Int64 // bytes of all segments that were ever filled
+	sealed       atomic.Int64 // bytes of all segments that were ever filled by writes
 	reserve      int64        // bytes that the demoter keeps free for writers
 	roomTurn     atomic.Uint32
 	newest       int64 // so many bytes, the last written, are never evicted
