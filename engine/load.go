@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/vm"
@@ -179,7 +180,7 @@ func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
 	}
 	for _, c := range chunks {
 		if err := st.RunProto(c.proto); err != nil {
-			return stages{}, located(err)
+			return stages{}, located(meant(st, words, err))
 		}
 	}
 	s := stages{st.Global(poolsStage), st.Global(routesStage)}
@@ -194,10 +195,32 @@ func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
 	}
 	if used := vm.Field(words, "used"); used != vm.Nil {
 		if where, err := st.Call(used); err == nil && where != vm.Nil {
-			return s, fmt.Errorf("%s: a file that defines %s cannot use the declarative words pool, router and my_zone", where, poolsStage)
+			return s, fmt.Errorf("%s: a file that defines %s cannot use the declarative words (pool, routes and so on)", where, poolsStage)
 		}
 	}
 	return s, nil
+}
+
+// unknownRoute finds the word of a handler that there is not in what Lua says of it.
+var unknownRoute = regexp.MustCompile(`attempt to call a nil value \(global '(route_\w+)'\)`)
+
+// meant says it in words of the declarative format.
+func meant(st *vm.State, words vm.Value, err error) error {
+	var script *vm.ScriptError
+	if !errors.As(err, &script) {
+		return err
+	}
+	at := unknownRoute.FindStringSubmatchIndex(script.Message)
+	if at == nil {
+		return err
+	}
+	text, lost := st.Call(vm.Field(words, "meant"), vm.String(script.Message[at[2]:at[3]]))
+	if lost != nil {
+		return err
+	}
+	c := *script
+	c.Message = script.Message[:at[0]] + text.String() + script.Message[at[1]:]
+	return &c
 }
 
 // worker makes one worker: its state, the files run in it, and its routes attached.

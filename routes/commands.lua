@@ -4,7 +4,7 @@
 --     "read"    get, gets, me; mg that changes nothing
 --     "touch"   gat, gats, touch; mg with T: a read, or nothing, and a new TTL
 --     "store"   set; ms in mode set without C: replaces whatever is there
---     "modify"  add, replace, cas, append, prepend, incr, decr, ma, ms in other modes or with C, mg with N or R: what it does depends on what is there
+--     "modify"  add, replace, cas, append, prepend, incr, decr, ma, ms in other modes or with C, mg with N or R: it depends on the old item
 --     "delete"  delete, md
 --     "other"   everything else
 

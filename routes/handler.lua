@@ -12,12 +12,12 @@
 --
 --   routes{ default = route_failover{ children = { "a", "b" } } }
 --
--- fields is a list of { name, type, required =, default =, min =, above =, max =, values =, map =, check =, doc = }; the types are below. min, above and
--- max bound a number, or how many children there are (min, max). A field that is neither required nor has a default may be nil. check is a
--- function of the value and all fields that gives a problem in words, or nil.
+-- fields is a list of { name, type, required =, default =, min =, above =, max =, values =, map =, check =, doc = }; the types are
+-- below. min, above and max bound a number, or how many children there are (min, max). A field that is neither required nor has a
+-- default may be nil. check is a function of the value and all fields that gives a problem in words, or nil.
 --
--- make(f) is called once for each place where the handler stands, in each worker. f has the checked fields, with defaults; children are targets: what
--- fgen:new_handle takes. It returns a target, most often by handler.route.
+-- make(f) is called once for each place where the handler stands, in each worker. f has the checked fields, with defaults; children are
+-- targets: what fgen:new_handle takes. It returns a target, most often by handler.route.
 --
 -- Everything that is wrong with a table of fields is an error of the load that names the file and line where it stands, and the way to it:
 -- routes.map.foo: failover.children[2]: there is no pool "bar"
@@ -45,7 +45,7 @@ local TYPES = {
 -- SPEC marks what a word of a declarative file gives: a handler with fields, to be made a route of later.
 local SPEC = {}
 
--- META is the metatable of make's f: which handler it is for, and where it stands.
+-- meta of make's f: which handler it is for, and where it stands.
 local function meta(f)
     return getmetatable(f)
 end
@@ -142,8 +142,8 @@ function M.fail(f, what, text)
     fail(m.where, what and m.path .. "." .. what or m.path, text)
 end
 
--- check refuses fields that there are not, that are missing, or are of the wrong type. It does not look into children.
-local function check(self, given, where, path)
+-- check refuses fields that there are not or that are of the wrong type, and, if it is whole, that are missing. It does not look into children.
+local function check(self, given, where, path, whole)
     if type(given) ~= "table" or getmetatable(given) == SPEC then
         fail(where, path, "want a table of fields, got " .. show(given))
     end
@@ -158,7 +158,7 @@ local function check(self, given, where, path)
         end
     end
     for _, d in ipairs(self.fields) do
-        if d.required and given[d[1]] == nil then
+        if whole and d.required and given[d[1]] == nil then
             fail(where, path .. "." .. d[1], "is missing: want " .. TYPES[d[2]])
         end
     end
@@ -171,7 +171,8 @@ local function direct(fn)
     return gen
 end
 
--- child makes a target of one child. names is a function from a pool's name to the pool, or nil and a problem; nil in a script, which has the pools themselves.
+-- child makes a target of one child. names is a function from a pool's name to the pool, or nil and a problem; nil in a script, which
+-- has the pools themselves.
 local function child(v, names, where, path)
     local t = type(v)
     if t == "userdata" then
@@ -237,7 +238,7 @@ end
 function M.build(spec, names, path)
     local self, given = spec.handler, spec.given
     path = path .. self.name
-    check(self, given, spec.where, path)
+    check(self, given, spec.where, path, true)
     local f = setmetatable({}, { handler = self, where = spec.where, path = path })
     for _, d in ipairs(self.fields) do
         local name = d[1]
@@ -286,9 +287,10 @@ function M.define(self)
     end })
 end
 
--- route makes a generator with a handle to each child of f. slot(rctx, h) is called for each request under way at once and gives the function
--- that serves it; h has the handles, named as the fields: h.child, h.children[1] or, in a table by name, h.children.z1. opts.objects is how many objects
--- (rctx:request_new, rctx:response_new) a slot makes, opts.name what stats and traces call the route, instead of the handler's name.
+-- route makes a generator with a handle to each child of f. slot(rctx, h) is called for each request under way at once and gives the
+-- function that serves it; h has the handles, named as the fields: h.child, h.children[1] or, in a table by name, h.children.z1.
+-- opts.objects is how many objects (rctx:request_new, rctx:response_new) a slot makes, opts.name what stats and traces call the route,
+-- instead of the handler's name.
 function M.route(f, slot, opts)
     local self = meta(f).handler
     local gen, h = mcp.funcgen_new(), {}

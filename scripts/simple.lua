@@ -7,6 +7,14 @@
 --   pool{ name = "bar", zones = { z1 = { ... }, z2 = { ... } } }
 --   my_zone("z1")
 --   router{ router_type = "keyprefix", match_prefix = "/(%a+)/", default_pool = nil }
+--
+-- or, with a tree of routes (see routes/tree.lua):
+--
+--   pools{ foo = { backends = { "127.0.0.1:11212" } }, bar = { backends = { "127.0.0.1:11213" } } }
+--   routes{ map = { x = route_failover{ children = { "foo", "bar" } } }, default = route_direct{ child = "foo" } }
+
+local handler = require "routes.handler"
+local tree = require "routes.tree"
 
 local declared = { pools = {}, order = {}, router = nil, zone = nil, first = nil }
 
@@ -14,7 +22,7 @@ local NO_ROUTE = "SERVER_ERROR no route\r\n"
 local STAT_FAILOVERS = 1
 
 -- Fields of each word: their type, for checking.
-local POOL_FIELDS = { name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table" }
+local POOL_FIELDS = { name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table", route = "table" }
 local ROUTER_FIELDS = { router_type = "string", match_prefix = "string", prefix_trim = "boolean", default_pool = "string", log = "boolean" }
 
 local function sorted_keys(t)
@@ -89,6 +97,11 @@ function pool(t)
     for zone, list in pairs(t.zones or {}) do
         check_backends(where, what .. "zones." .. tostring(zone), list)
     end
+    if t.route ~= nil and not handler.is_spec(t.route) then
+        fail(where, what, "route: want a route, such as route_hedged{}, got a table")
+    elseif t.route ~= nil and t.zones ~= nil then
+        fail(where, what, "route: a pool with zones has its own")
+    end
     declared.pools[t.name] = { conf = t, where = where }
     declared.order[#declared.order + 1] = t.name
 end
@@ -118,6 +131,72 @@ function my_zone(name)
     end
     declared.zone = name
 end
+
+-- The words of a tree of routes.
+
+function settings(t)
+    tree.add_settings(t, mcp.where(2))
+end
+
+function pools(t)
+    tree.add_pools(t, mcp.where(2))
+end
+
+function routes(t)
+    tree.add_routes(t, mcp.where(2))
+end
+
+function cmdmap(t)
+    return tree.cmdmap(t, mcp.where(2))
+end
+
+function local_zone(name)
+    if name == nil then
+        return tree.zone
+    end
+    tree.set_zone(name, mcp.where(2))
+end
+
+function local_zone_from_env(name)
+    local where = mcp.where(2)
+    local zone = os.getenv(name)
+    if not zone then
+        fail(where, "local_zone_from_env: there is no '", tostring(name), "' in the environment")
+    end
+    tree.set_zone(zone, where)
+end
+
+function local_zone_from_file(path)
+    local where = mcp.where(2)
+    local f, err = io.open(path, "r")
+    local zone = f and f:read("l")
+    if f then
+        f:close()
+    end
+    if not zone then
+        fail(where, "local_zone_from_file: ", err or "'" .. path .. "' is empty")
+    end
+    tree.set_zone(zone, where)
+end
+
+-- route_NAME for every handler of the library, which is loaded when it is first used.
+local words = {}
+for module in pairs(package.preload) do
+    local name = string.match(module, "^routes%.([%w_]+)$")
+    if name then
+        words[#words + 1] = "route_" .. name
+        _G["route_" .. name] = function(t)
+            local where = mcp.where(2)
+            local h = require(module)
+            if type(h) ~= "table" or not h.make then
+                fail(where, "route_" .. name .. ": '" .. name .. "' is no handler")
+            end
+            tree.note(where)
+            return handler.spec(h, t, where)
+        end
+    end
+end
+table.sort(words)
 
 -- The pools stage.
 
@@ -154,6 +233,15 @@ local function make_zones(d, my)
 end
 
 local function config_pools()
+    if next(tree.trees) or next(tree.pools) then
+        if declared.first then
+            fail(declared.first, "pool{}, router{} and my_zone() make one form of configuration, pools{}, routes{} and local_zone() another: ",
+                "use one of them")
+        elseif not next(tree.trees) then
+            fail(tree.first, "there is no routes{}: nothing says which requests go to these pools")
+        end
+        return { tree = tree.config_pools() }
+    end
     mcp.add_stat(STAT_FAILOVERS, "simple_failovers")
     if #declared.order == 0 then
         error("the configuration declares no pool{} and defines no mcp_config_pools", 0)
@@ -168,6 +256,7 @@ local function config_pools()
         zone = declared.zone,
         default = r.default_pool,
         pools = {},
+        each = {}, -- of a pool with a route: a pool for each backend
     }
     if conf.flat then
         conf.default = conf.default or "default"
@@ -183,7 +272,14 @@ local function config_pools()
         if declared.zone and d.conf.zones then
             conf.pools[name] = make_zones(d, declared.zone)
         elseif d.conf.backends then
-            conf.pools[name] = make_pool(d.where, "pool '" .. name .. "': backends", name, d.conf.backends, d.conf.distributor)
+            local what = "pool '" .. name .. "': backends"
+            conf.pools[name] = make_pool(d.where, what, name, d.conf.backends, d.conf.distributor)
+            if d.conf.route then
+                conf.each[name] = {}
+                for i, b in ipairs(d.conf.backends) do
+                    conf.each[name][i] = make_pool(d.where, what, name .. "." .. i, { b }, nil)
+                end
+            end
         else
             fail(d.where, "pool '", name, "': backends is missing: zones are used only with my_zone()")
         end
@@ -234,11 +330,17 @@ local function by_pattern(pattern, routes, default, trim)
 end
 
 local function config_routes(conf)
+    if conf.tree then
+        tree.config_routes(conf.tree)
+        return
+    end
     local zoned = require "routes.zoned"
     local routes = {}
     for name, p in pairs(conf.pools) do
         if type(p) == "table" then
             p = zoned{ zones = p, near = conf.zone, stat = STAT_FAILOVERS }
+        elseif conf.each[name] then
+            p = tree.route_of(declared.pools[name].conf.route, p, conf.each[name], conf.zone, "pool '" .. name .. "'")
         end
         routes[name] = conf.log and logged(p) or p
     end
@@ -259,4 +361,9 @@ local function config_routes(conf)
     mcp.attach(mcp.CMD_ANY_STORAGE, mcp.router_new(opts))
 end
 
-return { pools = config_pools, routes = config_routes, used = function() return declared.first end }
+-- meant says what there is in place of a word that there is not.
+local function meant(word)
+    return handler.unknown("there is no", word, words)
+end
+
+return { pools = config_pools, routes = config_routes, used = function() return declared.first or tree.first end, meant = meant }

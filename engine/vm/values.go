@@ -17,6 +17,9 @@ type Proto = lua.FunctionProto
 // Nil is Lua's nil.
 var Nil Value = lua.LNil
 
+// String makes a Lua string.
+func String(s string) Value { return lua.LString(s) }
+
 // Compile compiles a script's text; errors read "name:line: message".
 func Compile(src []byte, name string) (*Proto, error) { return source.Compile(src, name) }
 
