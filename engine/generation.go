@@ -21,6 +21,7 @@ type generation struct {
 	workers []*worker
 	pools   []*pools.Pool // in the order they were made
 	funcs   funcCounts
+	shares  shares
 	limits  limits
 
 	refs   atomic.Int64 // batches under way, and 1 for being current; 0 = gone
@@ -37,6 +38,7 @@ type worker struct {
 	state  *vm.State
 	api    *luaapi.API
 	funcs  *funcCounts                       // of the generation
+	shares *shares                           // of the generation
 	active atomic.Int64                      // routed requests under way, if the generation limits them
 	own    map[string]*hooks                 // as attached, by tag; under the state's lock
 	merged atomic.Pointer[map[string]*hooks] // each tag's over those of ""; replaced whole, since scripts may attach while serving

@@ -109,6 +109,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 			l.staging.giveBack()
 			if g != nil {
 				g.closeWorkers()
+				g.shares.release()
 			}
 		}
 		l.staging = nil
@@ -124,12 +125,12 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		}
 		l.p.tellConfig(confStart)
 	}
-	g = &generation{number: number, pools: l.staging.pools}
+	g = &generation{number: number, pools: l.staging.pools, shares: shares{of: &l.p.sharing, number: number}}
 	for _, c := range chunks {
 		g.files = append(g.files, c.info)
 	}
 	for range l.p.opts.Workers {
-		w, err := l.worker(chunks, conf, &g.funcs)
+		w, err := l.worker(chunks, conf, g)
 		if err != nil {
 			return g, err
 		}
@@ -142,6 +143,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 	stage := l.staging
 	g.onGone = func() {
 		g.closeWorkers()
+		g.shares.release()
 		stage.giveBack()
 	}
 	g.refs.Store(1)
@@ -224,12 +226,12 @@ func meant(st *vm.State, words vm.Value, err error) error {
 }
 
 // worker makes one worker: its state, the files run in it, and its routes attached.
-func (l *loader) worker(chunks []chunk, conf vm.Value, funcs *funcCounts) (*worker, error) {
+func (l *loader) worker(chunks []chunk, conf vm.Value, g *generation) (*worker, error) {
 	st, err := l.newState()
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{p: l.p, state: st, funcs: funcs, own: map[string]*hooks{}}
+	w := &worker{p: l.p, state: st, funcs: &g.funcs, shares: &g.shares, own: map[string]*hooks{}}
 	st.Lock()
 	defer st.Unlock()
 	fail := func(err error) (*worker, error) {

@@ -58,7 +58,7 @@ func (s *session) refuse(sl *slot) {
 	s.answer(sl, lineNotAllowed)
 }
 
-// flushAll flushes every backend of every pool, and the local store. It waits for all of them.
+// flushAll flushes every backend of every pool, the local store and those of scripts. It waits for all of them.
 func (s *session) flushAll(sl *slot) {
 	s.unlock() // a request before it may have taken the worker, which others want meanwhile
 	from := len(s.local)
@@ -69,6 +69,9 @@ func (s *session) flushAll(sl *slot) {
 		}
 	}
 	s.local = s.p.opts.Local.Exec(sl.req, s.local)
+	for _, st := range s.p.sharing.stores() {
+		st.Exec(sl.req, nil)
+	}
 	if failed != nil {
 		s.p.log.Warn("flush_all did not reach every backend", "err", failed)
 		s.local = append(s.local[:from], lineBackendFailure...)
@@ -123,19 +126,7 @@ func (w *gathering) Wake() {}
 // Internal implements luaapi.Worker: r on the local store. The store always answers, whatever r says of being quiet, but for commands that
 // memcached's proxy does not let routes give it.
 func (w *worker) Internal(r *mc.Request, dst []byte) []byte {
-	if r.Cmd >= mc.CmdEndStorage || r.Cmd == mc.CmdMN || r.Cmd == mc.CmdME {
-		return dst
-	}
-	if !r.Quiet && !r.NoReply {
-		return w.p.opts.Local.Exec(r, dst)
-	}
-	var loud mc.Request
-	var parser mc.Parser
-	wire := mc.AppendWire(nil, r)
-	if _, _, err := parser.Next(wire, &mc.Rules{MaxValue: len(r.Value)}, &loud); err != nil || loud.Bad != mc.BadNone {
-		return dst
-	}
-	return w.p.opts.Local.Exec(&loud, dst)
+	return execLoud(w.p.opts.Local, r, dst)
 }
 
 // localResult says how a request went on the local store, by its answer.

@@ -58,9 +58,10 @@ type Options struct {
 	Others  []Other // who sends requests besides the listeners
 	Loading func()  // called before a configuration is loaded again, which may keep a processor busy for a while; nil: nobody minds
 
-	Local   LocalStore    // serves what no route is attached for
-	NewLeaf pools.Factory // makes the backend of a nats:// address
-	Log     *slog.Logger  // nil: slog.Default
+	Local    LocalStore                             // serves what no route is attached for
+	NewStore func(memory int64) (LocalStore, error) // makes the store of a script's mcp.store; it is closed if it has a Close(). nil: there are none
+	NewLeaf  pools.Factory                          // makes the backend of a nats:// address
+	Log      *slog.Logger                           // nil: slog.Default
 
 	after func(time.Duration, func()) // time.AfterFunc, but in tests
 }
@@ -112,6 +113,8 @@ type Proxy struct {
 	registry *pools.Registry
 	loader   *loader
 	user     userStats
+	sharing  sharing
+	dry      bool // nothing is connected to
 	stats    *counters
 	routes   histograms // latency by route
 	backends histograms // latency by pool and backend
@@ -189,6 +192,7 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 	}
 	o.setDefaults()
 	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), started: time.Now(), serving: make(chan error, 1), stop: make(chan struct{})}
+	p.dry = dry
 	p.registry = pools.NewRegistry(pools.RegistryOptions{
 		Dry:       dry,
 		NewLeaf:   o.NewLeaf,

@@ -56,6 +56,7 @@ type Call struct {
 	used   int
 	uses   int // how often the call has been used: a Pending of an earlier use is stale
 	logged []loggedAwait
+	leads  []gated // at gates
 
 	handles []handle
 	objects objects
@@ -146,6 +147,7 @@ func (c *Call) finish() {
 	c.api.st.FreeTask(c.task)
 	c.task, c.over = nil, true
 	c.wait.end()
+	c.unlead()
 }
 
 // Drop gives up a call and its sub-calls, whatever they are doing. It reports whether it lingers: answers to what it has sent may come.
@@ -163,6 +165,7 @@ func (c *Call) drop() {
 		c.api.st.DropTask(c.task)
 		c.task, c.over = nil, true
 		c.wait.end()
+		c.unlead()
 	}
 	for i := range c.handles {
 		if h := &c.handles[i]; h.sub != nil && h.sub.task != nil {
@@ -261,6 +264,18 @@ func (c *Call) send(t Target, r *mc.Request, tag int) {
 	c.api.sent++
 	p.Order = c.api.sent
 	t.Send(r, p)
+}
+
+// run runs r on a store; a store that has no answer has failed.
+func (c *Call) run(st Store, r *mc.Request) *backend.Pending {
+	p := backend.NewPending()
+	p.Start = c.caller.Now()
+	p.Buf = st.Exec(r, p.Buf[:0])
+	if n, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil || n != len(p.Buf) {
+		p.Err = backend.ErrRefused
+	}
+	p.End = c.api.o.Now()
+	return p
 }
 
 // internal runs r on the proxy's own store. One that is not for it is answered with refusal; nil if that is empty.

@@ -3,6 +3,7 @@
 package luaapi
 
 import (
+	"errors"
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -10,9 +11,14 @@ import (
 // idleWorker is a Worker without commands.
 type idleWorker struct{ count FuncCount }
 
-func (w *idleWorker) Attach(mc.Cmd, string, *Route) *Route      { return nil }
-func (w *idleWorker) CountFunc(string) *FuncCount               { return &w.count }
-func (w *idleWorker) Stat(int, int64) error                     { return nil }
+func (w *idleWorker) Attach(mc.Cmd, string, *Route) *Route                     { return nil }
+func (w *idleWorker) CountFunc(string) *FuncCount                              { return &w.count }
+func (w *idleWorker) Stat(int, int64) error                                    { return nil }
+func (w *idleWorker) Share(_, _ string, make func() (any, error)) (any, error) { return make() }
+func (w *idleWorker) OpenStore(int64) (Store, error)                           { return nil, errors.New("no store here") }
+func (w *idleWorker) OpenFetcher(FetchSpec) (Target, error) {
+	return nil, errors.New("no fetching here")
+}
 func (w *idleWorker) Internal(_ *mc.Request, dst []byte) []byte { return append(dst, "EN\r\n"...) }
 
 // oneCaller serves one request at a time.

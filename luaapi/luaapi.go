@@ -74,6 +74,8 @@ type Worker interface {
 	Stat(i int, change int64) error
 	// Internal runs r on the proxy's own store and appends the answer, nothing if r is not for it.
 	Internal(r *mc.Request, dst []byte) []byte
+
+	Sharer
 }
 
 // Logger takes what scripts log.
@@ -107,11 +109,14 @@ type API struct {
 
 	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
 	inspectorMT, mutatorMT, limiterMT                                     *lua.LTable
+	storeMT, hotkeysMT, gateMT                                            *lua.LTable
 
 	forgotten *forgotten
 
 	mutation mutation // of the mutator that is being called
 	sent     uint64   // requests, for Pending.Order
+	unnamed  int      // shared things that were made without a name
+	keyBuf   []byte   // of keyArg
 }
 
 // Func declares one function of the mcp table.
@@ -136,7 +141,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, shareFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all
@@ -144,7 +149,7 @@ func Functions() []Func {
 
 // Objects is every object that scripts get, with its methods.
 func Objects() map[string][]Method {
-	return map[string][]Method{"request": requestMethods, "response": responseMethods, "funcgen": funcgenMethods, "rctx": slices.Concat(rctxMethods, objectMethods)}
+	return map[string][]Method{"request": requestMethods, "response": responseMethods, "funcgen": funcgenMethods, "rctx": slices.Concat(rctxMethods, gateMethods, formMethods, objectMethods)}
 }
 
 // Open puts the mcp table into st. st's lock must be held.
@@ -179,6 +184,9 @@ func Open(st *vm.State, o Options) *API {
 	if a.limiterMT = a.object("mcp.ratelim_global_tbf", nil); o.Stage&StageRoutes != 0 {
 		a.limiterMT = a.callable("mcp.ratelim_tbf", limit)
 	}
+	a.storeMT = a.callable("mcp.store", callStore)
+	a.hotkeysMT = a.callable("mcp.hotkeys", countKey)
+	a.gateMT = a.callable("mcp.gate", openGate)
 	a.backendMT = a.object("mcp.backend", nil)
 	a.routerMT = a.object("mcp.router", nil)
 	a.funcgenMT = a.object("mcp.funcgen", funcgenMethods)

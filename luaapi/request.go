@@ -27,6 +27,9 @@ var requestMethods = []Method{
 	{"key", "", "string", "The key; empty for a command without one.", func(a *API, L *lua.LState) int {
 		return a.text(L, self(L).r.Key)
 	}},
+	{"decoded_key", "", "string", "The key as the backend has it: what a base64 key (flag b) stands for. Tidepool's own.", func(a *API, L *lua.LState) int {
+		return a.text(L, a.keyArg(L, 1, "request"))
+	}},
 	{"ltrimkey", "n", "n", "Overwrites the first n bytes of the key with spaces.", trimKey((*mc.Request).TrimKeyLeft)},
 	{"rtrimkey", "n", "n", "Overwrites the last n bytes of the key with spaces.", trimKey((*mc.Request).TrimKeyRight)},
 	{"strip_prefix", "n", "n", "Is ltrimkey, and the answer carries the key that the client asked for. Tidepool's own.", stripPrefix},

@@ -5,6 +5,7 @@ package main
 import (
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/leaf"
 	"github.com/tidepool-proxy/tidepool/leaf/command"
@@ -29,4 +30,12 @@ func openLocal(so store.Options, co command.Options, hub *watch.Hub) (*leaf.Loca
 		return nil, err
 	}
 	return &leaf.Local{Executor: ex, Store: st}, nil
+}
+
+// newStore makes a store for a script.
+func (f *proxyFlags) newStore(memory int64) (engine.LocalStore, error) {
+	so, co := f.store, f.commands
+	so.Memory, so.MaxItem = memory, int(min(f.maxItem, memory/4))
+	so.NoEvict, so.NoCAS = false, false // what a memcached is to be like is not meant for it
+	return openLocal(so, co, watch.New(watch.Options{}))
 }

@@ -176,6 +176,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 		LuaPath:       luaPath(),
 		Drain:         f.drain,
 		Local:         local,
+		NewStore:      f.newStore,
 		NewLeaf:       leafFactory(f.way, log),
 		StartArg:      f.startArg,
 		Others:        f.face.others(),

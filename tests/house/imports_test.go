@@ -43,6 +43,7 @@ var ours = []struct {
 	{"engine/face", []string{"engine/face/wire", "engine/mc", "engine/server", "engine/stat"}},
 	{"engine/topo", []string{"pools"}},
 	{"engine/admin", nil},
+	{"engine/fetch", []string{"engine/mc", "pools/backend"}},
 	{"luaapi", []string{"engine/vm/...", "engine/mc", "engine/stat", "pools", "pools/hash", "pools/backend"}}, // contracts, not NATS
 	{"engine", []string{"engine/...", "luaapi/...", "pools", "pools/hash", "pools/backend", "pools/backend/memcached", "scripts", "routes"}},
 

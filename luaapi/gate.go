@@ -1,0 +1,246 @@
+// Gates: what requests for one key wait at until another request lets them go on.
+
+package luaapi
+
+import (
+	"errors"
+	"sync"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// gate is for all workers. A wait is a Pending, as if it had been sent to a backend: who opens the gate answers it. All methods may be called
+// concurrently; they wait for nobody.
+type gate struct {
+	mu   sync.Mutex
+	keys map[string]*queue
+}
+
+// queue is what a gate has for one key; it is forgotten when it is empty.
+type queue struct {
+	leader *Call
+	waits  []*backend.Pending
+}
+
+// errOpened says that a gate was opened, without an answer for those who wait.
+var errOpened = errors.New("the gate is open")
+
+// enter makes c the leader of key if there is none. Else, or if it does not want that, wait() waits in the queue, unless it is nil.
+func (g *gate) enter(key []byte, c *Call, leads bool, wait func() *backend.Pending) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.keys[string(key)]
+	if q == nil {
+		if !leads && wait == nil {
+			return false
+		}
+		q = &queue{}
+		g.keys[string(key)] = q
+	}
+	if leads && q.leader == nil {
+		q.leader = c
+		return true
+	}
+	if wait != nil {
+		q.waits = append(q.waits, wait())
+	}
+	return false
+}
+
+// take takes the queue out of the gate. With a leader only if that is who leads.
+func (g *gate) take(key string, leader *Call) (waits []*backend.Pending) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.keys[key]
+	if q == nil || leader != nil && q.leader != leader {
+		return nil
+	}
+	delete(g.keys, key)
+	return q.waits
+}
+
+// leave takes p out of the queue. False: somebody answers it.
+func (g *gate) leave(key string, p *backend.Pending) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.keys[key]
+	if q == nil {
+		return false
+	}
+	for i, w := range q.waits {
+		if w == p {
+			q.waits = append(q.waits[:i], q.waits[i+1:]...)
+			if len(q.waits) == 0 && q.leader == nil {
+				delete(g.keys, key)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// letGo answers those who wait with a copy of res; nil: there is no answer.
+func letGo(waits []*backend.Pending, res *backend.Pending, now int64) {
+	for _, p := range waits {
+		switch {
+		case res == nil:
+			p.Err = errOpened
+		case res.Err != nil:
+			p.Err = res.Err
+		default:
+			p.Buf = append(p.Buf[:0], res.Resp.Raw...)
+			if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
+				p.Err = errOpened
+			}
+			p.Backend = res.Backend
+		}
+		w := p.Waiter
+		p.End = now
+		if w.Done(p) {
+			w.Wake()
+		}
+	}
+}
+
+// gated is a call's place at a gate: that it leads, or its wait.
+type gated struct {
+	g   *gate
+	key string
+	p   *backend.Pending // of a wait
+}
+
+// unlead opens what the call leads: it has ended, or was given up.
+func (c *Call) unlead() {
+	for i, l := range c.leads {
+		c.leads[i] = gated{}
+		letGo(l.g.take(l.key, c), nil, c.api.o.Now())
+	}
+	c.leads = c.leads[:0]
+}
+
+// quit leaves the queue in which a wait that is over has stood.
+func (w *wait) quit() {
+	if w.at.g == nil {
+		return
+	}
+	if w.at.g.leave(w.at.key, w.at.p) {
+		w.at.p.Release()
+	}
+	w.at = gated{}
+}
+
+var gateMethods = []Method{
+	{"lead", "gate, request or key, timeout?", "true | false, response or nil | nil, true",
+		"True: nobody leads the key at the gate, and this function does now, until the gate is opened or the function has ended. Else it waits until then: false, and what the gate was opened with; nil, true after timeout seconds. With a timeout of 0 it does not wait.", rctxLead},
+	{"wait_gate", "gate, request or key, timeout?", "false, response or nil | nil, true",
+		"Waits until the gate is opened for the key: false, and what it was opened with; nil, true after timeout seconds.", rctxWaitGate},
+}
+
+func newGate(a *API, L *lua.LState) int {
+	t := given(L, "gate", "name")
+	ud := L.NewUserData()
+	ud.Value = share[*gate](a, L, "gate", textField(L, "gate", t, "name"), func() (any, error) { return &gate{keys: map[string]*queue{}}, nil })
+	ud.Metatable = a.gateMT
+	L.Push(ud)
+	return 1
+}
+
+func checkGate(L *lua.LState, i int) *gate {
+	if ud, ok := L.Get(i).(*lua.LUserData); ok {
+		if g, ok := ud.Value.(*gate); ok {
+			return g
+		}
+	}
+	L.RaiseError("want a gate, got %s", L.Get(i).Type())
+	return nil
+}
+
+// openGate is gate(key, response).
+func openGate(a *API, L *lua.LState) int {
+	g := checkGate(L, 1)
+	key := a.keyArg(L, 2, "mcp.gate")
+	var res *backend.Pending
+	size := 0
+	if L.GetTop() > 2 && L.Get(3) != lua.LNil {
+		res = checkResponse(L, 3, "mcp.gate").p
+		size = len(res.Resp.Raw)
+	}
+	waits := g.take(string(key), nil)
+	a.charge(L, len(waits), size*len(waits), bytesPerStep)
+	letGo(waits, res, a.o.Now())
+	return number(L, len(waits))
+}
+
+func rctxLead(a *API, L *lua.LState) int {
+	c := idle(L, "lead: cannot call while already in wait mode")
+	g, key := checkGate(L, 2), a.keyArg(L, 3, "lead")
+	a.charge(L, askSteps, 0, 1)
+	if seconds, limited := patience(L); limited && seconds <= 0 {
+		if !g.enter(key, c, true, nil) {
+			L.Push(lua.LNil)
+			L.Push(lua.LTrue)
+			return 2
+		}
+	} else if !g.enter(key, c, true, func() *backend.Pending { return c.queueAt(g, key) }) {
+		return c.stand(L)
+	}
+	c.leads = append(c.leads, gated{g: g, key: string(key)})
+	L.Push(lua.LTrue)
+	return 1
+}
+
+func rctxWaitGate(a *API, L *lua.LState) int {
+	c := idle(L, "wait_gate: cannot call while already in wait mode")
+	g, key := checkGate(L, 2), a.keyArg(L, 3, "wait_gate")
+	a.charge(L, askSteps, 0, 1)
+	patience(L)
+	g.enter(key, c, false, func() *backend.Pending { return c.queueAt(g, key) })
+	return c.stand(L)
+}
+
+// queueAt begins the wait at a gate: its Pending.
+func (c *Call) queueAt(g *gate, key []byte) *backend.Pending {
+	w := c.numbered(c.begin(waitGate, AwaitAny, 1))
+	w.open = 1
+	p := backend.NewPending()
+	p.Waiter, p.Lane, p.Start = c.caller, c.caller.Lane(), c.api.o.Now()
+	p.Tag, p.Data = w.seq<<8, c
+	w.at = gated{g, string(key), p}
+	return p
+}
+
+// patience is argument 4, how many seconds to wait, if it is given.
+func patience(L *lua.LState) (seconds float64, limited bool) {
+	switch n := L.Get(4).(type) {
+	case *lua.LNilType:
+		return 0, false
+	case lua.LNumber:
+		if n == n {
+			return float64(n), true
+		}
+	}
+	raise(L, "timeout argument to wait or sleep must be a number")
+	return 0, false
+}
+
+// stand sends what is enqueued and waits in the queue.
+func (c *Call) stand(L *lua.LState) int {
+	if _, limited := patience(L); limited {
+		c.timeout(L, 4)
+	}
+	c.dispatch()
+	return c.suspend(L)
+}
+
+// State is whether anybody leads a key, and how many wait; for tests.
+func (g *gate) State(key string) (led bool, waits int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if q := g.keys[key]; q != nil {
+		return q.leader != nil, len(q.waits)
+	}
+	return false, 0
+}
