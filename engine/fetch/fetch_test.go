@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func ask(t *testing.T, f *Fetcher, w waiter) {
 }
 
 func TestEndings(t *testing.T) {
-	var conns int
+	var conns atomic.Int32
 	came, release := make(chan struct{}, 8), make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		came <- struct{}{}
@@ -49,7 +50,7 @@ func TestEndings(t *testing.T) {
 	}))
 	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
-			conns++ // one goroutine accepts
+			conns.Add(1)
 		}
 	}
 	server.Start()
@@ -80,15 +81,15 @@ func TestEndings(t *testing.T) {
 	close(release)
 	options.Timeout = time.Hour
 	f = New(options)
-	before := conns
+	before := conns.Load()
 	for range 3 {
 		ask(t, f, w)
 		if p := <-w; p.Err != nil || p.Resp.Code != mc.CodeOK || p.Resp.VLen() != 0 {
 			t.Errorf("an empty value: %v %q", p.Err, p.Resp.Raw)
 		}
 	}
-	if conns != before+1 {
-		t.Errorf("%d connections for three requests, want 1", conns-before)
+	if n := conns.Load() - before; n != 1 {
+		t.Errorf("%d connections for three requests, want 1", n)
 	}
 	f.Close()
 	server.Close()
