@@ -16,3 +16,10 @@ files["examples"] = { read_globals = words, ignore = { "113/route_.*" } }
 
 -- The LuaLS definitions are generated and run nowhere.
 exclude_files = { "scripts/meta" }
+
+-- Tests of routes (`tidepool test`) have words of their own: docs/testing.md.
+local tests = { read_globals = {
+    "describe", "it", "before_each", "after_each", "route", "config", "backend", "send", "start", "client",
+    "advance", "now", "seen", "stat", "log", "expect", "fail",
+} }
+files["**/*_test.lua"] = tests

@@ -130,7 +130,7 @@ func (s *session) untilAlarm() time.Duration {
 	if s.alarms = keep; first < 0 {
 		return -1
 	}
-	return max(0, time.Duration(first-backend.Now()))
+	return max(0, time.Duration(first-s.p.now()))
 }
 
 // expire lets those go on whose deadline has passed.
@@ -138,7 +138,7 @@ func (s *session) expire() {
 	if len(s.alarms) == 0 {
 		return
 	}
-	now := backend.Now()
+	now := s.p.now()
 	for _, c := range append([]*luaapi.Call(nil), s.alarms...) {
 		s.with(c, func() {
 			if c.Serves(s) {
@@ -199,7 +199,7 @@ func (s *session) Block(c *luaapi.Call) {
 			}
 		}
 		s.queue.RunFor(c)
-		c.Expire(backend.Now())
+		c.Expire(s.p.now())
 		ready, left := c.Ready(), c.Deadline()
 		st.Unlock()
 		if ready || s.g != nil && s.g.cut.Load() {
@@ -215,19 +215,14 @@ func (s *session) Block(c *luaapi.Call) {
 
 // await waits for answers until a deadline (0: for ever) and gives what has come.
 func (s *session) await(deadline int64) (list []*backend.Pending) {
-	var late <-chan time.Time
 	if s.p.trace != nil && s.p.trace.step(s) {
 		deadline = 1 // long past
 	}
+	left := time.Duration(-1)
 	if deadline > 0 {
-		t := time.NewTimer(max(0, time.Duration(deadline-backend.Now())))
-		defer t.Stop()
-		late = t.C
+		left = max(0, time.Duration(deadline-s.p.now()))
 	}
-	select {
-	case <-s.wakeup:
-	case <-late:
-	}
+	s.pause(left)
 	for p := s.gather(); p != nil; {
 		next := p.Next
 		p.Next = nil

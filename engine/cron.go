@@ -77,7 +77,12 @@ func (t *crontab) schedule() {
 }
 
 // seconds is the clock of crons: whole seconds since the proxy began.
-func (p *Proxy) seconds() int64 { return int64(time.Since(p.started) / time.Second) }
+func (p *Proxy) seconds() int64 { return (p.now() - p.started) / int64(time.Second) }
+
+// untilSecond is how long it is until that one comes.
+func (p *Proxy) untilSecond(n int64) time.Duration {
+	return time.Duration(p.started - p.now() + n*int64(time.Second))
+}
 
 // RegisterCron implements luaapi.Config.
 func (l *loader) RegisterCron(c luaapi.Cron) {
@@ -154,7 +159,7 @@ func (l *loader) runCrons(now int64) (reload bool) {
 func (p *Proxy) cronFailed(name string, err error) {
 	p.stats.cronFails.Add(1)
 	p.tellError(err)
-	if ok, dropped := p.errs.allow(time.Now()); ok {
+	if ok, dropped := p.allow(&p.errs); ok {
 		p.log.Error("cron failed", traced([]any{"err", err, "cron", name, "dropped", dropped}, err)...)
 	}
 }
@@ -167,7 +172,7 @@ func (p *Proxy) serveCrons(stop <-chan struct{}) {
 	for {
 		wait := time.Hour
 		if first := t.first.Load(); first != never {
-			wait = min(wait, time.Until(p.started.Add(time.Duration(first)*time.Second)))
+			wait = min(wait, p.untilSecond(first))
 		}
 		timer.Reset(wait)
 		select {

@@ -6,7 +6,6 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -19,7 +18,7 @@ type lingering struct {
 	away  atomic.Bool // no batch is under way, and calls linger
 	calls []lingerer  // turn guards it
 	freed []*generation
-	alarm *time.Timer
+	alarm backend.Timer
 	gone  bool // the connection has ended
 }
 
@@ -68,7 +67,7 @@ func (s *session) catchUp() {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	if len(s.calls) > 0 {
-		s.now = backend.Now()
+		s.now = s.p.now()
 		s.tend()
 	}
 }
@@ -99,7 +98,7 @@ func (s *session) tend() {
 	}
 	if d := s.untilAlarm(); d >= 0 {
 		if s.alarm == nil {
-			s.alarm = time.AfterFunc(d, s.catchUp)
+			s.alarm = s.p.afterFunc(d, s.catchUp)
 		} else {
 			s.alarm.Reset(d)
 		}

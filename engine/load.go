@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"time"
 
@@ -55,10 +54,10 @@ func newLoader(p *Proxy) (*loader, error) {
 	l := &loader{p: p, settings: luaapi.DefaultSettings(), crons: newCrontab()}
 	l.settings.IOThread = p.opts.Memcached == nil
 	var err error
-	if l.prelude, err = vm.Compile(scripts.Simple, scripts.SimpleName); err != nil {
+	if l.prelude, err = p.opts.Compile(scripts.Simple, scripts.SimpleName); err != nil {
 		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)
 	}
-	if l.library, err = library(); err != nil {
+	if l.library, err = library(p.opts.Compile); err != nil {
 		return nil, err
 	}
 	if l.state, err = l.newState(); err != nil {
@@ -72,6 +71,8 @@ func newLoader(p *Proxy) (*loader, error) {
 		Logger:   p,
 		StartArg: p.opts.StartArg,
 		Settings: &l.staged,
+		Now:      p.now,
+		Wall:     p.wall,
 	})
 	return l, nil
 }
@@ -83,6 +84,10 @@ func (l *loader) newState() (*vm.State, error) {
 		Print:   l.p.print,
 		Path:    packagePath(l.p.opts.LuaPath, l.p.opts.Files),
 		Modules: l.library,
+		Now:     l.p.wall,
+		Seed:    l.p.opts.Seed,
+		Compile: l.p.opts.Compile,
+		Covered: l.p.opts.Covered,
 	})
 }
 
@@ -154,16 +159,16 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 func (l *loader) read() ([]chunk, error) {
 	var chunks []chunk
 	for _, path := range l.p.opts.Files {
-		src, err := os.ReadFile(path)
+		src, err := l.p.opts.Read(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read configuration: %w", err)
 		}
-		proto, err := vm.Compile(src, path)
+		proto, err := l.p.opts.Compile(src, path)
 		if err != nil {
 			return nil, err
 		}
 		sum := sha256.Sum256(src)
-		chunks = append(chunks, chunk{fileInfo{path, hex.EncodeToString(sum[:]), time.Now()}, proto})
+		chunks = append(chunks, chunk{fileInfo{path, hex.EncodeToString(sum[:]), l.p.wall()}, proto})
 	}
 	return chunks, nil
 }
@@ -244,6 +249,8 @@ func (l *loader) worker(chunks []chunk, conf vm.Value, g *generation) (*worker, 
 		Logger:   l.p,
 		Slots:    l.p.opts.Slots,
 		StartArg: l.p.opts.StartArg,
+		Now:      l.p.now,
+		Wall:     l.p.wall,
 	})
 	if len(chunks) == 0 {
 		w.merge()

@@ -13,7 +13,7 @@ import (
 )
 
 // library compiles every module of the route library, by the name that require takes ("routes.zoned").
-func library() (map[string]*vm.Proto, error) {
+func library(compile func(src []byte, name string) (*vm.Proto, error)) (map[string]*vm.Proto, error) {
 	files, err := fs.Glob(routes.Files, "*.lua")
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func library() (map[string]*vm.Proto, error) {
 		if err != nil {
 			return nil, err
 		}
-		proto, err := vm.Compile(src, "[routes/"+name+"]")
+		proto, err := compile(src, "[routes/"+name+"]")
 		if err != nil {
 			return nil, fmt.Errorf("cannot compile the route library: %w", err)
 		}

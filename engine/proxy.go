@@ -22,9 +22,11 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/auth"
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // Options configure a Proxy. Local must be set.
@@ -63,6 +65,17 @@ type Options struct {
 	NewLeaf  pools.Factory                          // makes the backend of a nats:// address
 	Log      *slog.Logger                           // nil: slog.Default
 
+	NewMemcached pools.Factory // makes the backend of a memcached server; nil: package memcached
+
+	// For Offline. Clock is all the time that there is; nil: the machine's. Read and Compile give the files and what they compile to, also those
+	// that scripts require; nil: the file system, and vm.Compile. Covered is vm.Options.Covered. Seed is where random numbers of scripts begin;
+	// 0: chance.
+	Clock   backend.Clock
+	Read    func(path string) ([]byte, error)
+	Compile func(src []byte, name string) (*vm.Proto, error)
+	Covered func(at float64)
+	Seed    uint64
+
 	after func(time.Duration, func()) // time.AfterFunc, but in tests
 }
 
@@ -99,6 +112,15 @@ func (o *Options) setDefaults() {
 	}
 	if o.after == nil {
 		o.after = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
+		if c := o.Clock; c != nil {
+			o.after = func(d time.Duration, f func()) { c.AfterFunc(d, f) }
+		}
+	}
+	if o.Read == nil {
+		o.Read = os.ReadFile
+	}
+	if o.Compile == nil {
+		o.Compile = vm.Compile
 	}
 	if o.Watch == nil {
 		o.Watch = watch.New(watch.Options{})
@@ -107,24 +129,26 @@ func (o *Options) setDefaults() {
 
 // Proxy is a running proxy.
 type Proxy struct {
-	opts     Options
-	log      *slog.Logger
-	server   *server.Server
-	registry *pools.Registry
-	loader   *loader
-	user     userStats
-	sharing  sharing
-	dry      bool // nothing is connected to
-	stats    *counters
-	routes   histograms // latency by route
-	backends histograms // latency by pool and backend
-	sessions sessionSet
-	errs     limiter // of logged script errors
-	troubles troubles
-	sampled  limiter // of logged requests that backends' option log asks for
-	logs     limiter // of what scripts log
-	started  time.Time
-	trace    tracer // nil: requests are sent
+	opts      Options
+	log       *slog.Logger
+	server    *server.Server
+	registry  *pools.Registry
+	loader    *loader
+	user      userStats
+	sharing   sharing
+	dry       bool // nothing is connected to
+	stats     *counters
+	routes    histograms // latency by route
+	backends  histograms // latency by pool and backend
+	sessions  sessionSet
+	errs      limiter // of logged script errors
+	troubles  troubles
+	sampled   limiter       // of logged requests that backends' option log asks for
+	logs      limiter       // of what scripts log
+	started   int64         // by now()
+	offline   bool          // see Offline
+	trace     tracer        // nil: requests are sent
+	cronTimer backend.Timer // of Offline
 
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64
@@ -191,16 +215,19 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		return nil, errors.New("cannot start a proxy without a local store")
 	}
 	o.setDefaults()
-	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), started: time.Now(), serving: make(chan error, 1), stop: make(chan struct{})}
+	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), serving: make(chan error, 1), stop: make(chan struct{})}
+	p.started = p.now()
 	p.dry = dry
 	p.registry = pools.NewRegistry(pools.RegistryOptions{
-		Dry:       dry,
-		NewLeaf:   o.NewLeaf,
-		OnEvent:   p.backendEvent,
-		OnRequest: p.backendRequest,
-		Room:      p.room,
-		Log:       o.Log,
-		Linger:    time.Second,
+		Dry:          dry,
+		NewLeaf:      o.NewLeaf,
+		NewMemcached: o.NewMemcached,
+		OnEvent:      p.backendEvent,
+		OnRequest:    p.backendRequest,
+		Room:         p.room,
+		Log:          o.Log,
+		Linger:       time.Second,
+		AfterFunc:    func(d time.Duration, f func()) func() bool { return p.afterFunc(d, f).Stop },
 	})
 	p.server = server.New(server.Options{
 		Handler:       p.guarded(),
@@ -237,7 +264,7 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	if p.opts.Loading != nil {
 		p.opts.Loading()
 	}
-	begin := time.Now()
+	begin := p.now()
 	g, err := p.loader.load(number)
 	if err != nil {
 		p.stats.reloadFails.Add(1)
@@ -257,7 +284,7 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	if len(g.files) > 0 {
 		p.tellConfig(confDone)
 	}
-	p.log.Info("configuration loaded", "generation", number, "pools", len(g.pools), "took", time.Since(begin).Round(time.Microsecond))
+	p.log.Info("configuration loaded", "generation", number, "pools", len(g.pools), "took", time.Duration(p.now()-begin).Round(time.Microsecond))
 	if old != nil {
 		p.retire(old)
 	}
@@ -266,23 +293,23 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 
 // retire lets an old generation go when its last request has ended, or cuts it.
 func (p *Proxy) retire(g *generation) {
-	gone := make(chan struct{})
-	give := g.onGone
-	g.onGone = func() { close(gone); give() }
 	p.retiring.Add(1)
-	go func() {
-		defer p.retiring.Done()
-		t := time.NewTimer(p.opts.Drain)
-		defer t.Stop()
-		select {
-		case <-gone:
-		case <-t.C:
+	var late atomic.Pointer[generation] // a stopped timer may be remembered for long, and what it refers to
+	late.Store(g)
+	cut := p.afterFunc(p.opts.Drain, func() {
+		if g := late.Load(); g != nil {
 			p.log.Warn("requests of an old generation are cut", "generation", g.number, "batches", g.refs.Load())
 			g.cut.Store(true)
 			p.sessions.wake()
-			<-gone
 		}
-	}()
+	})
+	give := g.onGone
+	g.onGone = func() {
+		late.Store(nil)
+		cut.Stop()
+		give()
+		p.retiring.Done()
+	}
 	g.release()
 }
 

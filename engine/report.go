@@ -35,7 +35,7 @@ func (p *Proxy) print(msg string) {
 	if !p.logging(slog.LevelInfo) {
 		return
 	}
-	if ok, dropped := p.logs.allow(time.Now()); ok {
+	if ok, dropped := p.allow(&p.logs); ok {
 		p.log.Info("script", "text", msg[:min(len(msg), maxLogged)], "dropped", dropped)
 	}
 }
@@ -56,7 +56,7 @@ func (p *Proxy) LogRequest(r *mc.Request, res *backend.Pending, detail string, f
 	if !p.logging(slog.LevelInfo) {
 		return
 	}
-	ok, dropped := p.logs.allow(time.Now())
+	ok, dropped := p.allow(&p.logs)
 	if !ok {
 		return
 	}
@@ -79,7 +79,7 @@ func (p *Proxy) backendRequest(e backend.LogEntry) {
 	if !p.logging(slog.LevelInfo) {
 		return
 	}
-	ok, dropped := p.sampled.allow(time.Now())
+	ok, dropped := p.allow(&p.sampled)
 	if !ok {
 		return
 	}
@@ -91,7 +91,7 @@ func (p *Proxy) backendRequest(e backend.LogEntry) {
 func (p *Proxy) scriptError(tag, route string, r *mc.Request, err error) {
 	p.stats.scriptErrors.Add(1)
 	p.tellError(err)
-	ok, dropped := p.errs.allow(time.Now())
+	ok, dropped := p.allow(&p.errs)
 	if !ok {
 		return
 	}

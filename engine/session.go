@@ -151,7 +151,7 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	s.g = s.p.acquire()
 	s.w = s.g.worker(s.info.ID)
 	s.hooks = s.w.hooksFor(s.info.Tag)
-	s.now = backend.Now()
+	s.now = s.p.now()
 	s.number++
 	if s.away.Load() {
 		s.away.Store(false) // from here on Wake is for the batch

@@ -20,7 +20,7 @@ func (p *Proxy) backendEvent(e backend.Event) {
 	if e.Leaf != "" {
 		who = append(who, "leaf", e.Leaf)
 	}
-	ok, repeated := p.troubles.note(&e, time.Now())
+	ok, repeated := p.troubles.note(&e, p.wall())
 	switch {
 	case e.Kind == backend.EventConnected && ok && e.Leaf == "": // a leaf's backend says so itself, and which instance it is
 		p.log.Info("backend is back", who...)

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
-	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/luaapi"
@@ -28,7 +27,7 @@ func (s *session) Done(p *backend.Pending) bool {
 // Wake implements backend.Waiter.
 func (s *session) Wake() {
 	if s.away.Load() {
-		go s.catchUp()
+		s.p.spawn(s.catchUp)
 		return
 	}
 	select {
@@ -53,26 +52,11 @@ func (s *session) wait(b *server.Batch) error {
 		}
 	}
 	early := b.Each == nil && ready > s.head
-	if !early && alarm < 0 {
-		<-s.wakeup
-		return nil
-	}
 	d := alarm
 	if early && (alarm < 0 || alarm > flushEarly) {
 		d = flushEarly
 	}
-	if s.timer == nil {
-		s.timer = time.NewTimer(d)
-	} else {
-		s.timer.Reset(d)
-	}
-	select {
-	case <-s.wakeup:
-		s.timer.Stop()
-		return nil
-	case <-s.timer.C:
-	}
-	if !early {
+	if woken := s.pause(d); woken || !early {
 		return nil
 	}
 	if err := s.write(b, ready); err != nil {

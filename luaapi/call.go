@@ -289,6 +289,6 @@ func (c *Call) internal(r *mc.Request, refusal string) *backend.Pending {
 		p.Release()
 		return nil
 	}
-	p.End = backend.Now()
+	p.End = c.api.o.Now()
 	return p
 }

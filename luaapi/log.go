@@ -5,7 +5,6 @@ package luaapi
 import (
 	"math/rand/v2"
 	"strings"
-	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -31,10 +30,10 @@ var logFuncs = []Func{
 
 var timeFuncs = []Func{
 	{"time_real_millis", StageRoutes, "", "integer", "Milliseconds since 1970.", func(a *API, L *lua.LState) int {
-		return number(L, int(time.Now().UnixMilli()))
+		return number(L, int(a.o.Wall().UnixMilli()))
 	}},
 	{"time_mono_millis", StageRoutes, "", "integer", "Milliseconds of a clock that only goes forward.", func(a *API, L *lua.LState) int {
-		return number(L, int(backend.Now()/1e6))
+		return number(L, int(a.o.Now()/1e6))
 	}},
 }
 

@@ -15,6 +15,7 @@ package luaapi
 
 import (
 	"slices"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -95,10 +96,11 @@ type Options struct {
 	Config   Config // StagePools
 	Worker   Worker // StageRoutes
 	Logger   Logger
-	StartArg string       // mcp.start_arg
-	Settings *Settings    // StagePools: the defaults that the setters change
-	Slots    SlotRule     // StageRoutes
-	Now      func() int64 // monotonic nanoseconds, for rate limiters; nil: backend.Now
+	StartArg string           // mcp.start_arg
+	Settings *Settings        // StagePools: the defaults that the setters change
+	Slots    SlotRule         // StageRoutes
+	Now      func() int64     // monotonic nanoseconds, of the clock that deadlines and Pendings go by; nil: backend.Now
+	Wall     func() time.Time // the time of day; nil: time.Now
 }
 
 // API is the mcp table of one state.
@@ -162,6 +164,9 @@ func Open(st *vm.State, o Options) *API {
 	}
 	if a.o.Now == nil {
 		a.o.Now = backend.Now
+	}
+	if a.o.Wall == nil {
+		a.o.Wall = time.Now
 	}
 	L := st.L
 	a.mcp = L.NewTable()

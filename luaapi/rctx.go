@@ -7,8 +7,6 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 var rctxMethods = []Method{
@@ -125,7 +123,7 @@ func (c *Call) timeout(L *lua.LState, i int) {
 	if !ok || math.IsNaN(float64(n)) {
 		raise(L, "timeout argument to wait or sleep must be a number")
 	}
-	c.wait.deadline = backend.Now() + int64(min(max(float64(n), 0), 1e9)*float64(time.Second))
+	c.wait.deadline = c.api.o.Now() + int64(min(max(float64(n), 0), 1e9)*float64(time.Second))
 }
 
 // await sends what is enqueued and waits, unless the wait is over by what is there.

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // SlotRule says when a slot that has served is let go rather than kept. The zero value is memcached's proxy's: after a burst, slots that
@@ -101,7 +99,7 @@ func (g *Funcgen) put(c *Call) {
 		g.pressure, g.since = g.pressure/2, 0
 	} else if g.pressure++; g.pressure > rule.Returns+1 && g.tally.slots > 1 {
 		g.pressure -= rule.Drop
-		now := backend.Now()
+		now := g.api.o.Now()
 		if g.since == 0 {
 			g.since = now
 		}

@@ -36,6 +36,7 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 		newCheckCommand(),
 		newExplainCommand(),
 		newDiffCommand(),
+		newTestCommand(),
 		newImportCommand(),
 		newMemcachedCommand(),
 		newBenchCommand(),

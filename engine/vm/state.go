@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -36,6 +37,13 @@ type Options struct {
 	Print     func(string)                  // where print writes; nil = nowhere
 	Path      string                        // package.path; "" = lualib's default
 	Modules   map[string]*lua.FunctionProto // what require finds before it looks for files, compiled by package source
+	Now       func() time.Time              // what os.time and os.clock go by; nil: time.Now
+	Seed      uint64                        // of math.random; 0: a random one
+
+	// Compile is how files and strings are compiled that scripts load; nil: the function Compile. What it gives may be run in many states.
+	Compile func(src []byte, name string) (*lua.FunctionProto, error)
+	// Covered is told of every line that runs, as CompileCovered has numbered it; nil: nobody is.
+	Covered func(at float64)
 }
 
 // State is one Lua state. Every method but Lock needs the lock held, unless it says otherwise.
@@ -78,6 +86,10 @@ func New(o Options) (*State, error) {
 		Print:   o.Print,
 		Path:    o.Path,
 		Preload: s.preload(o.Modules),
+		Now:     o.Now,
+		Seed:    o.Seed,
+		Compile: o.Compile,
+		Covered: o.Covered,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the standard library: %w", err)

@@ -45,6 +45,7 @@ var ours = []struct {
 	{"engine/admin", nil},
 	{"engine/fetch", []string{"engine/mc", "pools/backend"}},
 	{"luaapi", []string{"engine/vm/...", "engine/mc", "engine/stat", "pools", "pools/hash", "pools/backend"}}, // contracts, not NATS
+	{"engine/routetest", []string{"engine", "engine/mc", "engine/server", "engine/vm", "pools", "pools/backend", "leaf/command", "leaf/store"}},
 	{"engine", []string{"engine/...", "luaapi/...", "pools", "pools/hash", "pools/backend", "pools/backend/memcached", "scripts", "routes"}},
 
 	{"client/...", []string{"client/...", "engine/face/wire", "engine/mc/...", "engine/stat", "engine/sock"}},
@@ -58,7 +59,7 @@ var libraries = []struct {
 	prefix string
 	in     []string
 }{
-	{"github.com/yuin/gopher-lua", []string{"luaapi/...", "engine/vm/..."}},
+	{"github.com/yuin/gopher-lua", []string{"luaapi/...", "engine/vm/...", "engine/routetest"}},
 	{"github.com/nats-io/nats-server", []string{"leaf", "tests/natsd"}},
 	{"github.com/nats-io/nats.go", []string{"leaf", "leaf/access", "leaf/stream", "pools/backend/leafnats", "engine/face", "client/...", "cmd/tidepool"}},
 	{"github.com/nats-io/nkeys", []string{"leaf", "leaf/access"}},

@@ -43,15 +43,17 @@ type Host struct {
 
 // Options says what Open installs. The zero value is a closed sandbox that reads no file and prints nowhere.
 type Options struct {
-	Unsafe   bool                                               // restore os.execute, io writing, debug ... (--lua-unsafe)
-	Loading  func() bool                                        // files can be read while it returns true; nil: never
-	Print    func(line string)                                  // where print goes; nil: nowhere
-	Path     string                                             // package.path; "": ./?.lua
-	Preload  map[string]func(L *lua.LState) (lua.LValue, error) // modules that require finds first
-	ReadFile func(path string) ([]byte, error)                  // nil: os.ReadFile
-	Now      func() time.Time                                   // nil: time.Now
-	Seed     uint64                                             // of math.random; 0: a random one
-	Panicked func(builtin string, value any, stack []byte)      // told of Go panics in builtins; nil: nobody
+	Unsafe   bool                                                      // restore os.execute, io writing, debug ... (--lua-unsafe)
+	Loading  func() bool                                               // files can be read while it returns true; nil: never
+	Print    func(line string)                                         // where print goes; nil: nowhere
+	Path     string                                                    // package.path; "": ./?.lua
+	Preload  map[string]func(L *lua.LState) (lua.LValue, error)        // modules that require finds first
+	ReadFile func(path string) ([]byte, error)                         // nil: os.ReadFile
+	Now      func() time.Time                                          // nil: time.Now
+	Seed     uint64                                                    // of math.random; 0: a random one
+	Compile  func(src []byte, name string) (*lua.FunctionProto, error) // how load and require compile; nil: source.Compile
+	Covered  func(at float64)                                          // told of lines that run, where Compile has put that in; nil: nobody
+	Panicked func(builtin string, value any, stack []byte)             // told of Go panics in builtins; nil: nobody
 }
 
 // StateOptions are the lua.Options that keep states and coroutines small: 6 KB each, where gopher-lua's defaults take 100 KB.
@@ -135,6 +137,15 @@ func (h *Host) fillOptions() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Compile == nil {
+		o.Compile = source.Compile
+	}
+	h.seed()
+}
+
+// Seed starts math.random over; 0: from chance.
+func (h *Host) Seed(seed uint64) {
+	h.opts.Seed = seed
 	h.seed()
 }
 

@@ -1,4 +1,4 @@
-// Loading code: load, loadfile, dofile, require and package. Every way goes through source.Compile.
+// Loading code: load, loadfile, dofile, require and package. Every way goes through Options.Compile.
 
 package lualib
 
@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 )
 
 func (h *Host) openLoad() {
@@ -47,7 +45,7 @@ func (h *Host) fillLoaded() {
 
 // Load compiles src and makes it runnable here. name is what errors and tracebacks show.
 func (h *Host) Load(src []byte, name string) (*lua.LFunction, error) {
-	proto, err := source.Compile(src, name)
+	proto, err := h.opts.Compile(src, name)
 	if err != nil {
 		return nil, err
 	}

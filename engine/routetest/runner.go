@@ -1,0 +1,127 @@
+// A run: files, their cases, and what came of them.
+
+package routetest
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
+)
+
+// Options say how tests are run. The zero value runs all of them and tells nobody meanwhile.
+type Options struct {
+	Filter   *regexp.Regexp // part of the full name of the cases that are run; nil: all are
+	Seed     uint64         // of random numbers
+	LuaPath  string         // where require of configurations looks, besides the folders of the test and the configuration, in LUA_PATH's form
+	StartArg string         // mcp.start_arg of configurations
+	Unsafe   bool           // configurations get the whole standard library
+	Print    io.Writer      // where print of test files goes; nil: nowhere
+	Done     func(Result)   // told of each case; nil: nobody
+}
+
+// Result is what came of a case, or of a file that could not be run; that has no name.
+type Result struct {
+	Case
+	Took    time.Duration // real time
+	Failure *Failure      // nil: it passed
+}
+
+// Runner runs test files. Close it.
+type Runner struct {
+	o      Options
+	clock  *clock
+	stores stores
+	protos *protos
+}
+
+// New makes a Runner.
+func New(o Options) *Runner {
+	r := &Runner{o: o, clock: &clock{}, protos: newProtos()}
+	r.stores.clock = r.clock
+	return r
+}
+
+// Close frees what was kept for the run.
+func (r *Runner) Close() { r.stores.close() }
+
+// Run runs a file and gives what came of each case, in order.
+func (r *Runner) Run(path string) []Result {
+	f, err := r.openFile(path)
+	if err != nil {
+		res := Result{Case: Case{File: path}}
+		if fail, ok := err.(*Failure); ok {
+			res.Failure = fail
+		} else {
+			res.Failure = &Failure{Text: err.Error()}
+		}
+		r.done(res)
+		return []Result{res}
+	}
+	defer f.close()
+	var all []Result
+	for _, c := range f.cases {
+		if r.o.Filter != nil && !r.o.Filter.MatchString(c.Name) {
+			continue
+		}
+		res := f.run(c)
+		r.done(res)
+		all = append(all, res)
+	}
+	return all
+}
+
+func (r *Runner) done(res Result) {
+	if r.o.Done != nil {
+		r.o.Done(res)
+	}
+}
+
+func (r *Runner) print(line string) {
+	if r.o.Print != nil {
+		fmt.Fprintln(r.o.Print, line)
+	}
+}
+
+// newWorld makes the world of a case of a file.
+func (r *Runner) newWorld(path string, seed uint64) *world {
+	return newWorld(r.clock, &r.stores, engine.Options{
+		LuaPath:   filepath.Join(filepath.Dir(path), "?.lua") + ";" + r.o.LuaPath + ";;",
+		StartArg:  r.o.StartArg,
+		LuaUnsafe: r.o.Unsafe,
+		Seed:      seed,
+		Compile:   func(src []byte, name string) (*vm.Proto, error) { return r.protos.compile(src, name, true) },
+	})
+}
+
+// protos is what files compile to, for as long as their texts stay as they are.
+type protos struct {
+	all map[protoKey]compiled
+}
+
+type protoKey struct {
+	name, text string
+	tested     bool
+}
+
+type compiled struct {
+	proto *vm.Proto
+	err   error
+}
+
+func newProtos() *protos { return &protos{all: map[protoKey]compiled{}} }
+
+// compile compiles a file. tested: it is a part of what is tested, not of a test.
+func (p *protos) compile(src []byte, name string, tested bool) (*vm.Proto, error) {
+	key := protoKey{name, string(src), tested}
+	c, ok := p.all[key]
+	if !ok {
+		c.proto, c.err = vm.Compile(src, name)
+		p.all[key] = c
+	}
+	return c.proto, c.err
+}
