@@ -57,8 +57,10 @@ func newLoader(p *Proxy) (*loader, error) {
 	if l.prelude, err = p.opts.Compile(scripts.Simple, scripts.SimpleName); err != nil {
 		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)
 	}
-	if l.library, err = library(p.opts.Compile); err != nil {
-		return nil, err
+	if l.library = p.opts.Library; l.library == nil {
+		if l.library, err = Library(nil, p.opts.Compile); err != nil {
+			return nil, err
+		}
 	}
 	if l.state, err = l.newState(); err != nil {
 		return nil, err

@@ -12,15 +12,19 @@ import (
 	"github.com/tidepool-proxy/tidepool/routes"
 )
 
-// library compiles every module of the route library, by the name that require takes ("routes.zoned").
-func library(compile func(src []byte, name string) (*vm.Proto, error)) (map[string]*vm.Proto, error) {
-	files, err := fs.Glob(routes.Files, "*.lua")
+// Library compiles every module of the route library, by the name that require takes ("routes.zoned"). files are NAME.lua; nil: those in
+// the binary.
+func Library(files fs.FS, compile func(src []byte, name string) (*vm.Proto, error)) (map[string]*vm.Proto, error) {
+	if files == nil {
+		files = routes.Files
+	}
+	names, err := fs.Glob(files, "*.lua")
 	if err != nil {
 		return nil, err
 	}
-	protos := make(map[string]*vm.Proto, len(files))
-	for _, name := range files {
-		src, err := fs.ReadFile(routes.Files, name)
+	protos := make(map[string]*vm.Proto, len(names))
+	for _, name := range names {
+		src, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
 		}

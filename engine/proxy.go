@@ -74,6 +74,7 @@ type Options struct {
 	Read    func(path string) ([]byte, error)
 	Compile func(src []byte, name string) (*vm.Proto, error)
 	Covered func(at float64)
+	Library map[string]*vm.Proto // see the function Library; nil: that of the binary
 	Seed    uint64
 
 	after func(time.Duration, func()) // time.AfterFunc, but in tests

@@ -65,7 +65,7 @@ func (a *API) constants() {
 		return ud
 	}
 	dist := func(name string) *lua.LTable {
-		t := L.NewTable()
+		t := L.CreateTable(0, 1)
 		t.RawSetString("new", marker(name))
 		return t
 	}

@@ -169,7 +169,7 @@ func Open(st *vm.State, o Options) *API {
 		a.o.Wall = time.Now
 	}
 	L := st.L
-	a.mcp = L.NewTable()
+	a.mcp = L.CreateTable(0, 128)
 	elsewhere := map[string]Stage{}
 	for _, f := range Functions() {
 		if f.Stage&o.Stage == 0 {
@@ -208,8 +208,8 @@ func (a *API) bind(f func(*API, *lua.LState) int) lua.LGFunction {
 // object makes the metatable of a kind of userdata. Scripts cannot get at it.
 func (a *API) object(name string, methods []Method) *lua.LTable {
 	L := a.st.L
-	mt := L.NewTable()
-	index := L.NewTable()
+	mt := L.CreateTable(0, 4) // without a size it would take 2 KB
+	index := L.CreateTable(0, len(methods))
 	for _, m := range methods {
 		index.RawSetString(m.Name, L.NewFunction(a.bind(m.fn)))
 	}
@@ -236,7 +236,7 @@ func Steps() map[string][]Step {
 
 // absent is the metatable that says where a function of the other stage is.
 func (a *API) absent(elsewhere map[string]Stage) *lua.LTable {
-	mt := a.st.L.NewTable()
+	mt := a.st.L.CreateTable(0, 2)
 	mt.RawSetString("__index", a.st.L.NewFunction(func(L *lua.LState) int {
 		name, _ := L.Get(2).(lua.LString)
 		if stage, ok := elsewhere[string(name)]; ok {

@@ -59,18 +59,17 @@ func (r *Runner) openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read tests: %w", err)
 	}
-	proto, err := r.protos.compile(src, path, false)
+	proto, err := vm.Compile(src, path)
 	if err != nil {
 		return nil, err
 	}
 	f := &file{r: r, path: path, root: &group{}}
 	f.group = f.root
 	f.state, err = vm.New(vm.Options{
-		Path:    filepath.Join(filepath.Dir(path), "?.lua") + ";" + filepath.Join(filepath.Dir(path), "?", "init.lua"),
-		Print:   r.print,
-		Now:     r.clock.Wall,
-		Seed:    r.seed(path),
-		Compile: func(src []byte, name string) (*vm.Proto, error) { return r.protos.compile(src, name, false) },
+		Path:  filepath.Join(filepath.Dir(path), "?.lua") + ";" + filepath.Join(filepath.Dir(path), "?", "init.lua"),
+		Print: r.print,
+		Now:   r.clock.Wall,
+		Seed:  r.seed(path),
 	})
 	if err != nil {
 		return nil, err
@@ -132,10 +131,14 @@ func (r *Runner) seed(name string) uint64 {
 func (f *file) run(c *Case) Result {
 	seed := f.r.seed(filepath.Base(f.path) + "\x00" + c.Name)
 	began := time.Now()
-	f.world = f.r.newWorld(f.path, seed)
+	res := Result{Case: *c}
+	var err error
+	if f.world, err = f.r.newWorld(f.path, seed); err != nil {
+		res.Failure = f.failure(err)
+		return res
+	}
 	f.group = c.group
 	f.state.Host.Seed(seed)
-	var err error
 	for _, fn := range c.group.hooks(nil) {
 		if err = f.call(fn); err != nil {
 			break
@@ -155,7 +158,7 @@ func (f *file) run(c *Case) Result {
 		err = ended
 	}
 	f.world = nil
-	res := Result{Case: *c, Took: time.Since(began)}
+	res.Took = time.Since(began)
 	if err != nil {
 		res.Failure = f.failure(err)
 	}

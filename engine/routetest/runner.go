@@ -5,6 +5,7 @@ package routetest
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -20,6 +21,7 @@ type Options struct {
 	LuaPath  string         // where require of configurations looks, besides the folders of the test and the configuration, in LUA_PATH's form
 	StartArg string         // mcp.start_arg of configurations
 	Unsafe   bool           // configurations get the whole standard library
+	Routes   fs.FS          // the route library, files NAME.lua; nil: that of the binary
 	Print    io.Writer      // where print of test files goes; nil: nowhere
 	Done     func(Result)   // told of each case; nil: nobody
 }
@@ -37,6 +39,8 @@ type Runner struct {
 	clock  *clock
 	stores stores
 	protos *protos
+
+	library map[string]*vm.Proto // of the routes; made when it is first wanted
 }
 
 // New makes a Runner.
@@ -88,40 +92,50 @@ func (r *Runner) print(line string) {
 }
 
 // newWorld makes the world of a case of a file.
-func (r *Runner) newWorld(path string, seed uint64) *world {
+func (r *Runner) newWorld(path string, seed uint64) (*world, error) {
+	if r.library == nil {
+		var err error
+		if r.library, err = engine.Library(r.o.Routes, r.compile); err != nil {
+			return nil, err
+		}
+	}
 	return newWorld(r.clock, &r.stores, engine.Options{
 		LuaPath:   filepath.Join(filepath.Dir(path), "?.lua") + ";" + r.o.LuaPath + ";;",
 		StartArg:  r.o.StartArg,
 		LuaUnsafe: r.o.Unsafe,
 		Seed:      seed,
-		Compile:   func(src []byte, name string) (*vm.Proto, error) { return r.protos.compile(src, name, true) },
-	})
+		Compile:   r.compile,
+		Library:   r.library,
+	}), nil
 }
 
 // protos is what files compile to, for as long as their texts stay as they are.
 type protos struct {
-	all map[protoKey]compiled
-}
-
-type protoKey struct {
-	name, text string
-	tested     bool
+	all map[string][]compiled // by name
 }
 
 type compiled struct {
+	text  string
 	proto *vm.Proto
 	err   error
 }
 
-func newProtos() *protos { return &protos{all: map[protoKey]compiled{}} }
+func newProtos() *protos { return &protos{all: map[string][]compiled{}} }
 
-// compile compiles a file. tested: it is a part of what is tested, not of a test.
-func (p *protos) compile(src []byte, name string, tested bool) (*vm.Proto, error) {
-	key := protoKey{name, string(src), tested}
-	c, ok := p.all[key]
-	if !ok {
-		c.proto, c.err = vm.Compile(src, name)
-		p.all[key] = c
+// get gives what a file compiles to.
+func (p *protos) get(src []byte, name string, compile func(src []byte, name string) (*vm.Proto, error)) (*vm.Proto, error) {
+	for i := range p.all[name] {
+		if c := &p.all[name][i]; c.text == string(src) {
+			return c.proto, c.err
+		}
 	}
+	c := compiled{text: string(src)}
+	c.proto, c.err = compile(src, name)
+	p.all[name] = append(p.all[name], c)
 	return c.proto, c.err
+}
+
+// compile compiles what is tested.
+func (r *Runner) compile(src []byte, name string) (*vm.Proto, error) {
+	return r.protos.get(src, name, vm.Compile)
 }

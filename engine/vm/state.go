@@ -18,6 +18,7 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
 
 	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
 	"github.com/tidepool-proxy/tidepool/engine/vm/source"
@@ -69,6 +70,15 @@ const (
 	entryName   = "[entry]" // hidden from tracebacks
 )
 
+// entryProto compiles it, once.
+var entryProto = sync.OnceValues(func() (*lua.FunctionProto, error) {
+	chunk, err := parse.Parse(strings.NewReader(entrySource), entryName)
+	if err != nil {
+		return nil, err
+	}
+	return lua.Compile(chunk, entryName)
+})
+
 // New makes a state. The caller owns it, unlocked.
 func New(o Options) (*State, error) {
 	if o.Steps == 0 {
@@ -94,11 +104,11 @@ func New(o Options) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the standard library: %w", err)
 	}
-	chunk, err := s.L.Load(strings.NewReader(entrySource), entryName)
+	chunk, err := entryProto()
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the entry frame: %w", err)
 	}
-	v, err := s.Call(chunk)
+	v, err := s.Call(s.L.NewFunctionFromProto(chunk))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the entry frame: %w", err)
 	}

@@ -14,7 +14,10 @@ func (h *Host) Call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LVa
 		return nil, &lua.ApiError{Type: lua.ApiErrorRun, Object: msg}
 	}
 	trace := ""
-	x := &xcall{th: h.NewThread(), trusted: true}
+	x := &xcall{th: h.spare, trusted: true}
+	if h.spare = nil; x.th == nil {
+		x.th = h.NewThread()
+	}
 	x.handler = h.L.NewFunction(func(L *lua.LState) int {
 		trace = h.Traceback(L, "", 1)
 		L.SetTop(1)
@@ -26,6 +29,8 @@ func (h *Host) Call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LVa
 	h.depth--
 	switch state {
 	case lua.ResumeOK:
+		x.th.Dead = false
+		h.spare = x.th
 		return vals[1:], nil
 	case lua.ResumeYield:
 		return nil, &lua.ApiError{Type: lua.ApiErrorRun, Object: lua.LString("attempt to wait outside a request")}

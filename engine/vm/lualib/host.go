@@ -34,6 +34,7 @@ type Host struct {
 	watched   mainLoop          // ours
 	thrown    func(*lua.LState) // LState.Panic of coroutines
 	depth     int               // coroutines and pcalls inside each other on the Go stack
+	spare     *lua.LState       // a thread for Call that has ended well, or nil: a new one takes 10 KB
 	buf       []lua.LValue      // arguments on their way into a coroutine
 	loaded    *lua.LTable       // package.loaded
 	modules   []string          // what require has loaded, the preloaded ones excepted

@@ -32,11 +32,11 @@ func (h *Host) newFile(L *lua.LState, f *file) {
 // fileMetatable is made when the first file is opened.
 func (h *Host) fileMetatable() *lua.LTable {
 	if h.fileMeta == nil {
-		methods := h.L.NewTable()
+		methods := h.L.CreateTable(0, 8)
 		for _, m := range fileMethods {
 			methods.RawSetString(m.name, h.fn("file:"+m.name, m.fn))
 		}
-		h.fileMeta = h.L.NewTable()
+		h.fileMeta = h.L.CreateTable(0, 4)
 		h.fileMeta.RawSetString("__index", methods)
 		h.fileMeta.RawSetString("__close", h.fn("file:close", fileCloseAny))
 		h.fileMeta.RawSetString("__name", lua.LString("FILE*"))

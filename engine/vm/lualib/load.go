@@ -16,7 +16,7 @@ func (h *Host) openLoad() {
 	h.pkg.RawSetString("path", lua.LString(h.opts.Path))
 	h.pkg.RawSetString("cpath", lua.LString(""))
 	h.pkg.RawSetString("config", lua.LString("/\n;\n?\n!\n-\n"))
-	preload := L.NewTable()
+	preload := L.CreateTable(0, len(h.opts.Preload))
 	for name, open := range h.opts.Preload {
 		preload.RawSetString(name, h.fn(name, func(h *Host, L *lua.LState) int {
 			v, err := open(L)
@@ -28,9 +28,9 @@ func (h *Host) openLoad() {
 		}))
 	}
 	h.pkg.RawSetString("preload", preload)
-	h.loaded = L.NewTable()
+	h.loaded = L.CreateTable(0, 16)
 	h.pkg.RawSetString("loaded", h.loaded)
-	searchers := L.NewTable()
+	searchers := L.CreateTable(2, 0)
 	searchers.Append(h.fn("package.searchers", searchPreload))
 	searchers.Append(h.fn("package.searchers", searchFiles))
 	h.pkg.RawSetString("searchers", searchers)
