@@ -73,7 +73,7 @@ type Options struct {
 	Clock   backend.Clock
 	Read    func(path string) ([]byte, error)
 	Compile func(src []byte, name string) (*vm.Proto, error)
-	Covered func(at float64)
+	Covered func(at int)
 	Library map[string]*vm.Proto // see the function Library; nil: that of the binary
 	Seed    uint64
 

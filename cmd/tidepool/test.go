@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -17,9 +18,9 @@ import (
 
 func newTestCommand() *cobra.Command {
 	var f scriptFlags
-	var filter string
+	var filter, junit string
 	var seed uint64
-	var verbose bool
+	var verbose, coverage bool
 	c := &cobra.Command{
 		Use:   "test FILE...",
 		Short: "Run unit tests of routes, written in Lua, without a network and in virtual time",
@@ -55,6 +56,8 @@ docs/testing.md has all words. The exit code is 0 if all passed, 1 if something 
 	f.add(c.Flags())
 	c.Flags().StringVar(&filter, "filter", "", "run only the tests whose full name has a part that matches this regular expression")
 	c.Flags().Uint64Var(&seed, "seed", 1, "where the random numbers of tests and configurations begin")
+	c.Flags().StringVar(&junit, "junit", "", "write what came of the tests to this file, as JUnit's XML")
+	c.Flags().BoolVar(&coverage, "coverage", false, "tell how many lines of the configurations' files have run, and which have not")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "tell of every test, also of those that pass")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		paths, err := routetest.Files(args)
@@ -67,7 +70,7 @@ docs/testing.md has all words. The exit code is 0 if all passed, 1 if something 
 		}
 		out := c.OutOrStdout()
 		r := routetest.New(routetest.Options{
-			Filter: match, Seed: seed, LuaPath: luaPath(), StartArg: f.startArg, Unsafe: f.luaUnsafe, Print: out,
+			Filter: match, Seed: seed, LuaPath: luaPath(), StartArg: f.startArg, Unsafe: f.luaUnsafe, Print: out, Coverage: coverage,
 			Done: func(res routetest.Result) { tellResult(out, &res, verbose) },
 		})
 		defer r.Close()
@@ -76,7 +79,16 @@ docs/testing.md has all words. The exit code is 0 if all passed, 1 if something 
 		for _, path := range paths {
 			all = append(all, r.Run(path)...)
 		}
-		return tellSummary(out, all, time.Since(began))
+		took := time.Since(began)
+		for _, c := range r.Coverage() {
+			tellCoverage(out, &c)
+		}
+		if junit != "" {
+			if err := writeJUnit(junit, all); err != nil {
+				return err
+			}
+		}
+		return tellSummary(out, all, took)
 	}
 	return c
 }
@@ -94,6 +106,25 @@ func tellResult(w io.Writer, res *routetest.Result, verbose bool) {
 	case verbose:
 		fmt.Fprintf(w, "ok    %s (%.1f ms)\n", name, res.Took.Seconds()*1e3)
 	}
+}
+
+func tellCoverage(w io.Writer, c *routetest.Covered) {
+	fmt.Fprintf(w, "%6.1f %%  %s", 100*c.Share(), c.File)
+	if len(c.Never) > 0 {
+		fmt.Fprintf(w, ": %d of %d lines never ran: %s", len(c.Never), c.Lines, c.Missed())
+	}
+	fmt.Fprintln(w)
+}
+
+func writeJUnit(path string, all []routetest.Result) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("cannot write JUnit results: %w", err)
+	}
+	if err := errors.Join(routetest.WriteJUnit(f, all), f.Close()); err != nil {
+		return err
+	}
+	return nil
 }
 
 // tellSummary tells how many passed, and gives an error if not all did.

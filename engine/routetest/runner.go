@@ -23,6 +23,7 @@ type Options struct {
 	Unsafe   bool           // configurations get the whole standard library
 	Routes   fs.FS          // the route library, files NAME.lua; nil: that of the binary
 	Print    io.Writer      // where print of test files goes; nil: nowhere
+	Coverage bool           // which lines run is noted: see Runner.Coverage
 	Done     func(Result)   // told of each case; nil: nobody
 }
 
@@ -39,6 +40,7 @@ type Runner struct {
 	clock  *clock
 	stores stores
 	protos *protos
+	cover  *coverage // nil: nobody asks
 
 	library map[string]*vm.Proto // of the routes; made when it is first wanted
 }
@@ -47,6 +49,9 @@ type Runner struct {
 func New(o Options) *Runner {
 	r := &Runner{o: o, clock: &clock{}, protos: newProtos()}
 	r.stores.clock = r.clock
+	if o.Coverage {
+		r.cover = &coverage{lines: map[string]map[int]int{}}
+	}
 	return r
 }
 
@@ -99,14 +104,18 @@ func (r *Runner) newWorld(path string, seed uint64) (*world, error) {
 			return nil, err
 		}
 	}
-	return newWorld(r.clock, &r.stores, engine.Options{
+	o := engine.Options{
 		LuaPath:   filepath.Join(filepath.Dir(path), "?.lua") + ";" + r.o.LuaPath + ";;",
 		StartArg:  r.o.StartArg,
 		LuaUnsafe: r.o.Unsafe,
 		Seed:      seed,
 		Compile:   r.compile,
 		Library:   r.library,
-	}), nil
+	}
+	if r.cover != nil {
+		o.Covered = r.cover.ran
+	}
+	return newWorld(r.clock, &r.stores, o), nil
 }
 
 // protos is what files compile to, for as long as their texts stay as they are.
@@ -137,5 +146,8 @@ func (p *protos) get(src []byte, name string, compile func(src []byte, name stri
 
 // compile compiles what is tested.
 func (r *Runner) compile(src []byte, name string) (*vm.Proto, error) {
+	if r.cover != nil && counts(name) {
+		return r.protos.get(src, name, r.cover.compile)
+	}
 	return r.protos.get(src, name, vm.Compile)
 }

@@ -44,7 +44,7 @@ type Options struct {
 	// Compile is how files and strings are compiled that scripts load; nil: the function Compile. What it gives may be run in many states.
 	Compile func(src []byte, name string) (*lua.FunctionProto, error)
 	// Covered is told of every line that runs, as CompileCovered has numbered it; nil: nobody is.
-	Covered func(at float64)
+	Covered func(at int)
 }
 
 // State is one Lua state. Every method but Lock needs the lock held, unless it says otherwise.

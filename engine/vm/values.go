@@ -23,6 +23,11 @@ func String(s string) Value { return lua.LString(s) }
 // Compile compiles a script's text; errors read "name:line: message".
 func Compile(src []byte, name string) (*Proto, error) { return source.Compile(src, name) }
 
+// CompileCovered is Compile, and has every statement tell Options.Covered that it is about to run: with what number gives for its line.
+func CompileCovered(src []byte, name string, number func(line int) int) (*Proto, error) {
+	return source.CompileCovered(src, name, number)
+}
+
 // Global gives a global variable, whatever metatable a script has given the globals.
 func (s *State) Global(name string) Value { return s.L.G.Global.RawGetString(name) }
 

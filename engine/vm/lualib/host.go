@@ -53,7 +53,7 @@ type Options struct {
 	Now      func() time.Time                                          // nil: time.Now
 	Seed     uint64                                                    // of math.random; 0: a random one
 	Compile  func(src []byte, name string) (*lua.FunctionProto, error) // how load and require compile; nil: source.Compile
-	Covered  func(at float64)                                          // told of lines that run, where Compile has put that in; nil: nobody
+	Covered  func(at int)                                              // told of lines that run, where Compile has put that in; nil: nobody
 	Panicked func(builtin string, value any, stack []byte)             // told of Go panics in builtins; nil: nobody
 }
 
@@ -99,6 +99,7 @@ func Open(L *lua.LState, h *Host, opts Options) error {
 		source.Ints:   closed(h.L.NewFunction(h.ints)),
 
 		source.Closable: closed(h.fn("<close>", closable)),
+		source.Cover:    closed(h.L.NewFunction(h.covered)),
 		source.Pack:     closed(h.fn("<close>", closePack)),
 		source.Unpack:   closed(h.fn("<close>", closeUnpack)),
 	}
@@ -194,6 +195,14 @@ func (h *Host) Bind(proto *lua.FunctionProto) *lua.LFunction {
 		fn.Upvalues[i] = h.bound[name]
 	}
 	return fn
+}
+
+// covered is called before statements that CompileCovered has compiled.
+func (h *Host) covered(L *lua.LState) int {
+	if n, ok := L.Get(1).(lua.LNumber); ok && h.opts.Covered != nil {
+		h.opts.Covered(int(n))
+	}
+	return 0
 }
 
 // closed is an upvalue that holds v and belongs to no stack.

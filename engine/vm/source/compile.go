@@ -25,7 +25,7 @@ const (
 	Unpack   = "(unpack)"   // function(t): what was packed into t, but for the first
 )
 
-var hidden = []string{Count, Tick, Concat, Set, Made, Varied, Ints, Closable, Close, Pack, Unpack}
+var hidden = []string{Count, Tick, Concat, Set, Made, Varied, Ints, Closable, Close, Pack, Unpack, Cover}
 
 func init() {
 	// Lua 5.1's implicit table `arg` of vararg functions: Lua 5.4 has none, and it costs a table per call. gopher-lua has
@@ -39,6 +39,11 @@ const maxUpvalues = 255
 // Compile turns a script's text into a prototype. name is what error messages and tracebacks show, as it is. The prototype must
 // be given its upvalues (lualib's Host.Bind); it may be shared by any number of states. Errors are *Error.
 func Compile(src []byte, name string) (*lua.FunctionProto, error) {
+	return translate(src, name, func(chunk []ast.Stmt) []ast.Stmt { return chunk })
+}
+
+// translate is Compile with the tree, as it was parsed, changed by edit.
+func translate(src []byte, name string, edit func([]ast.Stmt) []ast.Stmt) (*lua.FunctionProto, error) {
 	toks, bad := scan(string(src), name)
 	chunk, names, err := parse(toks, bad, name)
 	if err != nil {
@@ -48,7 +53,7 @@ func Compile(src []byte, name string) (*lua.FunctionProto, error) {
 		return nil, &Error{Name: name, Line: toks[len(toks)-1].line, Msg: tooManyLevels}
 	}
 	p := &pass{name: name, names: names}
-	chunk = p.chunk(chunk)
+	chunk = p.chunk(edit(chunk))
 	if p.err != nil {
 		return nil, p.err
 	}
