@@ -43,6 +43,7 @@ func (c *Call) End() (ans Answer) {
 		case *lua.LUserData:
 			if r, ok := v.Value.(*Response); ok && r.call != nil && r.call.root == c && r.p != nil {
 				ans.Kind, ans.Pending = AnswerResponse, r.p
+				ans.Restore = ans.Restore || r.restore
 				r.p = nil
 			}
 		}

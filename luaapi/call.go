@@ -60,6 +60,7 @@ type Call struct {
 
 	handles []handle
 	objects objects
+	holds   []hold // what it has taken that others wait for
 	parent  *Call
 	at      int   // which of the parent's handles it is behind
 	root    *Call // the call of the client's request; itself, unless this is a sub-call
@@ -144,6 +145,7 @@ func (c *Call) goOn() {
 
 // finish gives the coroutine back.
 func (c *Call) finish() {
+	c.release()
 	c.api.st.FreeTask(c.task)
 	c.task, c.over = nil, true
 	c.wait.end()
@@ -162,6 +164,7 @@ func (c *Call) Drop() (lingers bool) {
 func (c *Call) drop() {
 	c.deaf = true
 	if c.task != nil {
+		c.release()
 		c.api.st.DropTask(c.task)
 		c.task, c.over = nil, true
 		c.wait.end()
@@ -170,6 +173,7 @@ func (c *Call) drop() {
 	for i := range c.handles {
 		if h := &c.handles[i]; h.sub != nil && h.sub.task != nil {
 			c.open-- // it will not be answered
+			h.unmeasured()
 			h.sub.drop()
 			h.sub.settle()
 		}
@@ -225,7 +229,7 @@ func (c *Call) response(p *backend.Pending) *Response {
 	}
 	r := c.res[c.used]
 	c.used++
-	r.p = p
+	r.p, r.restore = p, false
 	return r
 }
 

@@ -35,6 +35,8 @@ type handle struct {
 	target target
 	sub    *Call // the slot behind it, if target is a Funcgen
 	cb     *lua.LFunction
+	meter  *meter // nil: nobody measures
+	sentAt int64  // by the API's clock, while the meter counts it as open; else 0
 
 	state  handleState
 	req    *Request
@@ -45,6 +47,7 @@ type handle struct {
 }
 
 func (h *handle) reset() {
+	h.unmeasured()
 	h.state, h.req, h.res, h.text, h.class, h.failed = handleIdle, nil, nil, "", 0, false
 }
 
@@ -135,6 +138,7 @@ func (c *Call) happened(e event) {
 	case eventStart:
 		h := &c.handles[e.at]
 		if c.over { // given up meanwhile
+			h.unmeasured()
 			c.open--
 			c.held--
 			c.settle()
@@ -148,6 +152,9 @@ func (c *Call) happened(e event) {
 		}
 		h.sub.start(c.caller, h.req)
 	case eventResult:
+		if h := &c.handles[e.at]; h.sentAt != 0 {
+			h.measured(c.api.o.Now(), h.rank())
+		}
 		c.completed(e.at)
 	case eventPoke:
 		if c.wait.kind == waitPoke {
@@ -182,6 +189,10 @@ func (c *Call) dispatch() {
 }
 
 func (c *Call) dispatchTo(h *handle, at int) {
+	if h.meter != nil {
+		h.sentAt = c.api.o.Now()
+		h.meter.begin()
+	}
 	switch {
 	case h.req.r == nil: // another call's, which has ended since it was enqueued
 		h.res = c.response(failedAnswer(backend.ErrRefused))
@@ -225,10 +236,12 @@ func Fanned(p *backend.Pending) bool {
 // answered takes a backend's answer to a handle.
 func (c *Call) answered(at int, p *backend.Pending) {
 	h := &c.handles[at]
+	h.measured(p.End, backend.Rank(p))
 	if c.over && (h.cb == nil || c.deaf) {
 		p.Release()
 	} else {
 		h.res = c.response(p)
+		h.res.restore = h.req.restore
 	}
 	c.completed(at)
 }

@@ -35,6 +35,9 @@ var timeFuncs = []Func{
 	{"time_mono_millis", StageRoutes, "", "integer", "Milliseconds of a clock that only goes forward.", func(a *API, L *lua.LState) int {
 		return number(L, int(a.o.Now()/1e6))
 	}},
+	{"time_mono_micros", StageRoutes, "", "integer", "Microseconds of that clock. Tidepool's own.", func(a *API, L *lua.LState) int {
+		return number(L, int(a.o.Now()/1e3))
+	}},
 }
 
 // logged are the arguments of log_req from number i on.

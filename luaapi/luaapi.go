@@ -112,6 +112,7 @@ type API struct {
 	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
 	inspectorMT, mutatorMT, limiterMT                                     *lua.LTable
 	storeMT, hotkeysMT, gateMT                                            *lua.LTable
+	meterMT, turnstileMT, flightsMT                                       *lua.LTable
 
 	forgotten *forgotten
 
@@ -143,7 +144,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, shareFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, shareFuncs, meterFuncs, turnstileFuncs, flightsFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all
@@ -151,7 +152,15 @@ func Functions() []Func {
 
 // Objects is every object that scripts get, with its methods.
 func Objects() map[string][]Method {
-	return map[string][]Method{"request": requestMethods, "response": responseMethods, "funcgen": funcgenMethods, "rctx": slices.Concat(rctxMethods, gateMethods, formMethods, objectMethods)}
+	return map[string][]Method{
+		"request":   slices.Concat(requestMethods, rewriteMethods),
+		"response":  slices.Concat(responseMethods, sameMethods),
+		"funcgen":   funcgenMethods,
+		"rctx":      slices.Concat(rctxMethods, gateMethods, measureMethods, formMethods, objectMethods),
+		"meter":     meterMethods,
+		"turnstile": turnstileMethods,
+		"flights":   flightsMethods,
+	}
 }
 
 // Open puts the mcp table into st. st's lock must be held.
@@ -181,8 +190,9 @@ func Open(st *vm.State, o Options) *API {
 	a.mcp.Metatable = a.absent(elsewhere)
 	a.constants()
 	a.mcp.RawSetString("start_arg", startArg(L, o.StartArg))
-	a.requestMT = a.object("mcp.request", requestMethods)
-	a.responseMT = a.object("mcp.response", responseMethods)
+	objects := Objects()
+	a.requestMT = a.object("mcp.request", objects["request"])
+	a.responseMT = a.object("mcp.response", objects["response"])
 	a.poolMT = a.callable("mcp.pool", callPool)
 	a.inspectorMT = a.callable("mcp.inspector", inspect)
 	a.mutatorMT = a.callable("mcp.mutator", mutate)
@@ -195,7 +205,10 @@ func Open(st *vm.State, o Options) *API {
 	a.backendMT = a.object("mcp.backend", nil)
 	a.routerMT = a.object("mcp.router", nil)
 	a.funcgenMT = a.object("mcp.funcgen", funcgenMethods)
-	a.rctxMT = a.object("mcp.rcontext", Objects()["rctx"])
+	a.rctxMT = a.object("mcp.rcontext", objects["rctx"])
+	a.meterMT = a.object("mcp.meter", objects["meter"])
+	a.turnstileMT = a.object("mcp.turnstile", objects["turnstile"])
+	a.flightsMT = a.object("mcp.flights", objects["flights"])
 	L.SetGlobal("mcp", a.mcp)
 	st.Data = a
 	return a

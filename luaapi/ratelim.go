@@ -24,19 +24,23 @@ type limiter struct {
 const limiterArgs = "{limit=, fillrate=, tickrate=}"
 
 var ratelimFuncs = []Func{
-	{"ratelim_tbf", StageRoutes, limiterArgs, "limiter",
-		"A token bucket of this worker: obj(n) is true and takes n tokens if it holds more than n. It holds limit at first and gets fillrate (1) every tickrate (1) milliseconds, up to limit.", newLimiter},
+	{"ratelim_tbf", StageRoutes, "{limit=, fillrate=, tickrate=, shared=}", "limiter",
+		"A token bucket of this worker: obj(n) is true and takes n tokens if it holds more than n. It holds limit at first and gets fillrate (1) every tickrate (1) milliseconds, up to limit. shared = true, Tidepool's own: one bucket for all workers, each of which makes the same, in the same order, while it loads.", newLimiter},
 	{"ratelim_global_tbf", StagePools, limiterArgs, "limiter", "A token bucket for all workers: routes get it in what mcp_config_pools returns, and use it like one of ratelim_tbf.", newLimiter},
 }
 
 func newLimiter(a *API, L *lua.LState) int {
 	t := L.CheckTable(1)
-	l := &limiter{now: a.o.Now}
-	l.limit = limiterField(L, t, "limit")
-	l.fill = max(1, limiterField(L, t, "fillrate"))
-	l.tick = max(1, int64(limiterField(L, t, "tickrate")))
-	l.tokens, l.last = l.limit, l.now()/1e6
-	L.Push(a.limiter(l))
+	rate := [3]uint64{limiterField(L, t, "limit"), max(1, limiterField(L, t, "fillrate")), max(1, limiterField(L, t, "tickrate"))}
+	fill := func() *limiter {
+		now := a.o.Now
+		return &limiter{limit: rate[0], fill: rate[1], tick: int64(rate[2]), now: now, tokens: rate[0], last: now() / 1e6}
+	}
+	if a.o.Stage == StageRoutes && lua.LVAsBool(t.RawGetString("shared")) {
+		L.Push(a.limiter(share[*limiter](a, L, "ratelim_tbf", "", func() (any, error) { return fill(), nil })))
+	} else {
+		L.Push(a.limiter(fill()))
+	}
 	return 1
 }
 

@@ -16,6 +16,7 @@ type Response struct {
 	ud   *lua.LUserData
 
 	mutable bool // call's response_new made it
+	restore bool // the key that was asked for is not the client's: see Answer.Restore
 }
 
 var responseMethods = []Method{

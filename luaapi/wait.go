@@ -22,6 +22,7 @@ const (
 	waitPoke            // wait_cond(0): everything is sent, then it goes on
 	waitSleep
 	waitGate // somebody who opens a gate
+	waitTurn // at a turnstile or with another's flight: until that says so
 )
 
 // wait is what a call waits for.
@@ -41,6 +42,7 @@ type wait struct {
 	handle int   // of waitHandle
 	done   int   // handles that counted
 	at     gated // of waitGate
+	on     turn  // of waitTurn
 }
 
 func (w *wait) end() {
@@ -111,6 +113,10 @@ func (c *Call) result() []lua.LValue {
 		if len(w.got) > 0 {
 			c.ret[1] = w.got[0].ud
 		}
+	case waitTurn:
+		c.ret[0], c.ret[1] = w.on.turned(c, expired)
+		w.end()
+		return c.ret[:2]
 	default:
 		c.ret[0] = lua.LNumber(w.done)
 	}
@@ -155,6 +161,12 @@ func (c *Call) Deliver(p *backend.Pending) {
 		} else {
 			w.got = append(w.got, c.response(p))
 		}
+		c.goOn()
+		return
+	}
+	if w.kind == waitTurn {
+		w.ready = true
+		w.on.came(c, p)
 		c.goOn()
 		return
 	}
