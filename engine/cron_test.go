@@ -155,6 +155,8 @@ func TestServerStats(t *testing.T) {
             local ok, err = pcall(mcp.server_stats, bad)
             assert(not ok and err == "unknown subcommand passed to server_stats", bad)
         end
+        mcp.counter("cronned"):add(2)
+        assert(has("proxy", "user_cronned").user_cronned == "2")
         mcp.log("well")
     end })`)
 	c := dial(t, p)

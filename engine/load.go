@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/stat"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
@@ -71,6 +72,7 @@ func newLoader(p *Proxy) (*loader, error) {
 		Stage:    luaapi.StagePools,
 		Config:   l,
 		Logger:   p,
+		Counters: l,
 		StartArg: p.opts.StartArg,
 		Settings: &l.staged,
 		Now:      p.now,
@@ -114,6 +116,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 	defer func() {
 		if err != nil {
 			l.staging.giveBack()
+			l.p.user.giveUp()
 			if g != nil {
 				g.closeWorkers()
 				g.shares.release()
@@ -137,7 +140,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		g.files = append(g.files, c.info)
 	}
 	for range l.p.opts.Workers {
-		w, err := l.worker(chunks, conf, g)
+		w, err := l.worker(chunks, conf, g, uint32(len(g.workers)))
 		if err != nil {
 			return g, err
 		}
@@ -232,8 +235,8 @@ func meant(st *vm.State, words vm.Value, err error) error {
 	return &c
 }
 
-// worker makes one worker: its state, the files run in it, and its routes attached.
-func (l *loader) worker(chunks []chunk, conf vm.Value, g *generation) (*worker, error) {
+// worker makes one worker: its state, the files run in it, and its routes attached. stripe is the copy of the counters that it adds to.
+func (l *loader) worker(chunks []chunk, conf vm.Value, g *generation, stripe uint32) (*worker, error) {
 	st, err := l.newState()
 	if err != nil {
 		return nil, err
@@ -250,6 +253,8 @@ func (l *loader) worker(chunks []chunk, conf vm.Value, g *generation) (*worker, 
 		Worker:   w,
 		Logger:   l.p,
 		Slots:    l.p.opts.Slots,
+		Counters: &l.p.user,
+		Stripe:   stripe,
 		StartArg: l.p.opts.StartArg,
 		Now:      l.p.now,
 		Wall:     l.p.wall,
@@ -308,6 +313,11 @@ func (l *loader) AddStat(i int, name string) error {
 	}
 	l.staging.stats[i] = name
 	return nil
+}
+
+// Counter implements luaapi.Counters for the configuration state, where a cron counts as loading code, but nothing of it is given up.
+func (l *loader) Counter(name string, _ bool) (*stat.Counter, error) {
+	return l.p.user.Counter(name, l.staging != nil)
 }
 
 // NewPool implements luaapi.Config.

@@ -3,6 +3,7 @@
 package luaapi
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -168,6 +169,17 @@ func statLimit(a *API, L *lua.LState) int {
 	return 0
 }
 
+// checkStatName is what is wrong with the name of a counter; the texts are memcached's.
+func checkStatName(name string) error {
+	switch {
+	case len(name) > 122:
+		return errors.New("stat name too long: " + name)
+	case strings.ContainsAny(name, " \n"):
+		return errors.New("stat cannot contain spaces or newlines")
+	}
+	return nil
+}
+
 func addStat(a *API, L *lua.LState) int {
 	i, name := L.CheckInt(1), L.CheckString(2)
 	switch {
@@ -175,10 +187,9 @@ func addStat(a *API, L *lua.LState) int {
 		return raise(L, "stat index must be 1 or higher")
 	case i > a.o.Settings.StatLimit:
 		return raise(L, fmt.Sprintf("stat index must be %d or less", a.o.Settings.StatLimit))
-	case len(name) > 122:
-		return raise(L, "stat name too long: "+name)
-	case strings.ContainsAny(name, " \n"):
-		return raise(L, "stat cannot contain spaces or newlines")
+	}
+	if err := checkStatName(name); err != nil {
+		return raise(L, err.Error())
 	}
 	if err := a.o.Config.AddStat(i, name); err != nil {
 		return raise(L, err.Error())

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/stat"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 	maxCopied = 1_000_000 // values that it may hold: a table that is referred to twice is copied twice, and so on
 )
 
-// Copy makes v, a value of another state, one of a's. Tables are copied, pools and rate limiters are shared; both states' locks must be held.
+// Copy makes v, a value of another state, one of a's. Tables are copied, pools, rate limiters and counters are shared; both states' locks must be held.
 func (a *API) Copy(v lua.LValue) (lua.LValue, error) {
 	c := copier{API: a}
 	return c.copy(v, 0)
@@ -42,6 +44,9 @@ func (a *copier) copy(v lua.LValue, depth int) (lua.LValue, error) {
 		}
 		if l, ok := v.Value.(*limiter); ok {
 			return a.limiter(l), nil
+		}
+		if c, ok := v.Value.(*stat.Counter); ok {
+			return a.counter(c), nil
 		}
 		return nil, errors.New("unhandled userdata type in configuration table")
 	case *lua.LTable:

@@ -99,6 +99,8 @@ type Options struct {
 	StartArg string           // mcp.start_arg
 	Settings *Settings        // StagePools: the defaults that the setters change
 	Slots    SlotRule         // StageRoutes
+	Counters Counters         // nil: each is the state's own
+	Stripe   uint32           // which copy of a counter the state adds to
 	Now      func() int64     // monotonic nanoseconds, of the clock that deadlines and Pendings go by; nil: backend.Now
 	Wall     func() time.Time // the time of day; nil: time.Now
 }
@@ -110,7 +112,7 @@ type API struct {
 	mcp *lua.LTable
 
 	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
-	inspectorMT, mutatorMT, limiterMT                                     *lua.LTable
+	inspectorMT, mutatorMT, limiterMT, counterMT                          *lua.LTable
 	storeMT, hotkeysMT, gateMT                                            *lua.LTable
 	meterMT, turnstileMT, flightsMT                                       *lua.LTable
 
@@ -144,7 +146,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, shareFuncs, meterFuncs, turnstileFuncs, flightsFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, counterFuncs, shareFuncs, meterFuncs, turnstileFuncs, flightsFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all
@@ -157,6 +159,7 @@ func Objects() map[string][]Method {
 		"response":  slices.Concat(responseMethods, sameMethods),
 		"funcgen":   funcgenMethods,
 		"rctx":      slices.Concat(rctxMethods, gateMethods, measureMethods, formMethods, objectMethods),
+		"counter":   counterMethods,
 		"meter":     meterMethods,
 		"turnstile": turnstileMethods,
 		"flights":   flightsMethods,
@@ -202,6 +205,7 @@ func Open(st *vm.State, o Options) *API {
 	a.storeMT = a.callable("mcp.store", callStore)
 	a.hotkeysMT = a.callable("mcp.hotkeys", countKey)
 	a.gateMT = a.callable("mcp.gate", openGate)
+	a.counterMT = a.object("mcp.counter", counterMethods)
 	a.backendMT = a.object("mcp.backend", nil)
 	a.routerMT = a.object("mcp.router", nil)
 	a.funcgenMT = a.object("mcp.funcgen", funcgenMethods)

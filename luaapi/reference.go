@@ -28,7 +28,7 @@ func Reference() string {
 		b.WriteString("\n")
 	}
 	objects := Objects()
-	for _, o := range [][2]string{{"request", "req"}, {"response", "res"}, {"funcgen", "fgen"}, {"rctx", "rctx"}, {"meter", "meter"}, {"turnstile", "turnstile"}, {"flights", "flights"}} {
+	for _, o := range [][2]string{{"request", "req"}, {"response", "res"}, {"funcgen", "fgen"}, {"rctx", "rctx"}, {"counter", "counter"}, {"meter", "meter"}, {"turnstile", "turnstile"}, {"flights", "flights"}} {
 		name := o[0]
 		fmt.Fprintf(&b, "### The %s object\n\n| method | gives | what it does |\n|---|---|---|\n", name)
 		for _, m := range objects[name] {

@@ -16,7 +16,7 @@ var (
 	ScriptErrorsTotal = desc("tidepool_script_errors_total", "Requests whose route raised an error or returned what is no response.")
 	RefusedTotal      = desc("tidepool_requests_refused_total", "Requests refused because too many were under way.")
 	InFlight          = desc("tidepool_requests_in_flight", "Requests under way.")
-	UserTotal         = desc("tidepool_user_total", "Counters that scripts name with mcp.add_stat.", "name")
+	UserTotal         = desc("tidepool_user_total", "Counters that scripts name with mcp.add_stat or mcp.counter.", "name")
 	BackendOpened     = desc("tidepool_backend_connections_opened_total", "Connections opened to the backend.", "pool", "backend")
 	Generation        = desc("tidepool_generation", "Number of the generation that serves new requests.")
 
