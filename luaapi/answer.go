@@ -64,6 +64,9 @@ func (c *Call) noAnswer(v lua.LValue) error {
 	if v != lua.LNil {
 		what = "a " + v.Type().String()
 	}
+	if text, ok := v.(lua.LString); ok {
+		what = fmt.Sprintf("%.60q, which is no answer", string(text))
+	}
 	if ud, ok := v.(*lua.LUserData); ok {
 		switch x := ud.Value.(type) {
 		case *Response:

@@ -229,7 +229,7 @@ func (c *Call) response(p *backend.Pending) *Response {
 	}
 	r := c.res[c.used]
 	c.used++
-	r.p, r.restore = p, false
+	r.p, r.restore, r.text = p, false, false
 	return r
 }
 

@@ -20,6 +20,7 @@ type Funcgen struct {
 	targets  []target
 	objects  int // request_new and response_new of one slot at most
 	ready    bool
+	ranked   bool // results have the class of their rank, and strings are responses
 	replaced bool
 	uses     int // commands and handles that have it
 	tally    *tally
@@ -116,7 +117,7 @@ var funcgenFuncs = []Func{
 
 var funcgenMethods = []Method{
 	{"new_handle", "target", "handle", "A handle to a pool, another function generator or mcp.internal_handler: 0, 1, 2 ...", newHandle},
-	{"ready", "{f=, a=, n=, u=}", "", "Ends the making: f(rctx, a) makes a function for each request under way at once; n is a name for stats, u how many objects a slot may make.", funcgenReady},
+	{"ready", "{f=, a=, n=, u=, ranked=}", "", "Ends the making: f(rctx, a) makes a function for each request under way at once; n is a name for stats, u how many objects a slot may make. ranked = true, Tidepool's own: the class of a result, for waits too, is that of its rank: RES_GOOD for 4, RES_OK for 3; and where a function behind a handle returns a string, the result is a response.", funcgenReady},
 }
 
 func funcgenNew(a *API, L *lua.LState) int {
@@ -196,6 +197,7 @@ func funcgenReady(a *API, L *lua.LState) int {
 	default:
 		return raise(L, "user obj ('u') in fgen:ready must be between 1 and 255")
 	}
+	g.ranked = lua.LVAsBool(t.RawGetString("ranked"))
 	g.tally = tallied(a, g, g.name)
 	g.ready = true
 	c, err := g.make(nil, 0)

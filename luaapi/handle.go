@@ -5,6 +5,7 @@ package luaapi
 import (
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -253,14 +254,18 @@ func (c *Call) endSub() {
 	result, err := c.task.Result, c.task.Err
 	switch v := result.(type) {
 	case lua.LString:
-		h.text = v
+		if p.gen.ranked {
+			h.res = p.textResponse(string(v))
+		} else {
+			h.text = v
+		}
 	case *lua.LUserData:
 		if r, ok := v.Value.(*Response); ok && r.call != nil && r.call.root == c.root && r.p != nil {
 			h.res = r
 		}
 	}
 	if h.res == nil && h.text == "" {
-		if _, ok := result.(lua.LString); !ok || err != nil {
+		if _, ok := result.(lua.LString); !ok || err != nil || p.gen.ranked {
 			h.res = c.response(failedAnswer(backend.ErrRefused))
 			if err == nil {
 				err = c.noAnswer(result)
@@ -274,6 +279,21 @@ func (c *Call) endSub() {
 	c.finish()
 	caller.Queue().add(p, eventResult, c.at)
 	c.settle()
+}
+
+// textResponse makes a response of a string that a sub-call returned; nil if it is none.
+func (c *Call) textResponse(text string) *Response {
+	p := backend.NewPending()
+	p.Buf = append(p.Buf[:0], text...)
+	if n, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil || n != len(p.Buf) {
+		p.Release()
+		return nil
+	}
+	p.Start = backend.Now()
+	p.End = p.Start
+	r := c.response(p)
+	r.text = true
+	return r
 }
 
 // completed looks at a handle that has its result.
@@ -306,6 +326,8 @@ func (c *Call) classify(h *handle) (resume bool) {
 	case h.res == nil:
 		h.class = ResAny // a string: callbacks are not asked
 		return false
+	case c.gen.ranked:
+		c.classifyByRank(h)
 	case h.res.hit():
 		h.class = ResGood
 	case h.res.ok():
@@ -335,6 +357,18 @@ func (c *Call) classify(h *handle) (resume bool) {
 		h.class, h.failed = ResOK, false
 	}
 	return len(vs) > 1 && lua.LVAsBool(vs[1])
+}
+
+// classifyByRank counts a miss of a write (NOT_FOUND, NOT_STORED) as one of a read.
+func (c *Call) classifyByRank(h *handle) {
+	switch backend.Rank(h.res.p) {
+	case mc.RankHit:
+		h.class = ResGood
+	case mc.RankMiss:
+		h.class = ResOK
+	default:
+		h.class, h.failed = ResAny, true
+	}
 }
 
 // weigh counts a result for the present wait. resume: the callback says that it is over.

@@ -17,6 +17,7 @@ type Response struct {
 
 	mutable bool // call's response_new made it
 	restore bool // the key that was asked for is not the client's: see Answer.Restore
+	text    bool // it is a string that a function returned
 }
 
 var responseMethods = []Method{
@@ -86,7 +87,7 @@ func (r *Response) blank() {
 
 // ok: what the proxy's own store says is always, as in memcached, error lines too.
 func (r *Response) ok() bool {
-	return r.p != nil && r.p.Err == nil && (r.p.Resp.OK() || r.p.Backend == nil && !r.mutable)
+	return r.p != nil && r.p.Err == nil && (r.p.Resp.OK() || r.p.Backend == nil && !r.mutable && !r.text)
 }
 
 func (r *Response) hit() bool { return r.ok() && r.p.Resp.Code != mc.CodeEnd }

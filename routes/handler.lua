@@ -291,6 +291,8 @@ end
 -- function that serves it; h has the handles, named as the fields: h.child, h.children[1] or, in a table by name, h.children.z1.
 -- opts.objects is how many objects (rctx:request_new, rctx:response_new) a slot makes, opts.name what stats and traces call the route,
 -- instead of the handler's name.
+-- Results have the class of their rank (see fgen:ready in docs/lua.md): mcp.WAIT_GOOD waits for a hit or success, mcp.WAIT_OK for a miss
+-- or better. A child that returns a string gives a response.
 function M.route(f, slot, opts)
     local self = meta(f).handler
     local gen, h = mcp.funcgen_new(), {}
@@ -305,10 +307,22 @@ function M.route(f, slot, opts)
             end
         end
     end
-    gen:ready{ n = opts and opts.name or self.name, u = opts and opts.objects, f = function(rctx)
+    gen:ready{ n = opts and opts.name or self.name, u = opts and opts.objects, ranked = true, f = function(rctx)
         return slot(rctx, h)
     end }
     return gen
+end
+
+-- listed gives the handles of a field of children in order: a list as it is, a table by name by the names.
+function M.listed(t)
+    if #t > 0 then
+        return t
+    end
+    local out = {}
+    for i, k in ipairs(M.sorted(t)) do
+        out[i] = t[k]
+    end
+    return out
 end
 
 -- sorted gives the keys of a table in order: what pairs gives in any, a handler must not depend on.
