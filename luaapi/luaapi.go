@@ -112,7 +112,7 @@ type API struct {
 	mcp *lua.LTable
 
 	poolMT, backendMT, requestMT, responseMT, routerMT, funcgenMT, rctxMT *lua.LTable
-	inspectorMT, mutatorMT, limiterMT, counterMT                          *lua.LTable
+	inspectorMT, mutatorMT, limiterMT, counterMT, sharderMT               *lua.LTable
 	storeMT, hotkeysMT, gateMT                                            *lua.LTable
 	meterMT, turnstileMT, flightsMT                                       *lua.LTable
 
@@ -146,7 +146,7 @@ type Method struct {
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
 	var all []Func
-	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, counterFuncs, shareFuncs, meterFuncs, turnstileFuncs, flightsFuncs, logFuncs, timeFuncs} {
+	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, counterFuncs, sharderFuncs, shareFuncs, meterFuncs, turnstileFuncs, flightsFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}
 	return all
@@ -199,6 +199,7 @@ func Open(st *vm.State, o Options) *API {
 	a.poolMT = a.callable("mcp.pool", callPool)
 	a.inspectorMT = a.callable("mcp.inspector", inspect)
 	a.mutatorMT = a.callable("mcp.mutator", mutate)
+	a.sharderMT = a.callable("mcp.sharder", callSharder)
 	if a.limiterMT = a.object("mcp.ratelim_global_tbf", nil); o.Stage&StageRoutes != 0 {
 		a.limiterMT = a.callable("mcp.ratelim_tbf", limit)
 	}
