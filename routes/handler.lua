@@ -302,8 +302,8 @@ function M.route(f, slot, opts)
             h[name] = gen:new_handle(f[name])
         elseif d[2] == "children" and f[name] ~= nil then
             h[name] = {}
-            for k, target in pairs(f[name]) do
-                h[name][k] = gen:new_handle(target)
+            for _, k in ipairs(M.sorted(f[name])) do -- what is enqueued at once is sent in the order of the handles
+                h[name][k] = gen:new_handle(f[name][k])
             end
         end
     end
@@ -325,13 +325,18 @@ function M.listed(t)
     return out
 end
 
--- sorted gives the keys of a table in order: what pairs gives in any, a handler must not depend on.
+-- sorted gives the keys of a table in order, numbers first: what pairs gives in any, a handler must not depend on.
 function M.sorted(t)
     local keys = {}
     for k in pairs(t) do
         keys[#keys + 1] = k
     end
-    table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+    table.sort(keys, function(a, b)
+        if type(a) == "number" or type(b) == "number" then
+            return type(b) ~= "number" or type(a) == "number" and a < b
+        end
+        return tostring(a) < tostring(b)
+    end)
     return keys
 end
 
