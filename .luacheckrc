@@ -23,3 +23,4 @@ local tests = { read_globals = {
     "advance", "now", "seen", "stat", "log", "expect", "fail",
 } }
 files["**/*_test.lua"] = tests
+files["routes/tests"] = tests

@@ -289,7 +289,7 @@ func (c *Call) textResponse(text string) *Response {
 		p.Release()
 		return nil
 	}
-	p.Start = backend.Now()
+	p.Start = c.api.o.Now()
 	p.End = p.Start
 	r := c.response(p)
 	r.text = true

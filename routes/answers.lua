@@ -90,6 +90,18 @@ function M.success(rctx)
     end
 end
 
+-- unfit says what is wrong with a message, for the check of a field; nil if it will do.
+function M.unfit(message)
+    if message == "" then
+        return "is empty"
+    elseif #message > 200 then
+        return "is longer than 200 bytes"
+    elseif string.find(message, "%c") then
+        return "has a control character in it"
+    end
+    return nil
+end
+
 function M.error(rctx, message, who)
     local res = rctx:response_new()
     local line = mcp.res_mutator_new({ t = "reserr", code = who or "server", msg = message })

@@ -5,22 +5,11 @@
 local handler = require "routes.handler"
 local answers = require "routes.answers"
 
-local function plain(message)
-    if message == "" then
-        return "is empty"
-    elseif #message > 200 then
-        return "is longer than 200 bytes"
-    elseif string.find(message, "%c") then
-        return "has a control character in it"
-    end
-    return nil
-end
-
 return handler.define{
     name = "error",
     doc = "Sends nothing and answers with an error.",
     fields = {
-        { "message", "string", default = "this key is not served", check = plain, doc = "what follows SERVER_ERROR" },
+        { "message", "string", default = "this key is not served", check = answers.unfit, doc = "what follows SERVER_ERROR" },
         { "code", "enum", values = { "server", "client" }, default = "server", doc = "whose fault it is: SERVER_ERROR or CLIENT_ERROR" },
     },
     example = [[route_error{ message = "moved to the other cluster" }]],

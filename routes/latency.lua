@@ -17,7 +17,7 @@ return handler.define{
         { "jitter", "seconds", default = 0, doc = "up to so much more of each delay, by chance" },
         { "fault", "enum", values = { "none", "refuse", "lose" }, default = "none", doc = "what else is done to a request" },
         { "share", "number", default = 1, min = 0, max = 1, doc = "which part of the requests this happens to, by chance" },
-        { "message", "string", default = "injected fault", doc = "the error's text" },
+        { "message", "string", default = "injected fault", check = answers.unfit, doc = "the error's text" },
     },
     example = [[route_latency{ child = "a", before = 0.1, share = 0.01 }]],
     make = function(f)
