@@ -24,3 +24,4 @@ local tests = { read_globals = {
 } }
 files["**/*_test.lua"] = tests
 files["routes/tests"] = tests
+files["**/testdata/helpers.lua"] = tests

@@ -352,6 +352,7 @@ func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
 		OMode:      spec.OMode,
 		OBuckets:   spec.OBuckets,
 		Latency:    l.p.backendLatency,
+		IntN:       l.p.intN(),
 	}, members)
 	if err != nil {
 		return nil, err

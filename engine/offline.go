@@ -2,7 +2,10 @@
 
 package engine
 
-import "errors"
+import (
+	"errors"
+	"math/rand/v2"
+)
 
 // Offline makes a proxy of o.Files that listens nowhere and has no goroutines: who asks for it gives requests to sessions (Proxy.Open,
 // Session.Serve), inside of Options.Clock.Go. The clock, which must be set, runs one thing at a time, and all methods are called so. Nothing that
@@ -78,3 +81,11 @@ func (p *Proxy) Close() {
 
 // Stats is what `stats sub` tells of a proxy that is Offline; nothing if there is no such thing.
 func (p *Proxy) Stats(sub string) (text []byte, ok bool) { return p.loader.Stats(sub) }
+
+// intN is where pools get random numbers from: Options.Seed, if it is set.
+func (p *Proxy) intN() func(n int) int {
+	if p.opts.Seed == 0 {
+		return nil
+	}
+	return rand.New(rand.NewPCG(p.opts.Seed, 1)).IntN
+}

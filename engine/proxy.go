@@ -65,7 +65,8 @@ type Options struct {
 	NewLeaf  pools.Factory                          // makes the backend of a nats:// address
 	Log      *slog.Logger                           // nil: slog.Default
 
-	NewMemcached pools.Factory // makes the backend of a memcached server; nil: package memcached
+	NewMemcached pools.Factory                                 // makes the backend of a memcached server; nil: package memcached
+	NewFetcher   func(luaapi.FetchSpec) (luaapi.Target, error) // makes what a script's mcp.http is; nil: package fetch
 
 	// For Offline. Clock is all the time that there is; nil: the machine's. Read and Compile give the files and what they compile to, also those
 	// that scripts require; nil: the file system, and vm.Compile. Covered is vm.Options.Covered. Seed is where random numbers of scripts begin;

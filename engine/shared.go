@@ -121,6 +121,9 @@ func (w *worker) OpenStore(memory int64) (luaapi.Store, error) {
 
 // OpenFetcher implements luaapi.Sharer.
 func (w *worker) OpenFetcher(s luaapi.FetchSpec) (luaapi.Target, error) {
+	if w.p.opts.NewFetcher != nil {
+		return w.p.opts.NewFetcher(s)
+	}
 	return fetch.New(fetch.Options{Before: s.Before, After: s.After, Timeout: s.Timeout, Max: s.Max, Connections: s.Connections, Now: backend.Now, Dry: w.p.dry}), nil
 }
 

@@ -3,7 +3,6 @@
 package luaapi
 
 import (
-	"math/rand/v2"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -84,7 +83,7 @@ func logSample(a *API, L *lua.LState) int {
 	switch {
 	case errors && p != nil && (p.Err != nil || !p.Resp.OK()):
 	case ms > 0 && p != nil && p.End-p.Start > ms*1e6:
-	case rate > 0 && rand.IntN(rate) == 0:
+	case rate > 0 && a.st.Host.IntN(rate) == 0:
 	default:
 		return 0
 	}

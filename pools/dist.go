@@ -116,7 +116,7 @@ func (p *Pool) distribute(m *membership) (err error) {
 	case DistModula:
 		m.dist, err = hash.NewModula(nodes(m.members, (*Member).ketamaName))
 	case DistRandom:
-		m.dist = hash.Random{N: n}
+		m.dist = hash.Random{N: n, IntN: p.o.IntN}
 	case DistCh3:
 		m.byKey, err = hash.NewCh3(n, o.Salt)
 	case DistCRC32:

@@ -33,6 +33,8 @@ type Options struct {
 
 	// Latency gives where a backend's latencies are counted: Send notes it in each Pending. nil: nowhere.
 	Latency func(pool, backend string) *stat.Histogram
+
+	IntN func(n int) int // of DistRandom; nil: chance
 }
 
 // Member is one backend of a pool.

@@ -4,9 +4,11 @@ package routetest
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -52,20 +54,35 @@ var fails = map[string]kind{"timeout": timesOut, "down": isDown, "closed": close
 type fake struct {
 	s    *host
 	spec pools.Spec
+	gets bool // nothing else is taken
 }
 
 // newBackend implements pools.Factory.
 func (w *world) newBackend(spec pools.Spec, _ func(backend.Event)) (backend.Backend, error) {
-	addr := spec.Addr.String()
+	return &fake{s: w.at(spec.Addr.String(), spec.Name()), spec: spec}, nil
+}
+
+// newFetcher is engine.Options.NewFetcher: what mcp.http asks is a backend, too, whose names are the URL and its host. It knows nothing but gets.
+func (w *world) newFetcher(s luaapi.FetchSpec) (luaapi.Target, error) {
+	name := s.Before + "%k" + s.After
+	h := w.at(name, name)
+	if u, err := url.Parse(s.Before + "k" + s.After); err == nil {
+		h.call(u.Host)
+	}
+	return &fake{s: h, spec: pools.Spec{Label: name, ReadTimeout: s.Timeout}, gets: true}, nil
+}
+
+// at is the host at an address, which has another name, too.
+func (w *world) at(addr, name string) *host {
 	s := w.hosts[addr]
 	if s == nil {
 		s = &host{w: w, addr: addr}
 		w.hosts[addr] = s
 		w.order = append(w.order, s)
 	}
-	s.call(spec.Name())
+	s.call(name)
 	s.call(addr)
-	return &fake{s: s, spec: spec}, nil
+	return s
 }
 
 // call gives s another name.
@@ -129,6 +146,10 @@ func (f *fake) Send(r *mc.Request, p *backend.Pending) {
 	do := s.reaction()
 	if f.spec.Down {
 		do.kind = isDown
+	}
+	if f.gets && r.Cmd != mc.CmdGet && r.Cmd != mc.CmdGets && r.Cmd != mc.CmdMG {
+		s.tell(p, backend.ErrRefused)
+		return
 	}
 	if s.w.ended {
 		s.tell(p, backend.ErrClosed)

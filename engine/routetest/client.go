@@ -14,7 +14,7 @@ import (
 )
 
 // patience is for how much virtual time an answer is waited for.
-const patience = 24 * time.Hour
+const patience = 7 * 24 * time.Hour
 
 // client sends over one connection, and opens another when that is closed.
 type client struct {
@@ -152,11 +152,12 @@ func (c *conn) close() {
 	}
 }
 
-// wait lets time go on until the call is answered.
+// wait lets time go on until the call is answered, and all has been done that can be at that moment.
 func (x *call) wait() error {
 	w := x.conn.w
 	limit := w.clock.after(patience)
 	if w.clock.work(limit, func() bool { return x.done }) {
+		w.clock.settle()
 		return x.err
 	}
 	var waits []string

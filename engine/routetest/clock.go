@@ -196,6 +196,18 @@ func (c *clock) work(until int64, done func() bool) bool {
 	return true
 }
 
+// maxSettle is how many things are run at one moment at most: a route may wait for nothing, for ever.
+const maxSettle = 10_000
+
+// settle runs what can run without time going on.
+func (c *clock) settle() {
+	n := 0
+	c.work(c.Now(), func() bool {
+		n++
+		return n > maxSettle
+	})
+}
+
 // step runs one thing: first coroutines that can go on; then what happens at this moment, all of it, so that answers of one moment are
 // looked at together; then coroutines whose time is up; then time goes on.
 func (c *clock) step(until int64) bool {

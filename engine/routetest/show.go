@@ -65,9 +65,10 @@ func isASCII(s string) bool {
 // fields are a table's parts, the list first and then names in order.
 func fields(t *lua.LTable, depth int) []string {
 	var parts, named []string
-	n := t.Len()
-	for i := 1; i <= n; i++ {
-		parts = append(parts, shown(t.RawGetInt(i), depth+1))
+	n := 0
+	for v := t.RawGetInt(1); v != lua.LNil; v = t.RawGetInt(n + 1) { // Len counts holes
+		n++
+		parts = append(parts, shown(v, depth+1))
 	}
 	t.ForEach(func(k, v lua.LValue) {
 		if i, ok := k.(lua.LNumber); ok && i >= 1 && int(i) <= n && lua.LNumber(int(i)) == i {

@@ -48,6 +48,8 @@ func newWorld(c *clock, st *stores, o engine.Options) *world {
 	w.options.Clock = c
 	w.options.Read = w.read
 	w.options.NewLeaf, w.options.NewMemcached = w.newBackend, w.newBackend
+	w.options.NewFetcher = w.newFetcher
+	w.options.NewStore = func(int64) (engine.LocalStore, error) { return w.stores.take(), nil }
 	w.options.Local = w
 	w.options.Log = slog.New(&logger{w: w})
 	return w

@@ -151,6 +151,9 @@ func (h *Host) Seed(seed uint64) {
 	h.seed()
 }
 
+// IntN is a random number from 0 to n-1, of those that scripts get.
+func (h *Host) IntN(n int) int { return h.rand.IntN(n) }
+
 // seed starts math.random over, from Options.Seed or from chance.
 func (h *Host) seed() {
 	if h.opts.Seed == 0 {
