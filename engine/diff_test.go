@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ function mcp_config_pools()
 end
 function mcp_config_routes(p)
 `+routes+`
-end`)}}
+end`)}, Log: slog.New(slog.DiscardHandler)}
 	}
 	d, err := Diff(config(before), config(after), DiffOptions{Sample: 100})
 	if err != nil {

@@ -29,22 +29,23 @@ const (
 // side finds where the keys of a sample go in one configuration.
 type side struct {
 	*rehearsal
-	name   string
-	tag    string
-	cmd    mc.Cmd
-	before string // what a request has before its key, and behind it
-	behind string
-	ids    map[backend.Backend]string
-	spec   map[backend.Backend]pools.Spec
-	spots  []Spot
-	number map[Spot]int32
-	pools  map[*pools.Pool][]int32 // the spots of a pool's members
-	none   int32
-	own    int32
-	line   []byte
-	now    []int32 // the spots of the key that is being placed
-	native int     // keys whose pool was known without running Lua
-	inLua  int
+	name     string
+	tag      string
+	cmd      mc.Cmd
+	before   string // what a request has before its key, and behind it
+	behind   string
+	ids      map[backend.Backend]string
+	spec     map[backend.Backend]pools.Spec
+	spots    []Spot
+	number   map[Spot]int32
+	pools    map[*pools.Pool][]int32 // the spots of a pool's members
+	none     int32
+	own      int32
+	line     []byte
+	now      []int32 // the spots of the key that is being placed
+	native   int     // keys whose pool was known without running Lua
+	inLua    int
+	failures int // of scripts
 }
 
 func newSide(o Options, name, tag, command string) (*side, error) {
@@ -160,6 +161,15 @@ func (d *side) send(t *tracedPool, r *mc.Request, pe *backend.Pending) {
 
 // step implements tracer. Everything is answered at once, so what a route waits for is time.
 func (d *side) step(s *session) bool { return s.hurry() }
+
+// answered implements tracer.
+func (d *side) answered(*backend.Pending) {}
+
+// failed implements tracer: most keys fail alike.
+func (d *side) failed(error) (log bool) {
+	d.failures++
+	return d.failures == 1
+}
 
 // noting is the proxy's own store while keys are placed.
 type noting struct{ d *side }

@@ -4,26 +4,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/tidepool-proxy/tidepool/leaf"
 )
 
 // explained runs one get through a pool made with opts, over backends that differ by weight and name.
 func explained(t *testing.T, opts, key string) (*Explanation, error) {
 	t.Helper()
-	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(local.Close)
-	path := writeConfig(t, `
+	return Explain(placing(t, opts), "", []byte("get "+key+"\r\n"))
+}
+
+// placing is a configuration with a pool made with opts.
+func placing(t *testing.T, opts string) Options {
+	t.Helper()
+	return Options{Local: noting{}, Files: []string{writeConfig(t, `
 function mcp_config_pools()
     local function be(n, more) more.label, more.host, more.port = "b" .. n, "10.0.0." .. n, 11211; return mcp.backend(more) end
     return mcp.pool(`+opts+`)
 end
 function mcp_config_routes(pool) mcp.attach(mcp.CMD_GET, pool) end
-`)
-	return Explain(Options{Files: []string{path}, Local: local}, "", []byte("get "+key+"\r\n"))
+`)}}
 }
 
 // A constant, its name, and what the distribution takes by itself lead to one place; package pools' tests say which is right.
@@ -35,17 +33,18 @@ func TestScriptsNamePlacements(t *testing.T) {
 		var first []int
 		for i, opts := range same {
 			var places []int
+			x, err := rehearse(placing(t, opts), "", &script{})
+			if err != nil {
+				t.Fatalf("%s: %v", opts, err)
+			}
 			for _, key := range []string{"a", "b", "foo", "user:1", "user:2", "user:3", "k{tag}x", "k{tag}y", "zzz"} {
-				e, err := explained(t, opts, key)
-				if err != nil {
-					t.Fatalf("%s: %v", opts, err)
-				}
-				at := e.Sent[0].Place
+				at := x.g.pools[0].Explain([]byte(key))
 				if hash == "none" != at.ByKey {
 					t.Errorf("%s: hashes keys itself: %v", opts, at.ByKey)
 				}
 				places = append(places, at.Index)
 			}
+			x.close()
 			if i == 0 {
 				first = places
 			} else if !slices.Equal(first, places) {
@@ -90,18 +89,13 @@ func TestScriptsNamePlacementsWrongly(t *testing.T) {
 }
 
 func TestExplainRefusesWhatIsNoRequest(t *testing.T) {
-	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer local.Close()
 	path := writeConfig(t, "pool{ name = 'default', backends = { '127.0.0.1:1' } } router{ router_type = 'flat' }")
 	for text, want := range map[string]string{
 		"get a":              `cannot read "get a" as one request`,
 		"get a\r\nget b\r\n": "as one request",
 		"get\r\n":            `cannot send "get\r\n": the proxy answers "`,
 	} {
-		if _, err := Explain(Options{Files: []string{path}, Local: local}, "", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Explain(Options{Files: []string{path}}, "", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -109,15 +103,10 @@ func TestExplainRefusesWhatIsNoRequest(t *testing.T) {
 
 // A tag that no route is attached for is most likely mistyped.
 func TestExplainRefusesUnknownTags(t *testing.T) {
-	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer local.Close()
 	f := func(attach, tag, want string) {
 		t.Helper()
 		path := writeConfig(t, "function mcp_config_pools() return true end function mcp_config_routes() local function f(r) return 'x' end "+attach+" end")
-		e, err := Explain(Options{Files: []string{path}, Local: local}, tag, []byte("get a\r\n"))
+		e, err := Explain(Options{Files: []string{path}}, tag, []byte("get a\r\n"))
 		switch {
 		case err != nil && err.Error() != want:
 			t.Errorf("%s, --tag %s: %v, want %q", attach, tag, err, want)

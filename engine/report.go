@@ -90,6 +90,9 @@ func (p *Proxy) backendRequest(e backend.LogEntry) {
 // scriptError counts a route that failed and logs it, some a second. tag is the listener's.
 func (p *Proxy) scriptError(tag, route string, r *mc.Request, err error) {
 	p.stats.scriptErrors.Add(1)
+	if p.trace != nil && !p.trace.failed(err) {
+		return
+	}
 	p.tellError(err)
 	ok, dropped := p.allow(&p.errs)
 	if !ok {

@@ -338,6 +338,9 @@ func (s *session) answerLocal(sl *slot, from int) {
 
 // answered answers a slot with a backend's answer.
 func (s *session) answered(sl *slot, p *backend.Pending) {
+	if s.p.trace != nil {
+		s.p.trace.answered(p)
+	}
 	sl.pending = p
 	s.close(sl, p.End)
 }

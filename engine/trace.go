@@ -19,6 +19,10 @@ type tracer interface {
 	send(t *tracedPool, r *mc.Request, pe *backend.Pending)
 	// step is called when a session has nothing left to do but wait. It reports whether that has changed something.
 	step(s *session) bool
+	// answered is told whose answer the client gets, if it is a backend's.
+	answered(pe *backend.Pending)
+	// failed is told of an error of a script, and whether that is to be logged.
+	failed(err error) (log bool)
 }
 
 // traced stands in for a pool while there is a tracer.

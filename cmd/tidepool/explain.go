@@ -3,27 +3,35 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tidepool-proxy/tidepool/engine"
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 )
 
 func newExplainCommand() *cobra.Command {
 	var f scriptFlags
 	var tag string
+	var depth int
+	var asJSON bool
 	c := &cobra.Command{
-		Use:   "explain CONFIG... COMMAND KEY",
-		Short: "Say which pool and backend a key goes to",
-		Long: `Load configuration files as a proxy would, without listening or connecting to anything, and run one request through the
-routes. Every backend is taken to be up and empty: it answers a miss, or that it has stored what was sent. Each request that a
-route sends to a pool is told with the key's hash and its backend, and so is the client's answer.`,
+		Use:   "explain CONFIG... COMMAND KEY...",
+		Short: "Say what a request does: its route, the pools and backends it reaches, and what if they miss or fail",
+		Long: `Load configuration files as a proxy would, without listening or connecting to anything, and run one request through the routes, once
+for each way in which its backends may answer: with a hit, with a miss, not at all because they are down, and, where the route waits for a
+limited time, not within that time. What a route sends is told with the key's hash and its backend; below it, what comes after each
+answer, and in the end what the client gets.
+
+A command and a key are enough; more is taken as the rest of the request's line. Values are made up.`,
 		Example: `  tidepool explain routes.lua get user:17
+  tidepool explain routes.lua mg user:17 v t N30
   tidepool explain routes.lua set /foo/a --tag b`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 3 {
@@ -35,18 +43,19 @@ route sends to a pool is told with the key's hash and its backend, and so is the
 	}
 	f.add(c.Flags())
 	c.Flags().StringVar(&tag, "tag", "", "the tag of the listener that the request comes from")
+	c.Flags().IntVar(&depth, "depth", 6, "print what follows on so many answers in a row; 0: all")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		n := len(args)
-		request, err := engine.OneRequest(args[n-2], args[n-1])
+		files, words := cutRequest(args)
+		request, err := requestOf(words)
 		if err != nil {
 			return usageError{c.CommandPath(), err.Error()}
 		}
 		e, err := engine.Explain(engine.Options{
-			Files:     args[:n-2],
+			Files:     files,
 			LuaUnsafe: f.luaUnsafe,
 			LuaPath:   luaPath(),
 			StartArg:  f.startArg,
-			Local:     noStore{},
 			Log:       slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		}, tag, []byte(request))
 		if unknown := (*engine.UnknownTag)(nil); errors.As(err, &unknown) {
@@ -56,47 +65,56 @@ route sends to a pool is told with the key's hash and its backend, and so is the
 			fmt.Fprintln(c.ErrOrStderr(), err)
 			return reported{err}
 		}
-		return printExplanation(c.OutOrStdout(), request, e)
+		if asJSON {
+			enc := json.NewEncoder(c.OutOrStdout())
+			enc.SetIndent("", "  ")
+			return enc.Encode(e)
+		}
+		p := explainPrinter{depth: depth}
+		p.explanation(request, e)
+		_, err = c.OutOrStdout().Write(p.b.Bytes())
+		return err
 	}
 	return c
 }
 
-func printExplanation(w io.Writer, request string, e *engine.Explanation) error {
-	var b strings.Builder
-	line, _, _ := strings.Cut(request, "\r\n")
-	fmt.Fprintf(&b, "request  %s\n", line)
-	switch {
-	case e.Route == "":
-		b.WriteString("route    none is attached: the proxy's own store answers\n")
-	case e.Native:
-		fmt.Fprintf(&b, "route    %s, chosen by a router\n", e.Route)
-	default:
-		fmt.Fprintf(&b, "route    %s\n", e.Route)
+// cutRequest finds where the files end and the request begins: at the first word that is a command with a key.
+func cutRequest(args []string) (files, words []string) {
+	for i := 1; i < len(args); i++ {
+		if cmd, ok := mc.CmdByName(args[i]); ok && cmd.HasKey() {
+			return args[:i], args[i:]
+		}
 	}
-	for _, s := range e.Sent {
-		fmt.Fprintf(&b, "sent to  pool %s: %q\n", s.Pool, s.Line)
-		at := s.Place
-		fmt.Fprintf(&b, "         key %q", s.Key)
-		if string(at.Hashed) != s.Key {
-			fmt.Fprintf(&b, ", of which %q is hashed", at.Hashed)
-		}
-		if !at.ByKey {
-			fmt.Fprintf(&b, ", hash %d", at.Hash)
-		}
-		if at.Index < 0 {
-			b.WriteString(", and the pool has no backend\n")
-			continue
-		}
-		st := at.Member.Backend.Status()
-		fmt.Fprintf(&b, "\n         backend %d of %d: %s", at.Index+1, s.Of, st.Name)
-		if st.Addr != st.Name {
-			fmt.Fprintf(&b, " (%s)", st.Addr)
-		}
-		b.WriteString("\n")
+	n := len(args)
+	return args[:n-2], args[n-2:]
+}
+
+// requestOf makes a request of a command, a key, and perhaps the rest of its line.
+func requestOf(words []string) (string, error) {
+	if len(words) < 2 {
+		return "", fmt.Errorf("%q has no key", strings.Join(words, " "))
 	}
-	if e.Route != "" {
-		fmt.Fprintf(&b, "answer   %q\n", e.Answer)
+	if len(words) == 2 {
+		return engine.OneRequest(words[0], words[1])
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	cmd, _ := mc.CmdByName(words[0])
+	line := strings.Join(words, " ") + "\r\n"
+	if strings.ContainsAny(strings.TrimSuffix(line, "\r\n"), "\r\n") {
+		return "", fmt.Errorf("%q is not one line", strings.Join(words, " "))
+	}
+	if !cmd.HasValue() {
+		return line, nil
+	}
+	at := 4
+	if cmd == mc.CmdMS {
+		at = 2
+	}
+	n := 0
+	if len(words) > at {
+		var err error
+		if n, err = strconv.Atoi(words[at]); err != nil || n < 0 || n > 1<<20 {
+			return "", fmt.Errorf("%q is no length of a value", words[at])
+		}
+	}
+	return line + strings.Repeat("x", n) + "\r\n", nil
 }
