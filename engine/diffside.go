@@ -45,7 +45,8 @@ type side struct {
 	now      []int32 // the spots of the key that is being placed
 	native   int     // keys whose pool was known without running Lua
 	inLua    int
-	failures int // of scripts
+	asked    bool // whether the proxy\'s own store was, for the key that is being placed
+	failures int  // of scripts
 }
 
 func newSide(o Options, name, tag, command string) (*side, error) {
@@ -121,10 +122,11 @@ func (d *side) place(key string) ([]int32, error) {
 	}
 	if route.Pool != nil {
 		d.native++
-		d.note(route.Pool.(*tracedPool).Pool, []byte(key[trim:]))
+		d.note(route.Pool.(*tracedPool), []byte(key[trim:]))
 		return d.now, nil
 	}
 	d.inLua++
+	d.asked = false
 	d.line = append(append(append(d.line[:0], d.before...), key...), d.behind...)
 	if _, err := d.read(d.line); err != nil {
 		return nil, err
@@ -132,7 +134,11 @@ func (d *side) place(key string) ([]int32, error) {
 	if err := d.serve(); err != nil {
 		return nil, fmt.Errorf("cannot place key %q by %s: %w", key, d.name, err)
 	}
-	if len(d.now) == 0 {
+	switch {
+	case len(d.now) > 0:
+	case d.asked:
+		d.now = append(d.now, d.own)
+	default:
 		d.now = append(d.now, d.none)
 	}
 	slices.Sort(d.now)
@@ -141,9 +147,13 @@ func (d *side) place(key string) ([]int32, error) {
 }
 
 // note notes where a pool has a key.
-func (d *side) note(p *pools.Pool, key []byte) bool {
+func (d *side) note(p *tracedPool, key []byte) bool {
+	if p.Pool == nil {
+		d.now = append(d.now, d.spot(Spot{p.name, p.name, ""}))
+		return true
+	}
 	if i, _ := p.Pick(key); i >= 0 {
-		d.now = append(d.now, d.pools[p][i])
+		d.now = append(d.now, d.pools[p.Pool][i])
 		return true
 	}
 	d.now = append(d.now, d.none)
@@ -152,7 +162,7 @@ func (d *side) note(p *pools.Pool, key []byte) bool {
 
 // send implements tracer: every backend has every item.
 func (d *side) send(t *tracedPool, r *mc.Request, pe *backend.Pending) {
-	if !d.note(t.Pool, r.Key) {
+	if !d.note(t, r.Key) {
 		backend.Refuse(pe, backend.ErrNoBackend)
 		return
 	}
@@ -171,13 +181,13 @@ func (d *side) failed(error) (log bool) {
 	return d.failures == 1
 }
 
-// noting is the proxy's own store while keys are placed.
+// noting is the proxy's own store while keys are placed. It has nothing, so that what lies behind a near cache shows.
 type noting struct{ d *side }
 
 func (n noting) Exec(r *mc.Request, dst []byte) []byte {
-	n.d.now = append(n.d.now, n.d.own)
-	if !r.Cmd.HasKey() {
-		return append(dst, "OK\r\n"...)
+	n.d.asked = true
+	if r.Cmd.IsRead() {
+		return canned(dst, r, outcomeMiss, "")
 	}
 	return canned(dst, r, outcomeHit, "value")
 }

@@ -63,8 +63,12 @@ type Sent struct {
 	Place   pools.Place `json:"-"`
 }
 
-// newSent tells where p places r.
-func newSent(p *pools.Pool, r *mc.Request, number int, by string) Sent {
+// newSent tells where t places r.
+func newSent(t *tracedPool, r *mc.Request, number int, by string) Sent {
+	p := t.Pool
+	if p == nil {
+		return Sent{Number: number, By: by, Pool: t.name, Line: string(r.Line), Key: string(r.Key), Hashed: string(r.Key), Backend: t.name, Addr: t.name, Of: 1, Place: pools.Place{ByKey: true}}
+	}
 	at := p.Explain(r.Key)
 	at.Hashed = append([]byte(nil), at.Hashed...)
 	s := Sent{Number: number, By: by, Pool: p.Name(), Line: string(r.Line), Key: string(r.Key), Hashed: string(at.Hashed), Hash: at.Hash, Of: len(p.Members()), Place: at}

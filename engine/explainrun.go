@@ -80,15 +80,15 @@ func (t *script) run(plan [][]outcome, otherwise outcome) (*ran, error) {
 
 // fresh replaces the generation and the session.
 func (t *script) fresh() error {
-	g, err := t.p.loader.load(t.g.number + 1)
-	if err != nil {
+	number := t.g.number + 1
+	t.s.Close()
+	t.p.discard(t.g) // before the load, which would share what both have
+	g, err := t.p.loader.load(number)
+	if t.g = g; err != nil {
+		t.g = nil // it has been given back
 		return err
 	}
-	old := t.g
-	t.s.Close()
-	t.g = g
 	t.p.current.Store(g)
-	t.p.discard(old)
 	t.conns++
 	t.s = t.p.Open(server.ConnInfo{ID: 1 + t.conns, Tag: t.tag}).(*session)
 	return nil
@@ -126,7 +126,7 @@ func (t *script) hurryLingering() bool {
 // send implements tracer.
 func (t *script) send(p *tracedPool, r *mc.Request, pe *backend.Pending) {
 	t.sent++
-	s := newSent(p.Pool, r, t.sent, t.by(pe))
+	s := newSent(p, r, t.sent, t.by(pe))
 	t.owners[pe] = s.Number
 	t.next.Sent = append(t.next.Sent, s)
 	own := *r // r's bytes are the sender's

@@ -52,6 +52,7 @@ end
 function mcp_config_routes(p)
     local g = mcp.funcgen_new()
     local a, b, own = g:new_handle(p.a), g:new_handle(p.b), g:new_handle(mcp.internal_handler)
+    local web = mcp.http{ url = 'http://127.0.0.1:1/' }
     local function serve(rctx, r)
         `+route+`
     end
@@ -89,6 +90,8 @@ end`)
 	// The proxy's own store, and a pool without backends.
 	f("get k\r\n", "local res = rctx:enqueue_and_wait(r, own) if res:hit() then return res end return rctx:enqueue_and_wait(r, a)",
 		`hit = "VALUE k 0 21\r\nthe proxy's own store\r\nEND\r\n" 0`, `miss a hit = "VALUE k 0 1\r\na\r\nEND\r\n" 2`, `miss a miss = "END\r\n" 2`, `miss a down = `+down+` 2`)
+	f("get k\r\n", "return web(r)",
+		`http://127.0.0.1:1/%k hit = "VALUE k 0 21\r\nhttp://127.0.0.1:1/%k\r\nEND\r\n" 1`, `http://127.0.0.1:1/%k miss = "END\r\n" 1`, `http://127.0.0.1:1/%k down = `+down+` 1`)
 	f("get k\r\n", "return p.none(r)", `none down = `+down+` 1`)
 	f("get k\r\n", "return 'x\\r\\n'", `= "x\r\n" 0`)
 	// What a route does to the request shows in what is sent.

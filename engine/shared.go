@@ -124,7 +124,11 @@ func (w *worker) OpenFetcher(s luaapi.FetchSpec) (luaapi.Target, error) {
 	if w.p.opts.NewFetcher != nil {
 		return w.p.opts.NewFetcher(s)
 	}
-	return fetch.New(fetch.Options{Before: s.Before, After: s.After, Timeout: s.Timeout, Max: s.Max, Connections: s.Connections, Now: backend.Now, Dry: w.p.dry}), nil
+	f := fetch.New(fetch.Options{Before: s.Before, After: s.After, Timeout: s.Timeout, Max: s.Max, Connections: s.Connections, Now: backend.Now, Dry: w.p.dry})
+	if w.p.trace != nil {
+		return &tracedPool{nil, f.Name(), w.p.trace}, nil
+	}
+	return f, nil
 }
 
 // scriptStore is a store that a script has. It always answers, whatever a request says of being quiet.

@@ -30,14 +30,18 @@ func (p *Proxy) traced(pool *pools.Pool) luaapi.Target {
 	if p.trace == nil {
 		return pool
 	}
-	return &tracedPool{pool, p.trace}
+	return &tracedPool{pool, pool.Name(), p.trace}
 }
 
-// tracedPool hands requests to a tracer.
+// tracedPool hands requests to a tracer. What fetches is one, too.
 type tracedPool struct {
-	*pools.Pool
-	t tracer
+	*pools.Pool // nil: it fetches
+	name        string
+	t           tracer
 }
+
+// Name implements luaapi.Target.
+func (t *tracedPool) Name() string { return t.name }
 
 // Send implements luaapi.Target.
 func (t *tracedPool) Send(r *mc.Request, pe *backend.Pending) { t.t.send(t, r, pe) }

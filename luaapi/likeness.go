@@ -247,6 +247,10 @@ func (l *likeness) object(u *lua.LUserData) {
 		l.list(x.args)
 	case *limiter:
 		l.put("limiter", x.limit, x.fill, x.tick)
+	case *meter:
+		l.put("meter", x.halfLife)
+	case *turnstile:
+		l.put("turnstile", x.options)
 	case string:
 		l.put("constant", x)
 	default:
