@@ -78,6 +78,17 @@ function route_error(fields) end
 ---@return table
 function route_latency(fields) end
 
+---@class tidepool.lease
+---@field child tidepool.child where requests go; it must know the meta protocol
+---@field ttl? integer seconds for which nobody else is told to fill the key
+---@field wait? number how long plain clients wait for who fills it
+---@field stale? integer seconds for which a deleted value is given to those who are not told to fill it; none: it is not
+
+---Lets one of the clients that miss a key fill it, and has the others wait for it or gives them the old value.
+---@param fields tidepool.lease
+---@return table
+function route_lease(fields) end
+
 ---@class tidepool.log
 ---@field child tidepool.child where requests go
 ---@field tag? string a word to find the lines by
@@ -89,6 +100,19 @@ function route_latency(fields) end
 ---@param fields tidepool.log
 ---@return table
 function route_log(fields) end
+
+---@class tidepool.near
+---@field child tidepool.child where requests go; it must know the meta protocol
+---@field ttl? integer seconds for which a copy is answered
+---@field size? integer bytes of memory for copies
+---@field promote? any reads a second from which on a key is kept, or a function of the key and that rate that says whether it is
+---@field stale_sets? "pass"|"delete" what becomes of a set whose client has read an older copy than the child holds
+---@field name? string of the store; with one, copies outlive a reload, and writes that began before it drop them
+
+---Keeps the values of hot keys in the proxy for a moment and answers reads with them.
+---@param fields tidepool.near
+---@return table
+function route_near(fields) end
 
 ---@class tidepool.null
 ---@field answer? "nothing"|"success" what writes are told
