@@ -290,7 +290,8 @@ end
 -- route makes a generator with a handle to each child of f. slot(rctx, h) is called for each request under way at once and gives the
 -- function that serves it; h has the handles, named as the fields: h.child, h.children[1] or, in a table by name, h.children.z1.
 -- opts.objects is how many objects (rctx:request_new, rctx:response_new) a slot makes, opts.name what stats and traces call the route,
--- instead of the handler's name.
+-- instead of the handler's name. A handle serves once for a request: opts.more, targets by name, are handles besides, for a child that may be
+-- asked twice.
 -- Results have the class of their rank (see fgen:ready in docs/lua.md): mcp.WAIT_GOOD waits for a hit or success, mcp.WAIT_OK for a miss
 -- or better. A child that returns a string gives a response.
 function M.route(f, slot, opts)
@@ -306,6 +307,10 @@ function M.route(f, slot, opts)
                 h[name][k] = gen:new_handle(f[name][k])
             end
         end
+    end
+    local more = opts and opts.more or {}
+    for _, name in ipairs(M.sorted(more)) do
+        h[name] = gen:new_handle(more[name])
     end
     gen:ready{ n = opts and opts.name or self.name, u = opts and opts.objects, ranked = true, f = function(rctx)
         return slot(rctx, h)
@@ -323,6 +328,12 @@ function M.listed(t)
         out[i] = t[k]
     end
     return out
+end
+
+-- label is what names f in counters: the prefix that it is routed by, or the handler's name.
+function M.label(f)
+    local m = meta(f)
+    return string.match(m.path, "^routes%.map%.([%w_%-]+)[:.]") or m.handler.name
 end
 
 -- sorted gives the keys of a table in order, numbers first: what pairs gives in any, a handler must not depend on.

@@ -1,0 +1,236 @@
+-- replicated: several children that hold the same items. Reads are answered by one of them, writes go to all.
+--
+--   route_replicated{ children = { "a", "b", "c" }, read = "spread" }
+--   route_replicated{ children = "set_main", read = "near" }             -- set_main is a set of pools by zone
+--
+-- Which child a plain read (get, mg that changes nothing) asks, read says: "spread", each in turn; "near", that of the proxy's zone, else the first;
+-- "fastest", all at once, and the first hit wins; "hedged", one in turn by route_hedged, which asks the next when the answer is late. An error or a
+-- timeout is followed by the next child, if the limit allows. A miss is followed by the first child, unless that has been asked already: it alone
+-- has what was changed by a read-modify-write. With miss = true a miss is followed by all others in turn, which helps replicas that have
+-- restarted. The best answer of those asked is given; of "fastest" a miss is one only when all have answered.
+--
+-- Plain sets and deletes go to all children at once. write says when they are answered: "all", when all have answered, with the worst answer, so
+-- that a success means that every child has it; "majority", when more than half agree (success, miss, error line, timeout or unsent), or all have
+-- answered: the most common class, of equals the worse; "async", with the first child's answer. Failures of children are counted (NAME_behind).
+--
+-- Read-modify-write (add, replace, cas, append, prepend, incr, decr, ma, gat, gats, touch, md with C, ms and mg that do likewise) and reads of CAS
+-- values (gets, mg with c) go to the first child alone. When it has done it, or timed out so that it may have, the others are sent a delete and
+-- waited for; then it is answered with the first child's answer. A delete that another child fails to do is counted (NAME_behind): that child may
+-- serve the old item when it is back, until it is written again. So may one that missed a plain delete; then, with "all", the client has been told.
+--
+-- What is still under way when the answer is given goes on and is dropped.
+
+local handler = require "routes.handler"
+local compare = require "routes.compare"
+local commands = require "routes.commands"
+local limit = require "routes.limit"
+local requests = require "routes.requests"
+
+-- listed gives the names or numbers of the children, the first one first: by name, that is the one of the first name, so that it is the same in
+-- every zone.
+local function listed(f)
+    local order = handler.sorted(f.children)
+    return order
+end
+
+-- rotated gives the list from its i-th on.
+local function rotated(list, i)
+    local out = {}
+    for k = 0, #list - 1 do
+        out[k + 1] = list[(i + k - 1) % #list + 1]
+    end
+    return out
+end
+
+-- majority waits until more than half of the handles have answers of one class, or all have answered.
+local function majority(rctx, all)
+    local need = math.floor(#all / 2) + 1
+    local count, first = {}, {}
+    for waited = 1, #all do
+        rctx:wait_cond(1, mcp.WAIT_ANY)
+        local seen = 0
+        for k = 0, compare.SUCCESS do
+            count[k], first[k] = 0, nil
+        end
+        for i = 1, #all do
+            local res = rctx:res_any(all[i])
+            if res ~= nil then
+                local k = res:rank()
+                count[k], first[k], seen = count[k] + 1, first[k] or res, seen + 1
+                if count[k] >= need then
+                    return first[k]
+                end
+            end
+        end
+        if seen == #all or waited == #all then
+            break
+        end
+    end
+    local choice = 0
+    for k = 1, compare.SUCCESS do
+        if count[k] > count[choice] then
+            choice = k
+        end
+    end
+    return first[choice]
+end
+
+local function worst(rctx, all)
+    rctx:wait_cond(#all, mcp.WAIT_ANY)
+    local got = {}
+    for i = 1, #all do
+        got[i] = rctx:res_any(all[i])
+    end
+    return compare.worst(got)
+end
+
+local function first(rctx, all)
+    return (rctx:wait_handle(all[1]))
+end
+
+local WRITES = { all = worst, majority = majority, async = first }
+
+return handler.define{
+    name = "replicated",
+    doc = "Keeps the same items in all children: reads ask one, writes go to all.",
+    fields = {
+        { "children", "children", required = true, map = true, doc = "replicas; the first, of zones the first by name, does read-modify-write" },
+        { "read", "enum", values = { "near", "spread", "fastest", "hedged" }, default = "spread", doc = "which child a plain read asks" },
+        { "write", "enum", values = { "all", "majority", "async" }, default = "all", doc = "which answers a plain set or delete waits for" },
+        { "miss", "boolean", default = false, doc = "whether a read that misses asks all children" },
+        { "limit", "table", check = limit.check, doc = limit.doc },
+        { "local_zone", "string", doc = "with read = \"near\": the near zone; else the proxy's, of local_zone()" },
+        { "name", "string", doc = "NAME of the counters; else the prefix that is routed" },
+    },
+    example = [[route_replicated{ children = { "a", "b", "c" }, read = "spread", write = "all" }]],
+    make = function(f)
+        local names = listed(f)
+        local n, miss = #names, f.miss
+        local zone = f.local_zone or handler.zone
+        local near = 1
+        for i, name in ipairs(names) do
+            if f.read == "near" and name == zone then
+                near = i
+            end
+        end
+        if f.local_zone and f.children[f.local_zone] == nil then
+            handler.fail(f, "local_zone", handler.unknown("there is no zone", f.local_zone, handler.sorted(f.children)))
+        end
+        local turn = 0 -- of read = "spread" and "hedged", for all slots
+        local spread, fastest, hedged = f.read == "spread" or f.read == "hedged", f.read == "fastest", f.read == "hedged"
+        local more = {}
+        if hedged then
+            local targets = {}
+            for i, name in ipairs(names) do
+                targets[i] = f.children[name]
+            end
+            for i = 1, n do
+                more[i] = require("routes.hedged"){ children = rotated(targets, i) }
+            end
+        end
+        local changed = requests.changer()
+        local bucket = limit.new(f.limit)
+        local behind = mcp.counter((f.name or handler.label(f)) .. "_behind")
+        local failed, missed = compare.failed, compare.missed
+        local answer = WRITES[f.write]
+
+        return handler.route(f, function(rctx, h)
+            local all, others = {}, {}
+            local writing -- whether failures are counted
+            for i, name in ipairs(names) do
+                all[i] = h.children[name]
+                others[i - 1] = i > 1 and all[i] or nil
+                rctx:handle_set_cb(all[i], function(res)
+                    if writing and failed(res) then
+                        behind:add(1)
+                    end
+                end)
+            end
+
+            -- read asks the children from the i-th on, k of them at most.
+            local function read(r, i, k)
+                local choice, top = nil, -1
+                local function ask(at)
+                    local res = rctx:enqueue_and_wait(r, all[at])
+                    if res:rank() > top then
+                        choice, top = res, res:rank()
+                    end
+                    return res
+                end
+                local asked = false -- the first child
+                for at = i, i + k - 1 do
+                    if at > i and not bucket.take() then
+                        break
+                    end
+                    at = (at - 1) % n + 1
+                    asked = asked or at == 1
+                    local res = ask(at)
+                    if missed(res) then
+                        if not miss then
+                            break
+                        end
+                    elseif not failed(res) then
+                        return res
+                    end
+                end
+                if not asked and top == compare.MISS then
+                    ask(1)
+                end
+                return choice
+            end
+
+            local function race(r)
+                rctx:enqueue(r, all)
+                rctx:wait_cond(1, mcp.WAIT_GOOD)
+                local got = {}
+                for i = 1, n do
+                    got[#got + 1] = rctx:res_any(all[i])
+                end
+                return compare.best(got)
+            end
+
+            local function hedge(r, i)
+                local res = rctx:enqueue_and_wait(r, h[i])
+                if failed(res) and n > 2 and bucket.take() then
+                    return compare.best{ res, read(r, i + 2, n - 2) }
+                elseif missed(res) then
+                    return compare.best{ res, read(r, 1, miss and n or 1) }
+                end
+                return res
+            end
+
+            local function change(r)
+                local res = rctx:enqueue_and_wait(r, all[1])
+                if #others > 0 and changed(r, res) then
+                    writing = true
+                    rctx:enqueue(requests.delete(r), others)
+                    rctx:wait_cond(#others, mcp.WAIT_ANY)
+                end
+                return res
+            end
+
+            return function(r)
+                writing = false
+                bucket.request()
+                if commands.pure(r) then
+                    if fastest then
+                        return race(r)
+                    elseif not spread then
+                        return read(r, near, n)
+                    end
+                    turn = turn % n + 1
+                    return hedged and hedge(r, turn) or read(r, turn, n)
+                end
+                local class = commands.class(r)
+                if class == "read" then
+                    return rctx:enqueue_and_wait(r, all[1])
+                elseif class == "modify" or class == "touch" or r:has_flag("C") then
+                    return change(r)
+                end
+                writing = true
+                rctx:enqueue(r, all)
+                return answer(rctx, all)
+            end
+        end, { more = more })
+    end,
+}

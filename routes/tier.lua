@@ -1,0 +1,126 @@
+-- tier: a small near pool in front of a large one. What l1 holds is at most ttl seconds old.
+--
+--   route_tier{ l1 = "near", l2 = "main", ttl = 60, negative = 5 }
+--
+-- A plain read (get, mg that changes nothing and asks for no CAS value) goes to l1. A hit is the answer. A miss goes to l2; a hit of l2 is the
+-- answer and is added to l1 with its flags and with what remains of its TTL, at most ttl, unless it is marked stale or being filled. An l1 that
+-- fails is passed over, and not filled. The best of both answers is given: when l2 fails too, the miss of l1, or the error. With negative, a miss of
+-- l2 is kept in l1 for so many seconds, as an item that only this handler takes for a miss: l1 must not be read past it.
+--
+-- A plain set goes to l2 first, and when that has it, to l1 with its TTL at most ttl; if l2 fails other than by not being reached, l1 is sent a
+-- delete. Deletes go to l2, then to l1, and are answered with the error if one fails. Everything else (read-modify-write, touch, gat, CAS values)
+-- is l2's; when l2 has done it, or may have before a timeout, l1 is sent a delete. The answer waits for l1, but is l2's; what l1 failed to be told is
+-- counted (NAME_stale) and can be served from there for ttl seconds at most. So can what a read took from l2 just before it was deleted there.
+--
+-- Only the filling of l1 goes on after the answer.
+
+local handler = require "routes.handler"
+local compare = require "routes.compare"
+local commands = require "routes.commands"
+local copies = require "routes.copies"
+local requests = require "routes.requests"
+
+local NONE, FLAGS = "tidepool:none", "3735928559" -- value and flags of what is kept of a miss
+
+return handler.define{
+    name = "tier",
+    doc = "Reads l1, and on a miss l2, and fills l1 with what it found.",
+    fields = {
+        { "l1", "child", required = true, doc = "the near pool" },
+        { "l2", "child", required = true, doc = "the pool that has everything" },
+        { "ttl", "integer", default = 60, min = 1, doc = "seconds that an item stays in l1 at most" },
+        { "negative", "integer", default = 0, min = 0, doc = "seconds that a miss of l2 is kept in l1; 0: not at all" },
+        { "name", "string", doc = "NAME of the counter; else the prefix that is routed" },
+    },
+    example = [[route_tier{ l1 = "a", l2 = "b", ttl = 60, negative = 5 }]],
+    make = function(f)
+        local ttl, negative = f.ttl, f.negative
+        local failed, missed = compare.failed, compare.missed
+        local SUCCESS = compare.SUCCESS
+        local c = copies.new()
+        local changed = requests.changer()
+        local flags = mcp.res_inspector_new({ t = "flagis", flag = "f", str = FLAGS })
+        local stale = mcp.counter((f.name or handler.label(f)) .. "_stale")
+
+        -- none is whether an answer of l1 is a miss of l2's that was kept.
+        local function none(res)
+            if res:vlen() ~= #NONE then
+                return false
+            end
+            local _, is = flags(res)
+            return is and string.find(res:raw_string(), "\r\n" .. NONE .. "\r\n", 1, true) ~= nil
+        end
+
+        return handler.route(f, function(rctx, h)
+            local new = rctx:response_new()
+
+            -- tell has l1 do what follows from an answer of l2, and waits.
+            local function tell(r)
+                local res = r and rctx:enqueue_and_wait(r, h.told)
+                if not res or failed(res) then
+                    stale:add(1)
+                end
+                return res
+            end
+
+            local function fill(add)
+                if add then
+                    rctx:enqueue(add, h.told)
+                    rctx:wait_cond(0)
+                end
+            end
+
+            local function read(r)
+                local full = c.read(r)
+                local ask = negative > 0 and full or r
+                local one = rctx:enqueue_and_wait(ask, h.l1)
+                if one:rank() == SUCCESS then
+                    if ask ~= full or negative == 0 then
+                        return one
+                    elseif none(one) then
+                        return c.miss(new, r)
+                    end
+                    return c.answer(new, r, one)
+                end
+                local two = rctx:enqueue_and_wait(full or r, h.l2)
+                if full and missed(one) then
+                    if two:rank() == SUCCESS then
+                        fill(c.add(r, two, ttl))
+                    elseif negative > 0 and missed(two) then
+                        local line = "ms " .. r:key() .. " " .. #NONE .. " T" .. negative .. " F" .. FLAGS .. " ME"
+                        fill(requests.line(r:has_flag("b") and line .. " b" or line, NONE .. "\r\n"))
+                    end
+                end
+                if two:rank() ~= SUCCESS then
+                    return c.answer(new, r, compare.best{ two, one })
+                end
+                return full and c.answer(new, r, two) or two
+            end
+
+            local function delete(r)
+                local two = rctx:enqueue_and_wait(r, h.l2)
+                if r:has_flag("C") and two:rank() ~= SUCCESS and two:rank() ~= compare.TIMEOUT then
+                    return two
+                end
+                return compare.both{ two, tell(requests.everywhere(r)) }
+            end
+
+            return function(r)
+                if commands.pure(r) then
+                    return read(r)
+                end
+                local class = commands.class(r)
+                if class == "delete" then
+                    return delete(r)
+                end
+                local two = rctx:enqueue_and_wait(r, h.l2)
+                if class == "store" and two:rank() == SUCCESS then
+                    tell(requests.capped(r, ttl))
+                elseif class == "store" and two:rank() > 0 or (class == "modify" or class == "touch") and changed(r, two) then
+                    tell(requests.delete(r))
+                end
+                return two
+            end
+        end, { objects = 1, more = { told = f.l1 } })
+    end,
+}
