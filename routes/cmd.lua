@@ -17,8 +17,8 @@ local answers = require "routes.answers"
 local handler = require "routes.handler"
 local commands = require "routes.commands"
 
-local NAMES = { "add", "all", "append", "cas", "decr", "delete", "gat", "gats", "get", "gets", "incr", "ma", "md", "me", "mg", "ms", "prepend", "replace",
-    "set", "touch" }
+local NAMES = { "add", "all", "append", "cas", "decr", "delete", "gat", "gats", "get", "gets", "incr", "ma", "md", "me", "mg", "ms", "prepend",
+    "replace", "set", "touch" }
 local GROUPS = { "delete", "modify", "read", "store", "touch" }
 
 local COMMANDS, KNOWN = {}, {}
