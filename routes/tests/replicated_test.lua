@@ -319,8 +319,5 @@ describe("replicated", function()
         expect(send("get foo").text):equals("END\r\n")
         expect(send("mg foo T1").text):equals("SERVER_ERROR x\r\n")
         expect(send("delete foo").text):equals("SERVER_ERROR x\r\n")
-        route([[return require "routes.replicated"{ children = { function() return "HD\r\n" end, a } }]], "a")
-        expect(send("mg foo N1").text):equals("HD\r\n")
-        expect(seen()):equals{ "a: delete foo" }
     end)
 end)
