@@ -24,8 +24,8 @@ describe("failover, whatever its children do:", function()
         for _, count in ipairs{ 1, 2, 3 } do
             for _, req in ipairs(model.requests) do
                 it(req.line .. ", miss = " .. tostring(miss) .. ", failover_count = " .. count, function()
-                    route("return require 'routes.failover'{ children = { a, b, c }, miss = " .. tostring(miss) .. ", failover_count = " .. count .. " }",
-                        "a", "b", "c")
+                    route("return require 'routes.failover'{ children = { a, b, c }, miss = " .. tostring(miss) .. ", failover_count = " .. count ..
+                        " }", "a", "b", "c")
                     model.combinations(3, function(list)
                         for i, o in ipairs(list) do
                             model.apply(NAMES[i], o, req)
@@ -390,7 +390,10 @@ describe("failover", function()
     end)
 
     it("takes functions for children, which may answer with strings", function()
-        route([[return require "routes.failover"{ children = { function() return "END\r\n" end, function() return "SERVER_ERROR x\r\n" end }, miss = true }]])
+        route([[
+            local children = { function() return "END\r\n" end, function() return "SERVER_ERROR x\r\n" end }
+            return require "routes.failover"{ children = children, miss = true }
+        ]])
         expect(send("get foo").text):equals("END\r\n")
         route([[return require "routes.failover"{ children = { function() return "SERVER_ERROR x\r\n" end, a } }]], "a")
         expect(send("get foo").text):equals("END\r\n")

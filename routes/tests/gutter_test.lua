@@ -99,7 +99,8 @@ describe("gutter", function()
             expect(seen()):equals{ "b: " .. want }
         end
         for line, want in pairs{
-            ["touch k 0"] = "touch k 30", ["gat 100 k"] = "gat 30 k", ["gats 0 k"] = "gats 30 k", ["mg k T99 v"] = "mg k T30 v", ["mg k N0 v"] = "mg k N30 v",
+            ["touch k 0"] = "touch k 30", ["gat 100 k"] = "gat 30 k", ["gats 0 k"] = "gats 30 k", ["mg k T99 v"] = "mg k T30 v",
+            ["mg k N0 v"] = "mg k N30 v",
             ["ma k N99 J1 T0"] = "ma k N30 J1 T30", ["ma k"] = "ma k", ["incr k 1"] = "incr k 1", ["get k"] = "get k", ["mg T99 v"] = "mg T99 v",
         } do
             send(line)

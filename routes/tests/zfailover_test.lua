@@ -20,8 +20,8 @@ describe("zfailover, whatever its children do:", function()
     for _, miss in ipairs{ false, true } do
         for _, req in ipairs(model.requests) do
             it(req.line .. ", miss = " .. tostring(miss), function()
-                route("return require 'routes.zfailover'{ children = { z1 = a, z2 = b, z3 = c }, local_zone = 'z1', miss = " .. tostring(miss) .. " }",
-                    "a", "b", "c")
+                route("return require 'routes.zfailover'{ children = { z1 = a, z2 = b, z3 = c }, local_zone = 'z1', miss = " .. tostring(miss) ..
+                    " }", "a", "b", "c")
                 model.combinations(3, function(list)
                     for i, o in ipairs(list) do
                         model.apply(NAMES[i], o, req)
