@@ -47,6 +47,38 @@ function route_allmajority(fields) end
 ---@return table
 function route_allsync(fields) end
 
+---@class tidepool.canary
+---@field children tidepool.children all of them; by name, in the order of the names
+---@field n? integer how many are tried first
+---@field on? function takes the request and says whether it needs a canary; all do without it
+
+---Sends to a few children first, and to the rest only after a clean answer.
+---@param fields tidepool.canary
+---@return table
+function route_canary(fields) end
+
+---@class tidepool.cmd
+---@field map? tidepool.children by command, in small letters; all: every other
+---@field groups? tidepool.children by group: read, touch, store, modify, delete
+---@field default? tidepool.child for all other commands
+
+---Sends each request to the child of its command.
+---@param fields tidepool.cmd
+---@return table
+function route_cmd(fields) end
+
+---@class tidepool.delete_all
+---@field child tidepool.child where everything goes, and whose answer is given
+---@field everywhere tidepool.children the other pools that deletes go to
+---@field sets? boolean whether plain sets go there too, and deletes after what changes an item in place
+---@field wait? boolean whether all are waited for, and a failure of any is the answer
+---@field name? string NAME of the counter; else the prefix that is routed
+
+---Sends to its child, and deletes to every pool listed too.
+---@param fields tidepool.delete_all
+---@return table
+function route_delete_all(fields) end
+
 ---@class tidepool.direct
 ---@field child tidepool.child where requests go
 
@@ -63,6 +95,37 @@ function route_direct(fields) end
 ---@param fields tidepool.error
 ---@return table
 function route_error(fields) end
+
+---@class tidepool.failover
+---@field children tidepool.children asked in this order; by zone, the proxy's own first
+---@field failover_count? integer how many children are asked at most, the first included; all without it
+---@field order? "listed"|"shuffle"|"least_failures"|"rendezvous" in which order they are asked
+---@field shuffle? boolean is order = "shuffle"
+---@field miss? boolean whether a read that misses asks the next child
+---@field wait? number how long one child is waited for before the next is asked; else its own timeout
+---@field limit? table the most extra requests: { rate = a second in each worker, burst = at once } or { share = of all requests, burst = }; none without
+---@field deletes? "one"|"all" "all": deletes go to every child
+---@field local_zone? string the zone whose child is asked first, instead of the proxy's
+---@field stats? boolean whether requests to other children than the first are counted, as NAME_retries
+---@field stats_name? string NAME; else the prefix that is routed
+
+---Asks its children one after the other until one gives an answer that is no error, or with miss a hit.
+---@param fields tidepool.failover
+---@return table
+function route_failover(fields) end
+
+---@class tidepool.gutter
+---@field child tidepool.child where requests go
+---@field gutter tidepool.child where they go when the child fails
+---@field ttl? integer seconds that an item lives in the gutter at most
+---@field deletes? "recent"|"both" "recent": deletes go to the gutter too when it may hold something of this proxy; "both": always
+---@field stats? boolean whether requests that the gutter was asked are counted, as NAME_gutter
+---@field stats_name? string NAME; else the prefix that is routed
+
+---Sends to its child; on an error to the gutter, where items live only for a short time.
+---@param fields tidepool.gutter
+---@return table
+function route_gutter(fields) end
 
 ---@class tidepool.latency
 ---@field child tidepool.child where requests go
@@ -101,6 +164,18 @@ function route_lease(fields) end
 ---@return table
 function route_log(fields) end
 
+---@class tidepool.migrate
+---@field from tidepool.child where keys are before
+---@field to tidepool.child where they are afterwards
+---@field start number when the first key moves, in seconds since 1970
+---@field interval? number until when the last has moved, in seconds after start
+---@field skew? number how far clocks of proxies may be apart: deletes go to both pools for so much longer at each end
+
+---Moves each key from one pool to another at its own moment within an interval.
+---@param fields tidepool.migrate
+---@return table
+function route_migrate(fields) end
+
 ---@class tidepool.near
 ---@field child tidepool.child where requests go; it must know the meta protocol
 ---@field ttl? integer seconds for which a copy is answered
@@ -122,6 +197,18 @@ function route_near(fields) end
 ---@return table
 function route_null(fields) end
 
+---@class tidepool.prefix
+---@field map tidepool.children by prefix
+---@field default? tidepool.child for all other keys
+---@field mode? "prefix"|"anchor" "anchor": the key must begin with start
+---@field start? string what stands before the prefix with mode = "anchor"
+---@field stop? string what ends the prefix
+
+---Sends each request to the child of its key's prefix.
+---@param fields tidepool.prefix
+---@return table
+function route_prefix(fields) end
+
 ---@class tidepool.random
 ---@field children tidepool.children who may be asked, each as often
 
@@ -129,6 +216,20 @@ function route_null(fields) end
 ---@param fields tidepool.random
 ---@return table
 function route_random(fields) end
+
+---@class tidepool.replicated
+---@field children tidepool.children replicas; the first, of zones the first by name, does read-modify-write
+---@field read? "near"|"spread"|"fastest"|"hedged" which child a plain read asks
+---@field write? "all"|"majority"|"async" which answers a plain set or delete waits for
+---@field miss? boolean whether a read that misses asks all children
+---@field limit? table the most extra requests: { rate = a second in each worker, burst = at once } or { share = of all requests, burst = }; none without
+---@field local_zone? string with read = "near": the near zone; else the proxy's, of local_zone()
+---@field name? string NAME of the counters; else the prefix that is routed
+
+---Keeps the same items in all children: reads ask one, writes go to all.
+---@param fields tidepool.replicated
+---@return table
+function route_replicated(fields) end
 
 ---@class tidepool.sharded
 ---@field children? tidepool.children the shards: a list, or by name
@@ -156,3 +257,45 @@ function route_sharded(fields) end
 ---@param fields tidepool.split
 ---@return table
 function route_split(fields) end
+
+---@class tidepool.tier
+---@field l1 tidepool.child the near pool
+---@field l2 tidepool.child the pool that has everything
+---@field ttl? integer seconds that an item stays in l1 at most
+---@field negative? integer seconds that a miss of l2 is kept in l1; 0: not at all
+---@field name? string NAME of the counter; else the prefix that is routed
+
+---Reads l1, and on a miss l2, and fills l1 with what it found.
+---@param fields tidepool.tier
+---@return table
+function route_tier(fields) end
+
+---@class tidepool.warmup
+---@field cold tidepool.child the new pool
+---@field warm tidepool.child the pool that has the items
+---@field ttl? integer seconds that an added item lives at most; without it as long as in warm
+---@field hold? integer seconds after a delete in which the key is not added
+---@field invalidate? boolean whether what is stored in cold is deleted from warm
+---@field stats? boolean whether hits of warm are counted, as NAME_warm
+---@field stats_name? string NAME; else the prefix that is routed
+
+---Reads the cold pool, and on a miss the warm one, and fills the cold one with what it found.
+---@param fields tidepool.warmup
+---@return table
+function route_warmup(fields) end
+
+---@class tidepool.zfailover
+---@field children tidepool.children by zone
+---@field local_zone? string the near zone; else the proxy's, of local_zone()
+---@field miss? boolean whether a read that misses asks the other zones
+---@field failover_count? integer how many other zones are asked at most; all without it
+---@field wait? number how long the near child is waited for before the others are asked; else its own timeout
+---@field limit? table the most extra requests: { rate = a second in each worker, burst = at once } or { share = of all requests, burst = }; none without
+---@field stat? integer number of a counter (mcp.add_stat) of the requests that the near zone could not answer
+---@field stats? boolean whether these are counted as NAME_retries
+---@field stats_name? string NAME; else the prefix that is routed
+
+---Asks the child of the proxy's zone, and on a miss or an error those of all other zones at once.
+---@param fields tidepool.zfailover
+---@return table
+function route_zfailover(fields) end
