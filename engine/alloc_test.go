@@ -130,6 +130,16 @@ func TestAllocationsPerRequest(t *testing.T) {
 		{nested, 2},
 		{failover, 2}, // and once more to go on
 		{mutated, 2},
+		{`require "routes.direct"{ child = p }`, 1},
+		{`require "routes.sharded"{ children = { p, p } }`, 1},
+		{`require "routes.log"{ child = p }`, 2},
+		{`require "routes.latency"{ child = p }`, 2},
+		{`require "routes.random"{ children = { p, p } }`, 2},
+		{`require "routes.split"{ child_a = p, child_b = p }`, 2},
+		{`require "routes.allinitial"{ children = { p, p } }`, 2},
+		{`require "routes.allsync"{ children = { p, p } }`, 2},
+		{`require "routes.allfastest"{ children = { p, p } }`, 3},
+		{`require "routes.allmajority"{ children = { p, p, p } }`, 4},
 	} {
 		const n = 16
 		serve := serving(t, d.route, n)

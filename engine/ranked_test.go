@@ -67,3 +67,27 @@ end`)))
 	c.says("ms k 1 q\r\nx\r\nmg k v q\r\nmg k v\r\nms k 1\r\nx\r\nmd k q\r\n")
 	c.sees("EN\r\nHD\r\nSERVER_ERROR no\r\n")
 }
+
+// The best and the worst of ranked results go by rank: of equals the first is the best, of equal errors the first is the worst.
+func TestRankedBestAndWorst(t *testing.T) {
+	c := dial(t, startProxy(t, writeConfig(t, `
+function mcp_config_pools() return mcp.pool({ mcp.backend("b", "127.0.0.1", 1) }) end
+function mcp_config_routes()
+    local texts = { get = { "END", "VALUE k 0 1\r\na\r\nEND", "VALUE k 0 1\r\nb\r\nEND" }, touch = { "SERVER_ERROR a", "SERVER_ERROR b", "NOT_FOUND" },
+        delete = { "x", "SERVER_ERROR b", "NOT_FOUND", "DELETED" } }
+    for cmd, method in pairs{ get = "best_result", touch = "worst_result", delete = "worst_result" } do
+        local g, hs = mcp.funcgen_new(), {}
+        for i, text in ipairs(texts[cmd]) do hs[i] = g:new_handle(require "routes.direct"{ child = function() return text .. "\r\n" end }) end
+        g:ready{ ranked = true, f = function(rctx)
+            return function(r)
+                rctx:enqueue(r, hs)
+                rctx:wait_cond(#hs)
+                return (rctx[method](rctx, hs))
+            end
+        end }
+        mcp.attach(mcp["CMD_" .. string.upper(cmd)], g)
+    end
+end`)))
+	c.says("get k\r\ntouch k 1\r\ndelete k\r\n")
+	c.sees("VALUE k 0 1\r\na\r\nEND\r\nSERVER_ERROR a\r\nSERVER_ERROR backend failure\r\n")
+}

@@ -19,8 +19,8 @@ var rctxMethods = []Method{
 	{"res_ok", "handle", "response or nil", "The handle's result if it is no error.", result(func(h *handle) bool { return h.class == ResGood || h.class == ResOK })},
 	{"res_any", "handle", "response or nil", "The handle's result.", result(func(h *handle) bool { return h.class != 0 })},
 	{"result", "handle", "response, class", "The handle's result and mcp.RES_GOOD, RES_OK or RES_ANY; nil, nil without one.", rctxResult},
-	{"best_result", "{handle, ...}", "response, class", "The first good result, else the last that is no error, else the last.", rctxBest},
-	{"worst_result", "{handle, ...}", "response, class", "The last error, else the last result that is not good, else the last.", rctxWorst},
+	{"best_result", "{handle, ...}", "response, class", "The first good result, else the last that is no error, else the last; if ranked the first of the best rank.", rctxBest},
+	{"worst_result", "{handle, ...}", "response, class", "The last error, else the last result that is not good, else the last; if ranked the first of the worst errors.", rctxWorst},
 	{"handle_set_cb", "handle, function", "", "The function is called with response and request when the handle has its result. It may return a mcp.WAIT_* as the result's class, and true to end the wait, which then, if it was for another handle, gives this result.", rctxSetCallback},
 	{"cfd", "", "integer", "The client's file descriptor.", rctxFD},
 	{"tls_peer_cn", "", "string or nil", "The common name of the client's certificate. Listeners have no TLS yet: nil.", func(a *API, L *lua.LState) int {
@@ -236,10 +236,12 @@ func pushResult(L *lua.LState, h *handle) int {
 }
 
 func rctxBest(a *API, L *lua.LState) int {
-	return choose(L, "best_result", func(have, h *handle) bool {
+	return choose(L, "best_result", "invalid queue handle passed to best_result", func(have, h *handle, ranked bool) bool {
 		switch {
 		case have == nil:
 			return true
+		case ranked:
+			return h.rank() > have.rank()
 		case have.class == ResGood:
 			return false
 		case have.class == ResOK:
@@ -250,11 +252,16 @@ func rctxBest(a *API, L *lua.LState) int {
 }
 
 func rctxWorst(a *API, L *lua.LState) int {
-	return choose(L, "worst_result", func(have, h *handle) bool { return have == nil || h.class >= have.class })
+	return choose(L, "worst_result", "invalid queue handle passed to worst_result", func(have, h *handle, ranked bool) bool {
+		if have != nil && ranked && h.class == ResAny { // of equal errors the first
+			return h.rank() < have.rank()
+		}
+		return have == nil || h.class >= have.class
+	})
 }
 
-// choose gives the result that better prefers among a list of handles.
-func choose(L *lua.LState, what string, better func(have, h *handle) bool) int {
+// choose gives the result that better prefers among a list of handles; text is the error where one is none.
+func choose(L *lua.LState, what, text string, better func(have, h *handle, ranked bool) bool) int {
 	c := serving(L)
 	list, ok := L.Get(2).(*lua.LTable)
 	if !ok {
@@ -262,8 +269,8 @@ func choose(L *lua.LState, what string, better func(have, h *handle) bool) int {
 	}
 	var have *handle
 	for i := 1; i <= list.Len(); i++ {
-		h := &c.handles[handleAt(L, c, list.RawGetInt(i), "invalid queue handle passed to "+what)]
-		if h.class != 0 && better(have, h) {
+		h := &c.handles[handleAt(L, c, list.RawGetInt(i), text)]
+		if h.class != 0 && better(have, h, c.gen.ranked) {
 			have = h
 		}
 	}

@@ -153,8 +153,23 @@ func checkRequest(L *lua.LState, i int, what string) *Request {
 func self(L *lua.LState) *Request { return checkRequest(L, 1, "request") }
 
 func number(L *lua.LState, n int) int {
-	L.Push(lua.LNumber(n))
+	L.Push(numberValue(n))
 	return 1
+}
+
+// small are numbers that cost no memory: commands, codes, ranks, counts.
+var small = func() (vs [64]lua.LValue) {
+	for n := range vs {
+		vs[n] = lua.LNumber(n)
+	}
+	return vs
+}()
+
+func numberValue(n int) lua.LValue {
+	if n >= 0 && n < len(small) {
+		return small[n]
+	}
+	return lua.LNumber(n)
 }
 
 func (a *API) text(L *lua.LState, b []byte) int {

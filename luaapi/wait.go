@@ -118,7 +118,7 @@ func (c *Call) result() []lua.LValue {
 		w.end()
 		return c.ret[:2]
 	default:
-		c.ret[0] = lua.LNumber(w.done)
+		c.ret[0] = numberValue(w.done)
 	}
 	if expired {
 		c.ret[1] = lua.LTrue

@@ -25,20 +25,6 @@ return handler.define{
         local wait = f.wait
         return handler.route(f, function(rctx, h)
             local children = handler.listed(h.children)
-            local n = #children
-
-            local function best()
-                local choice, rank = nil, -1
-                for i = 1, n do
-                    local res = rctx:result(children[i])
-                    local this = res and res:rank() or -1
-                    if this > rank then
-                        choice, rank = res, this
-                    end
-                end
-                return choice
-            end
-
             return function(r)
                 rctx:enqueue(r, children)
                 if wait then
@@ -46,10 +32,10 @@ return handler.define{
                 else
                     rctx:wait_cond(1, mode)
                 end
-                local res = best()
+                local res = rctx:best_result(children)
                 if res == nil then
                     rctx:wait_cond(1)
-                    res = best()
+                    res = rctx:best_result(children)
                 end
                 return res
             end

@@ -20,15 +20,7 @@ return handler.define{
             return function(r)
                 rctx:enqueue(r, children)
                 rctx:wait_cond(n)
-                local worst, rank
-                for i = 1, n do
-                    local res = rctx:result(children[i])
-                    local this = res:rank()
-                    if not worst or this < rank or this == rank and this > 2 then
-                        worst, rank = res, this
-                    end
-                end
-                return worst
+                return (rctx:worst_result(children))
             end
         end)
     end,
