@@ -18,13 +18,14 @@ M.rank = { hit = 4, miss = 3, error = 2, timeout = 1, down = 0, never = -1 }
 -- READ_TIMEOUT is how long a backend is waited for, in seconds.
 M.READ_TIMEOUT = 3
 
--- commands: line and value as sent; hit and miss, what a backend answers then, %s being its name; quiet, which of these the client is not told.
+-- commands: line and value as sent; hit and miss, what a backend answers then, %s being its name and %n its length; quiet, which of these
+-- the client is not told.
 M.commands = {
-    { class = "read", line = "get foo", hit = "VALUE foo 0 1\r\n%s\r\nEND", miss = "END" },
-    { class = "read", line = "gets foo", hit = "VALUE foo 0 1 77\r\n%s\r\nEND", miss = "END" },
-    { class = "read", line = "mg foo v k O123", hit = "VA 1 kfoo O123\r\n%s", miss = "EN" },
-    { class = "read", line = "mg foo v q O123", hit = "VA 1 O123\r\n%s", miss = "EN", quiet = { miss = true } },
-    { class = "touch", line = "gat 60 foo", hit = "VALUE foo 0 1\r\n%s\r\nEND", miss = "END" },
+    { class = "read", line = "get foo", hit = "VALUE foo 0 %n\r\n%s\r\nEND", miss = "END" },
+    { class = "read", line = "gets foo", hit = "VALUE foo 0 %n 77\r\n%s\r\nEND", miss = "END" },
+    { class = "read", line = "mg foo v k O123", hit = "VA %n kfoo O123\r\n%s", miss = "EN" },
+    { class = "read", line = "mg foo v q O123", hit = "VA %n O123\r\n%s", miss = "EN", quiet = { miss = true } },
+    { class = "touch", line = "gat 60 foo", hit = "VALUE foo 0 %n\r\n%s\r\nEND", miss = "END" },
     { class = "touch", line = "touch foo 60", hit = "TOUCHED", miss = "NOT_FOUND" },
     { class = "store", line = "set foo 0 60 1", value = "x", hit = "STORED", miss = "NOT_STORED" },
     { class = "store", line = "set foo 0 60 1 noreply", value = "x", hit = "STORED", miss = "NOT_STORED", quiet = { hit = true, miss = true } },
@@ -34,7 +35,7 @@ M.commands = {
     { class = "modify", line = "append foo 0 60 1", value = "x", hit = "STORED", miss = "NOT_STORED" },
     { class = "modify", line = "incr foo 1", hit = "12", miss = "NOT_FOUND" },
     { class = "modify", line = "ma foo v q", hit = "VA 2\r\n12", miss = "NF", quiet = { hit = true } },
-    { class = "modify", line = "mg foo v N30", hit = "VA 1 W\r\n%s", miss = "EN" },
+    { class = "modify", line = "mg foo v N30", hit = "VA %n W\r\n%s", miss = "EN" },
     { class = "delete", line = "delete foo", hit = "DELETED", miss = "NOT_FOUND" },
     { class = "delete", line = "md foo q k O123", hit = "HD kfoo O123", miss = "NF kfoo O123", quiet = { hit = true } },
 }
@@ -52,6 +53,11 @@ function M.command(line)
     error("no command begins with " .. line, 2)
 end
 
+-- filled puts a backend's name into an answer.
+local function filled(text, name)
+    return (string.gsub(string.gsub(text, "%%n", #name), "%%s", name))
+end
+
 -- behave has the backend of that name answer command so.
 function M.behave(name, outcome, command)
     local b = backend(name)
@@ -62,7 +68,7 @@ function M.behave(name, outcome, command)
     elseif outcome == "error" then
         b:answers("SERVER_ERROR " .. name)
     else
-        b:answers((string.gsub(command[outcome], "%%s", name)))
+        b:answers(filled(command[outcome], name))
     end
 end
 
@@ -75,7 +81,7 @@ function M.text(name, outcome, command)
     elseif command.quiet and command.quiet[outcome] then
         return ""
     end
-    return (string.gsub(command[outcome], "%%s", name)) .. "\r\n"
+    return filled(command[outcome], name) .. "\r\n"
 end
 
 -- seconds is when all of these have been answered; nil: never.
