@@ -55,7 +55,7 @@ lint: ## form, vet, staticcheck, luacheck and the house rules
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	@if command -v luacheck >/dev/null; then \
-		echo luacheck scripts routes examples; luacheck --quiet scripts routes examples; \
+		echo luacheck scripts routes examples engine/routetest; luacheck --quiet scripts routes examples engine/routetest; \
 	elif [ "$${TIDEPOOL_PEERS:-}" = required ]; then \
 		echo 'luacheck is not installed (make ci-deps installs it)' >&2; exit 1; \
 	else \

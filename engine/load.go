@@ -186,9 +186,12 @@ type stages struct{ pools, routes vm.Value }
 func (l *loader) run(st *vm.State, chunks []chunk) (stages, error) {
 	st.SetGlobal(poolsStage, vm.Nil)
 	st.SetGlobal(routesStage, vm.Nil)
-	words, err := st.CallProto(l.prelude)
-	if err != nil {
-		return stages{}, fmt.Errorf("cannot load the declarative words: %w", err)
+	words := vm.Nil
+	if !l.p.opts.Plain {
+		var err error
+		if words, err = st.CallProto(l.prelude); err != nil {
+			return stages{}, fmt.Errorf("cannot load the declarative words: %w", err)
+		}
 	}
 	for _, c := range chunks {
 		if err := st.RunProto(c.proto); err != nil {

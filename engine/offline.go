@@ -19,7 +19,7 @@ func Offline(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p.offline = true
-	if err := p.Load(o.Files...); err != nil {
+	if err := p.Load(o.Plain, o.Files...); err != nil {
 		p.loader.close()
 		p.registry.Close()
 		return nil, err
@@ -27,12 +27,12 @@ func Offline(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// Load is Reload with other files. It is for a proxy that is Offline.
-func (p *Proxy) Load(files ...string) error {
-	old := p.opts.Files
-	p.opts.Files = files
+// Load is Reload with other files; plain is Options.Plain. It is for a proxy that is Offline.
+func (p *Proxy) Load(plain bool, files ...string) error {
+	old, was := p.opts.Files, p.opts.Plain
+	p.opts.Files, p.opts.Plain = files, plain
 	if _, err := p.Reload(); err != nil {
-		p.opts.Files = old
+		p.opts.Files, p.opts.Plain = old, was
 		return err
 	}
 	p.armCrons()

@@ -75,6 +75,7 @@ type Options struct {
 	Read    func(path string) ([]byte, error)
 	Compile func(src []byte, name string) (*vm.Proto, error)
 	Covered func(at int)
+	Plain   bool                 // the files define both stages, and need no declarative words
 	Library map[string]*vm.Proto // see the function Library; nil: that of the binary
 	Seed    uint64
 

@@ -145,7 +145,7 @@ type Method struct {
 
 // Functions is the mcp table, sorted by theme.
 func Functions() []Func {
-	var all []Func
+	all := make([]Func, 0, 64)
 	for _, part := range [][]Func{configFuncs, cronFuncs, routeFuncs, funcgenFuncs, callFuncs, inspectorFuncs, mutatorFuncs, ratelimFuncs, counterFuncs, sharderFuncs, shareFuncs, meterFuncs, turnstileFuncs, flightsFuncs, logFuncs, timeFuncs} {
 		all = append(all, part...)
 	}

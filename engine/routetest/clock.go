@@ -24,6 +24,7 @@ type clock struct {
 	seq   uint64
 	due   events
 	tasks []*task // in the order of their beginning
+	idle  []*task // whose goroutines wait for something to do
 	cur   *task   // the one that runs; nil: the test itself
 }
 
@@ -67,7 +68,9 @@ func (q *events) Pop() any {
 // task is a coroutine.
 type task struct {
 	resume func() (struct{}, bool)
+	stop   func()
 	yield  func(struct{}) bool
+	f      func()          // what it does; nil: it has done it
 	ready  bool            // it has not begun
 	wakes  <-chan struct{} // while it waits
 	until  int64
@@ -139,13 +142,36 @@ func (c *clock) Go(f func()) { c.begin(f) }
 
 // begin makes a coroutine, which is run when it is its turn.
 func (c *clock) begin(f func()) *task {
-	t := &task{ready: true}
-	t.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		f()
-	})
+	var t *task
+	if n := len(c.idle); n > 0 { // a new one would have to let its stack grow
+		t, c.idle = c.idle[n-1], c.idle[:n-1]
+	} else {
+		t = &task{}
+		t.resume, t.stop = iter.Pull(t.serve)
+	}
+	t.f, t.ready = f, true
 	c.tasks = append(c.tasks, t)
 	return t
+}
+
+// serve is t's goroutine.
+func (t *task) serve(yield func(struct{}) bool) {
+	t.yield = yield
+	for {
+		t.f()
+		t.f = nil
+		if !yield(struct{}{}) {
+			return
+		}
+	}
+}
+
+// close ends the goroutines of coroutines.
+func (c *clock) close() {
+	for _, t := range c.idle {
+		t.stop()
+	}
+	c.idle = nil
 }
 
 // run lets t go on until it waits or ends.
@@ -153,9 +179,10 @@ func (c *clock) run(t *task) {
 	t.ready = false
 	outer := c.cur
 	c.cur = t
-	_, more := t.resume()
+	t.resume()
 	c.cur = outer
-	if !more {
+	if t.f == nil {
+		c.idle = append(c.idle, t)
 		for i, x := range c.tasks {
 			if x == t {
 				c.tasks = append(c.tasks[:i], c.tasks[i+1:]...)

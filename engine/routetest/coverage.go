@@ -78,15 +78,21 @@ func counts(name string) bool {
 
 // Coverage is how much has run of each file that was loaded, in order: those of the user, or, if there was none, of the route library. Nothing
 // without Options.Coverage.
-func (r *Runner) Coverage() []Covered {
-	if r.cover == nil {
-		return nil
+func (r *Runner) Coverage() []Covered { return report(r.cover) }
+
+// report is what several have counted together. Any of them may be nil.
+func report(covers ...*coverage) []Covered {
+	ran := map[string]map[int]bool{} // by file and line
+	for _, c := range covers {
+		if c != nil {
+			c.add(ran)
+		}
 	}
 	var users, library []Covered
-	for name, lines := range r.cover.lines {
+	for name, lines := range ran {
 		c := Covered{File: name, Lines: len(lines)}
-		for line, n := range lines {
-			if !r.cover.runs[n] {
+		for line, ran := range lines {
+			if !ran {
 				c.Never = append(c.Never, line)
 			}
 		}
@@ -103,4 +109,16 @@ func (r *Runner) Coverage() []Covered {
 	}
 	slices.SortFunc(users, func(a, b Covered) int { return strings.Compare(a.File, b.File) })
 	return users
+}
+
+// add adds what c has counted to all.
+func (c *coverage) add(all map[string]map[int]bool) {
+	for name, lines := range c.lines {
+		if all[name] == nil {
+			all[name] = map[int]bool{}
+		}
+		for line, n := range lines {
+			all[name][line] = all[name][line] || c.runs[n]
+		}
+	}
 }

@@ -134,7 +134,7 @@ func (f *file) load(L *lua.LState, w *world, what, name, text string) int {
 	if text != "" {
 		w.text[name] = text
 	}
-	if err := w.load(name); err != nil {
+	if err := w.load(name, what == "route"); err != nil {
 		L.RaiseError("%s: %v", what, err)
 	}
 	return 0

@@ -56,7 +56,10 @@ func New(o Options) *Runner {
 }
 
 // Close frees what was kept for the run.
-func (r *Runner) Close() { r.stores.close() }
+func (r *Runner) Close() {
+	r.stores.close()
+	r.clock.close()
+}
 
 // Run runs a file and gives what came of each case, in order.
 func (r *Runner) Run(path string) []Result {
@@ -68,7 +71,7 @@ func (r *Runner) Run(path string) []Result {
 		} else {
 			res.Failure = &Failure{Text: err.Error()}
 		}
-		r.done(res)
+		r.o.done(res)
 		return []Result{res}
 	}
 	defer f.close()
@@ -78,16 +81,10 @@ func (r *Runner) Run(path string) []Result {
 			continue
 		}
 		res := f.run(c)
-		r.done(res)
+		r.o.done(res)
 		all = append(all, res)
 	}
 	return all
-}
-
-func (r *Runner) done(res Result) {
-	if r.o.Done != nil {
-		r.o.Done(res)
-	}
 }
 
 func (r *Runner) print(line string) {

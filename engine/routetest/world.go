@@ -70,12 +70,12 @@ func (w *world) read(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// load loads a configuration, in place of the one that there is.
-func (w *world) load(path string) error {
+// load loads a configuration, in place of the one that there is. plain is engine.Options.Plain.
+func (w *world) load(path string, plain bool) error {
 	if w.proxy != nil {
-		return w.proxy.Load(path)
+		return w.proxy.Load(plain, path)
 	}
-	w.options.Files = []string{path}
+	w.options.Files, w.options.Plain = []string{path}, plain
 	var err error
 	w.proxy, err = engine.Offline(w.options)
 	return err
