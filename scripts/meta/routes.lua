@@ -127,6 +127,17 @@ function route_failover(fields) end
 ---@return table
 function route_gutter(fields) end
 
+---@class tidepool.hotkey
+---@field child tidepool.child where requests go; it must know the meta protocol
+---@field replicas? integer how many there are to read from, the key itself among them
+---@field threshold? number reads of a key a second, in this proxy, from which on copies are read
+---@field ttl? integer seconds that a copy lives at most
+
+---Reads keys above a rate from several copies in turn, which lie under keys of their own.
+---@param fields tidepool.hotkey
+---@return table
+function route_hotkey(fields) end
+
 ---@class tidepool.latency
 ---@field child tidepool.child where requests go
 ---@field before? number delay of a request
