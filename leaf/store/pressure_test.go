@@ -217,7 +217,7 @@ func TestLargeWritesAreReadable(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		for i := range 250 {
 			size := 200<<10 + rng.IntN(800<<10)
-			if i/50%2 == 0 {
+			if i < 150 {
 				size = 573440
 			}
 			k := fmt.Appendf(nil, "large%d", rng.IntN(1000))
