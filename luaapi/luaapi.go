@@ -156,7 +156,7 @@ func Functions() []Func {
 func Objects() map[string][]Method {
 	return map[string][]Method{
 		"request":   slices.Concat(requestMethods, rewriteMethods),
-		"response":  slices.Concat(responseMethods, sameMethods),
+		"response":  slices.Concat(responseMethods, digestMethods),
 		"funcgen":   funcgenMethods,
 		"rctx":      slices.Concat(rctxMethods, gateMethods, measureMethods, formMethods, objectMethods),
 		"counter":   counterMethods,
