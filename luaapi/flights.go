@@ -131,6 +131,7 @@ func flightsLand(a *API, L *lua.LState) int {
 const (
 	noteAnswer  = 1 << iota // it is one
 	noteRestore             // Response.restore
+	noteText                // Response.text
 )
 
 // land gives the answer to all who wait for it, and says how many that are.
@@ -150,6 +151,9 @@ func (x *flight) land(r *Response, restore bool) int {
 		p := copyAnswer(r.p)
 		if p.Note = noteAnswer; restore || r.restore {
 			p.Note |= noteRestore
+		}
+		if r.text || r.mutable {
+			p.Note |= noteText
 		}
 		who.tell(p)
 	}
@@ -207,7 +211,7 @@ func (w *rider) came(c *Call, p *backend.Pending) {
 		return
 	}
 	r := c.response(p)
-	r.restore = p.Note&noteRestore != 0
+	r.restore, r.text = p.Note&noteRestore != 0, p.Note&noteText != 0
 	w.got = r.ud
 }
 

@@ -33,11 +33,12 @@ const (
 
 // handle is one of a call's. It is used once for a request.
 type handle struct {
-	target target
-	sub    *Call // the slot behind it, if target is a Funcgen
-	cb     *lua.LFunction
-	meter  *meter // nil: nobody measures
-	sentAt int64  // by the API's clock, while the meter counts it as open; else 0
+	target  target
+	sub     *Call // the slot behind it, if target is a Funcgen
+	cb      *lua.LFunction
+	meter   *meter // nil: nobody measures
+	metered bool   // the meter counts it as open
+	sentAt  int64  // since then, by the API's clock
 
 	state  handleState
 	req    *Request
@@ -153,7 +154,7 @@ func (c *Call) happened(e event) {
 		}
 		h.sub.start(c.caller, h.req)
 	case eventResult:
-		if h := &c.handles[e.at]; h.sentAt != 0 {
+		if h := &c.handles[e.at]; h.metered {
 			h.measured(c.api.o.Now(), h.rank())
 		}
 		c.completed(e.at)
@@ -191,7 +192,7 @@ func (c *Call) dispatch() {
 
 func (c *Call) dispatchTo(h *handle, at int) {
 	if h.meter != nil {
-		h.sentAt = c.api.o.Now()
+		h.metered, h.sentAt = true, c.api.o.Now()
 		h.meter.begin()
 	}
 	switch {

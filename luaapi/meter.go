@@ -137,21 +137,21 @@ func (m *meter) quantile(q float64) int64 {
 
 // measured tells the handle's meter of an answer, if it has one.
 func (h *handle) measured(end int64, rank mc.Rank) {
-	if h.sentAt == 0 {
+	if !h.metered {
 		return
 	}
 	h.meter.open--
 	if rank >= mc.RankMiss {
 		h.meter.observe(end - h.sentAt)
 	}
-	h.sentAt = 0
+	h.metered = false
 }
 
 // unmeasured tells it that there will be none.
 func (h *handle) unmeasured() {
-	if h.sentAt != 0 {
+	if h.metered {
 		h.meter.open--
-		h.sentAt = 0
+		h.metered = false
 	}
 }
 

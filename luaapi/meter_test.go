@@ -42,7 +42,7 @@ func TestMeterCountsWhatIsUnderWay(t *testing.T) {
 	m := &meter{now: func() int64 { return 0 }, halfLife: 1}
 	a, b := handle{meter: m}, handle{meter: m}
 	for _, h := range []*handle{&a, &b} {
-		h.sentAt = 5
+		h.metered, h.sentAt = true, 5
 		m.begin()
 	}
 	if m.open != 2 || m.usual <= 0 || m.usual > 1 {
@@ -55,7 +55,7 @@ func TestMeterCountsWhatIsUnderWay(t *testing.T) {
 	if m.open != 0 || m.seen.Count != 1 || m.seen.Sum != 2 {
 		t.Errorf("%d open, %d seen", m.open, m.seen.Count)
 	}
-	a.sentAt = 1
+	a.metered = true
 	m.begin()
 	a.unmeasured()
 	if m.open != 0 || m.seen.Count != 1 {

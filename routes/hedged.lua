@@ -24,6 +24,7 @@ local best = require "routes.best"
 
 local HIT, MISS = 4, 3 -- res:rank()
 local SAVED = 50 -- most tokens
+local ONE = 1 - 1e-6 -- twenty twentieths are a little less than one
 local OPEN = 8 -- unanswered requests that are no queue
 local WEIGHT, USELESS, TRY = 1 / 32, 0.1, 16 -- of one hedge in the share that won; the share below which one in so many is tried
 
@@ -60,7 +61,8 @@ end
 -- budget decides what may be sent besides. All slots of a worker have the same one.
 local function budget(f, meters)
     local name = f.name or handler.label(f)
-    local sent, won, poor, saturated = mcp.counter(name .. "_sent"), mcp.counter(name .. "_won"), mcp.counter(name .. "_poor"), mcp.counter(name .. "_saturated")
+    local sent, won = mcp.counter(name .. "_sent"), mcp.counter(name .. "_won")
+    local poor, saturated = mcp.counter(name .. "_poor"), mcp.counter(name .. "_saturated")
     local share, tokens, use, tries = f.budget, 0, 0.5, 0
     local M = {}
 
@@ -72,7 +74,7 @@ local function budget(f, meters)
     -- take is whether child i may be asked besides; late: because another is slow, not because it has failed.
     function M.take(i, late)
         local meter = meters[i]
-        if tokens < 1 then
+        if tokens < ONE then
             poor:add(1)
             return false
         elseif meter:open() > 2 * meter:usual() + OPEN then
@@ -108,7 +110,7 @@ return handler.define{
     fields = {
         { "children", "children", required = true, min = 2, doc = "replicas" },
         { "delay", "any", check = check_delay,
-            doc = "after how long the next is asked: seconds, or { quantile = 0.95, factor = 2, min = 0.001 } of the child's own latency (the default)" },
+            doc = "after how long the next is asked: seconds, or { quantile = 0.95, factor = 2, min = 0.001 } of the child's latency (as without)" },
         { "budget", "number", default = 0.05, min = 0, max = 1, doc = "most requests besides, as a part of all reads" },
         { "max", "integer", default = 1, min = 1, doc = "most children that are asked besides, for one read" },
         { "order", "enum", values = { "listed", "spread" }, default = "listed", doc = "who is asked first: the first child, or each in turn" },
@@ -139,20 +141,20 @@ return handler.define{
             local function more(r, first, res)
                 local late = res == nil
                 local asked, seen, besides, open, last = { children[first] }, { not late }, 0, late and 1 or 0, first
-                local wanted = true
+                local wanted, denied = true, false
                 while true do
-                    if wanted and besides < most and purse.take(last % n + 1, late) then
+                    if wanted and not denied and besides < most and purse.take(last % n + 1, late) then
                         last, besides, open = last % n + 1, besides + 1, open + 1
-                        asked[#asked + 1], seen[#asked] = children[last], false
+                        asked[besides + 1], seen[besides + 1] = children[last], false
                         rctx:enqueue(r, children[last])
                     elseif wanted then
-                        besides = most -- not for this read
+                        denied = true
                     end
                     wanted = false
                     if open == 0 then
                         return res
                     end
-                    local wait, _ = besides < most and delay(meters[last])
+                    local wait, _ = not denied and besides < most and delay(meters[last])
                     if wait then
                         _, wanted = rctx:wait_cond(1, mcp.WAIT_ANY, wait)
                     else
@@ -169,7 +171,7 @@ return handler.define{
                                 end
                                 return x
                             end
-                            res, wanted = res and best({ res }, x) or x, wanted or rank < MISS
+                            res, wanted = best({ x }, res), wanted or rank < MISS
                         end
                     end
                 end
@@ -185,7 +187,8 @@ return handler.define{
                     first = turn % n + 1
                     turn = first
                 end
-                local wait, res = delay(meters[first])
+                local wait = delay(meters[first])
+                local res
                 if wait then
                     res = rctx:enqueue_and_wait(r, children[first], wait)
                 else

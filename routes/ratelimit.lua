@@ -11,7 +11,7 @@ local handler = require "routes.handler"
 
 local FIELDS = {
     { "child", "child", required = true, doc = "where requests go that may" },
-    { "limit", "integer", required = true, min = 1, max = 4294967294, doc = "tokens at most, one of which is never given out: how many may come at once" },
+    { "limit", "integer", required = true, min = 1, max = 4294967294, doc = "tokens at most, of which one stays: how many may come at once" },
     { "fillrate", "integer", required = true, min = 1, max = 4294967294, doc = "tokens that are added each tick" },
     { "tickrate", "integer", default = 1000, min = 1, max = 4294967294, doc = "milliseconds of a tick" },
     { "global", "boolean", default = false, doc = "one bucket for all workers, instead of one for each" },
