@@ -89,7 +89,8 @@ end)
 
 describe("hedged: what is not a plain read", function()
     for _, d in ipairs{
-        { "set k 0 0 1", "x" }, { "add k 0 0 1", "x" }, { "append k 0 0 1", "x" }, { "cas k 0 0 1 5", "x" }, { "delete k" }, { "incr k 1" }, { "touch k 5" },
+        { "set k 0 0 1", "x" }, { "add k 0 0 1", "x" }, { "append k 0 0 1", "x" }, { "cas k 0 0 1 5", "x" }, { "delete k" }, { "incr k 1" },
+        { "touch k 5" },
         { "gets k" }, { "gat 5 k" }, { "me k" }, { "ms k 1", "x" }, { "md k" }, { "ma k" }, { "mg k v c" }, { "mg k v T30" }, { "mg k v N30" },
         { "mg k v E5" }, { "mg k v R30" },
     } do
@@ -182,7 +183,8 @@ describe("hedged: the delay that is given", function()
     for _, d in ipairs{
         { "delay = -1", "want a number of seconds, got %-1" }, { "delay = true", "want a number of seconds, or" },
         { "delay = { quantil = 0.5 }", "there is no field \"quantil\"; did you mean \"quantile\"?" },
-        { "delay = { quantile = 2 }", "quantile: want a number from 0 to 1, got 2" }, { "delay = { min = -1 }", "min: want a number that is not negative" },
+        { "delay = { quantile = 2 }", "quantile: want a number from 0 to 1, got 2" }, { "delay = { min = -1 }",
+        "min: want a number that is not negative" },
         { "max = 2", "max: want at most 1, for there are 2 children; got 2" }, { "budget = 2", "want at most 1" }, { "order = \"x\"", "want one of" },
     } do
         it("cannot be " .. d[1], function()
