@@ -18,7 +18,7 @@ local function value(line)
     return (cmd == "set" or cmd == "add" or cmd == "replace" or cmd == "cas" or cmd == "append" or cmd == "prepend" or cmd == "ms") and "x" or nil
 end
 
-local function becomes(line, ttl)
+local function becomes(line)
     start(line, value(line))
     advance(0)
     return (string.gsub(seen()[1], "^a: ", ""))

@@ -67,6 +67,15 @@ function route_canary(fields) end
 ---@return table
 function route_cmd(fields) end
 
+---@class tidepool.coalesce
+---@field child tidepool.child where requests go
+---@field name? string what the counter's name begins with; otherwise that of the route
+
+---Sends one request for all who read the same key at the same time.
+---@param fields tidepool.coalesce
+---@return table
+function route_coalesce(fields) end
+
 ---@class tidepool.delete_all
 ---@field child tidepool.child where everything goes, and whose answer is given
 ---@field everywhere tidepool.children the other pools that deletes go to
@@ -127,6 +136,20 @@ function route_failover(fields) end
 ---@return table
 function route_gutter(fields) end
 
+---@class tidepool.hedged
+---@field children tidepool.children replicas
+---@field delay? any after how long the next is asked: seconds, or { quantile = 0.95, factor = 2, min = 0.001 } of the child's latency (as without)
+---@field budget? number most requests besides, as a part of all reads
+---@field max? integer most children that are asked besides, for one read
+---@field order? "listed"|"spread" who is asked first: the first child, or each in turn
+---@field write? tidepool.child where all that is not hedged goes; the first child without it
+---@field name? string what the counters' names begin with; otherwise that of the route
+
+---Reads a replica, and asks another besides if that takes longer than usual.
+---@param fields tidepool.hedged
+---@return table
+function route_hedged(fields) end
+
 ---@class tidepool.hotkey
 ---@field child tidepool.child where requests go; it must know the meta protocol
 ---@field replicas? integer how many there are to read from, the key itself among them
@@ -137,6 +160,30 @@ function route_gutter(fields) end
 ---@param fields tidepool.hotkey
 ---@return table
 function route_hotkey(fields) end
+
+---@class tidepool.inflight
+---@field child tidepool.child where requests go
+---@field max any requests at once, in all workers together, or "auto"
+---@field queue? integer requests that may wait for their turn
+---@field wait? number how long one may
+---@field per_client? integer requests of one client connection at once; all without it
+---@field name? string what the counter's name begins with; otherwise that of the route
+
+---Lets at most so many requests at once through to its child, client connections in turns.
+---@param fields tidepool.inflight
+---@return table
+function route_inflight(fields) end
+
+---@class tidepool.key
+---@field child tidepool.child where requests go
+---@field strip? string is cut off the front of keys that begin with it
+---@field replace? any a table of prefixes and what stands in their place, or a function from key to key
+---@field add? string is put before the key
+
+---Asks its child for another key, and answers with the client's.
+---@param fields tidepool.key
+---@return table
+function route_key(fields) end
 
 ---@class tidepool.latency
 ---@field child tidepool.child where requests go
@@ -228,6 +275,36 @@ function route_prefix(fields) end
 ---@return table
 function route_random(fields) end
 
+---@class tidepool.ratelim
+---@field child tidepool.child where requests go that may
+---@field limit integer tokens at most, of which one stays: how many may come at once
+---@field fillrate integer tokens that are added each tick
+---@field tickrate? integer milliseconds of a tick
+---@field global? boolean one bucket for all workers, instead of one for each
+---@field fallback? tidepool.child where the rest goes; without it the answer is that there is nothing
+---@field fail_until_limit? boolean turn it round: what has a token is refused
+---@field name? string what the counter's name begins with; otherwise that of the route
+
+---Is ratelimit, under routelib's name.
+---@param fields tidepool.ratelim
+---@return table
+function route_ratelim(fields) end
+
+---@class tidepool.ratelimit
+---@field child tidepool.child where requests go that may
+---@field limit integer tokens at most, of which one stays: how many may come at once
+---@field fillrate integer tokens that are added each tick
+---@field tickrate? integer milliseconds of a tick
+---@field global? boolean one bucket for all workers, instead of one for each
+---@field fallback? tidepool.child where the rest goes; without it the answer is that there is nothing
+---@field fail_until_limit? boolean turn it round: what has a token is refused
+---@field name? string what the counter's name begins with; otherwise that of the route
+
+---Lets so many requests a second through to its child.
+---@param fields tidepool.ratelimit
+---@return table
+function route_ratelimit(fields) end
+
 ---@class tidepool.replicated
 ---@field children tidepool.children replicas; the first, of zones the first by name, does read-modify-write
 ---@field read? "near"|"spread"|"fastest"|"hedged" which child a plain read asks
@@ -241,6 +318,20 @@ function route_random(fields) end
 ---@param fields tidepool.replicated
 ---@return table
 function route_replicated(fields) end
+
+---@class tidepool.shadow
+---@field child tidepool.child who answers
+---@field shadow tidepool.child who is sent copies
+---@field fraction? number the share of requests that are copied, by chance
+---@field key_fraction? number the share of keys of which requests are copied, always the same
+---@field compare? boolean count and log answers that differ
+---@field outstanding? integer most copies that are unanswered, in each worker
+---@field name? string what the counters' names begin with; otherwise that of the route
+
+---Copies a share of the requests to another place, and answers what the child answers.
+---@param fields tidepool.shadow
+---@return table
+function route_shadow(fields) end
 
 ---@class tidepool.sharded
 ---@field children? tidepool.children the shards: a list, or by name
@@ -280,6 +371,16 @@ function route_split(fields) end
 ---@param fields tidepool.tier
 ---@return table
 function route_tier(fields) end
+
+---@class tidepool.ttl
+---@field child tidepool.child where requests go
+---@field ttl integer seconds; 0 is for ever
+---@field action? "set"|"min" give every item this TTL, or none a longer one
+
+---Changes the TTL of what is stored.
+---@param fields tidepool.ttl
+---@return table
+function route_ttl(fields) end
 
 ---@class tidepool.warmup
 ---@field cold tidepool.child the new pool
