@@ -56,11 +56,11 @@ function M.new()
     local about = mcp.res_inspector_new({ t = "flagtoken", flag = "f" }, { t = "flagint", flag = "t" },
         { t = "hasflag", flag = "X" }, { t = "hasflag", flag = "W" }, { t = "hasflag", flag = "Z" })
     -- A string in the code's place is the line's start: VALUE key flags.
-    local text = mcp.res_mutator_new({ t = "rescodecopy", idx = 2 }, { t = "valcopy", idx = 3 })
-    local value = mcp.res_mutator_new({ t = "rescodeset", val = "VA" }, { t = "valcopy", idx = 3 }, { t = "flagcopyall", idx = 2 })
-    local head = mcp.res_mutator_new({ t = "rescodeset", val = "HD" }, { t = "flagcopyall", idx = 2 })
+    local text = mcp.res_mutator_new({ t = "rescodecopy", idx = 1 }, { t = "valcopy", idx = 2 })
+    local value = mcp.res_mutator_new({ t = "rescodeset", val = "VA" }, { t = "valcopy", idx = 2 }, { t = "flagcopyall", idx = 1 })
+    local head = mcp.res_mutator_new({ t = "rescodeset", val = "HD" }, { t = "flagcopyall", idx = 1 })
 
-    local null = mcp.res_mutator_new({ t = "resnull", idx = 2 })
+    local null = mcp.res_mutator_new({ t = "resnull", idx = 1 })
 
     local C = { read = read }
 
