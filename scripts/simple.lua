@@ -19,7 +19,7 @@ local tree = require "routes.tree"
 local declared = { pools = {}, order = {}, router = nil, zone = nil, first = nil }
 
 local NO_ROUTE = "SERVER_ERROR no route\r\n"
-local STAT_FAILOVERS = 1
+local FAILOVERS = "simple_failovers" -- the user counter of reads that the near zone could not answer
 
 -- Fields of each word: their type, for checking.
 local POOL_FIELDS = { name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table", route = "table" }
@@ -242,7 +242,7 @@ local function config_pools()
         end
         return { tree = tree.config_pools() }
     end
-    mcp.add_stat(STAT_FAILOVERS, "simple_failovers")
+    mcp.counter(FAILOVERS)
     if #declared.order == 0 then
         error("the configuration declares no pool{} and defines no mcp_config_pools", 0)
     end
@@ -293,15 +293,6 @@ local function no_route()
     return NO_ROUTE
 end
 
--- logged wraps a route so that every request is logged.
-local function logged(route)
-    return function(r)
-        local res = route(r)
-        mcp.log_req(r, type(res) == "userdata" and res or nil)
-        return res
-    end
-end
-
 -- The classes that the native router knows, between literal text: "/(%a+)/".
 local function native(pattern)
     local start, class, stop = string.match(pattern, "^([^%%%^%$%(%)%.%[%]%*%+%-%?]*)%((%%[adluwx])%+%)([^%%%^%$%(%)%.%[%]%*%+%-%?]+)$")
@@ -314,19 +305,24 @@ end
 -- by_pattern routes by what a Lua pattern captures from the start of the key.
 local function by_pattern(pattern, routes, default, trim)
     local find, anchored = string.find, string.sub(pattern, 1, 1) == "^" and pattern or "^" .. pattern
-    return function(r)
-        local _, last, name = find(r:key(), anchored)
-        if not name then
-            return default(r)
-        end
-        if trim then
-            if last >= #r:key() then
-                return "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
-            end
-            r:strip_prefix(last)
-        end
-        return (routes[name] or default)(r)
+    local gen, handles = mcp.funcgen_new(), {}
+    for name, route in pairs(routes) do
+        handles[name] = gen:new_handle(route)
     end
+    gen:ready{ n = "by pattern", f = function(rctx)
+        return function(r)
+            local _, last, name = find(r:key(), anchored)
+            if name and trim then
+                if last >= #r:key() then
+                    return "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
+                end
+                r:strip_prefix(last)
+            end
+            local h = handles[name or default] or handles[default]
+            return h and rctx:enqueue_and_wait(r, h) or NO_ROUTE
+        end
+    end }
+    return gen
 end
 
 local function config_routes(conf)
@@ -334,15 +330,15 @@ local function config_routes(conf)
         tree.config_routes(conf.tree)
         return
     end
-    local zoned = require "routes.zoned"
+    local zoned, log = require "routes.zoned", require "routes.log"
     local routes = {}
     for name, p in pairs(conf.pools) do
         if type(p) == "table" then
-            p = zoned{ zones = p, near = conf.zone, stat = STAT_FAILOVERS }
+            p = zoned{ zones = p, near = conf.zone, counter = FAILOVERS }
         elseif conf.each[name] then
             p = tree.route_of(declared.pools[name].conf.route, p, conf.each[name], conf.zone, "pool '" .. name .. "'")
         end
-        routes[name] = conf.log and logged(p) or p
+        routes[name] = conf.log and log{ child = p } or p
     end
     local default = routes[conf.default] or no_route
     if conf.flat then
@@ -351,7 +347,7 @@ local function config_routes(conf)
     end
     local start, class, stop = native(conf.match_prefix)
     if not start then
-        mcp.attach(mcp.CMD_ANY_STORAGE, by_pattern(conf.match_prefix, routes, default, conf.trim))
+        mcp.attach(mcp.CMD_ANY_STORAGE, by_pattern(conf.match_prefix, routes, conf.default, conf.trim))
         return
     end
     local opts = { map = routes, default = default, trim = conf.trim, class = class, stop = stop }

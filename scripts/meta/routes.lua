@@ -411,3 +411,13 @@ function route_warmup(fields) end
 ---@param fields tidepool.zfailover
 ---@return table
 function route_zfailover(fields) end
+
+---@class tidepool.zoned
+---@field zones tidepool.children replicas by zone
+---@field near? string the zone that is asked first; that of local_zone() without it
+---@field counter? string the user counter of reads that the near zone could not answer
+
+---Reads from the near zone, then from the others; writes to every zone.
+---@param fields tidepool.zoned
+---@return table
+function route_zoned(fields) end
