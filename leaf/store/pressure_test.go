@@ -212,13 +212,13 @@ func TestMemoryBound(t *testing.T) {
 
 // A large item is readable after it was set, whatever the demoter has done in between: there, others that had been read got another turn.
 func TestLargeWritesAreReadable(t *testing.T) {
-	for seed := range uint64(2) {
-		s := openTest(t, Options{Memory: 48 << 20})
+	for seed := range uint64(8) {
+		s := openTest(t, Options{Memory: 12 << 20})
 		rng := rand.New(rand.NewPCG(seed, 2))
 		for i := range 250 {
-			size := 200<<10 + rng.IntN(800<<10)
-			if i < 150 {
-				size = 573440
+			size := 140 << 10
+			if seed%2 == 1 {
+				size = 50<<10 + rng.IntN(200<<10)
 			}
 			k := fmt.Appendf(nil, "large%d", rng.IntN(1000))
 			if err := put(s, k, make([]byte, size)); err != nil {
