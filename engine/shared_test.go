@@ -286,3 +286,14 @@ end`))
 		}
 	}
 }
+
+// Who has led, and does no more, opens nothing.
+func TestUnlead(t *testing.T) {
+	p := startProxy(t, writeConfig(t, slotted(`local gate = mcp.gate()`, `
+    local led = rctx:lead(gate, r)
+    if r:command() == mcp.CMD_DELETE then gate(r) end
+    return tostring(led) .. " " .. tostring(rctx:unlead(gate, r, rctx:answer(r, false))) .. "\r\n"`)))
+	c := dial(t, p)
+	c.says("get k\r\ndelete k\r\nget k\r\n")
+	c.sees("true true\r\ntrue false\r\ntrue true\r\n")
+}

@@ -50,16 +50,16 @@ func (g *gate) enter(key []byte, c *Call, leads bool, wait func() *backend.Pendi
 	return false
 }
 
-// take takes the queue out of the gate. With a leader only if that is who leads.
-func (g *gate) take(key string, leader *Call) (waits []*backend.Pending) {
+// take takes the queue out of the gate, if there is one. With a leader only if that is who leads.
+func (g *gate) take(key string, leader *Call) (waits []*backend.Pending, taken bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	q := g.keys[key]
 	if q == nil || leader != nil && q.leader != leader {
-		return nil
+		return nil, false
 	}
 	delete(g.keys, key)
-	return q.waits
+	return q.waits, true
 }
 
 // leave takes p out of the queue. False: somebody answers it.
@@ -116,7 +116,8 @@ type gated struct {
 func (c *Call) unlead() {
 	for i, l := range c.leads {
 		c.leads[i] = gated{}
-		letGo(l.g.take(l.key, c), nil, c.api.o.Now())
+		waits, _ := l.g.take(l.key, c)
+		letGo(waits, nil, c.api.o.Now())
 	}
 	c.leads = c.leads[:0]
 }
@@ -137,6 +138,7 @@ var gateMethods = []Method{
 		"True: nobody leads the key at the gate, and this function does now, until the gate is opened or the function has ended. Else it waits until then: false, and what the gate was opened with; nil, true after timeout seconds. With a timeout of 0 it does not wait.", rctxLead},
 	{"wait_gate", "gate, request or key, timeout?", "false, response or nil | nil, true",
 		"Waits until the gate is opened for the key: false, and what it was opened with; nil, true after timeout seconds.", rctxWaitGate},
+	{"unlead", "gate, request or key, response?", "boolean", "Opens the gate for the key if this function still leads it, and says whether it did.", rctxUnlead},
 }
 
 func newGate(a *API, L *lua.LState) int {
@@ -160,18 +162,28 @@ func checkGate(L *lua.LState, i int) *gate {
 
 // openGate is gate(key, response).
 func openGate(a *API, L *lua.LState) int {
-	g := checkGate(L, 1)
-	key := a.keyArg(L, 2, "mcp.gate")
+	n, _ := a.open(L, checkGate(L, 1), a.keyArg(L, 2, "mcp.gate"), 3, nil)
+	return number(L, n)
+}
+
+// open opens a gate with the response that is argument i, if there is one. With a leader only if that is who leads.
+func (a *API) open(L *lua.LState, g *gate, key []byte, i int, leader *Call) (waited int, opened bool) {
 	var res *backend.Pending
 	size := 0
-	if L.GetTop() > 2 && L.Get(3) != lua.LNil {
-		res = checkResponse(L, 3, "mcp.gate").p
+	if L.Get(i) != lua.LNil {
+		res = checkResponse(L, i, "mcp.gate").p
 		size = len(res.Resp.Raw)
 	}
-	waits := g.take(string(key), nil)
-	a.charge(L, len(waits), size*len(waits), bytesPerStep)
+	waits, opened := g.take(string(key), leader)
 	letGo(waits, res, a.o.Now())
-	return number(L, len(waits))
+	a.charge(L, len(waits), size*len(waits), bytesPerStep)
+	return len(waits), opened
+}
+
+func rctxUnlead(a *API, L *lua.LState) int {
+	c := serving(L)
+	_, opened := a.open(L, checkGate(L, 2), a.keyArg(L, 3, "unlead"), 4, c)
+	return boolean(L, opened)
 }
 
 func rctxLead(a *API, L *lua.LState) int {

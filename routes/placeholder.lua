@@ -1,8 +1,9 @@
--- placeholder: the empty item that mg with N leaves where a key is missing, while somebody fills it. To plain clients, and to meta ones that do not
--- ask for leases, such a key is missing: lease and fill see to that with this. An item that was deleted softly (md with I) is as good as missing too.
+-- placeholder: the empty item that mg with N leaves where a key is missing, while somebody fills it. To plain clients, and to meta ones that
+-- do not ask for leases, such a key is missing: lease and fill see to that with this. As good as missing are also an item that was deleted
+-- softly (md with I), and an empty one with the client flags NONE, by which fill remembers that there is no value.
 --
 --   local p = placeholder.new()                        in make
---   local stale, won, sent, has, size = p.marks(res)   of an answer to mg: X, W, Z, s
+--   local stale, won, sent = p.marks(res)              of an answer to mg: X, W, Z, and more
 --   local writer = p.writer(rctx, handles)             in the slot function; handles is a list of three, to one child; OBJECTS objects
 --   writer(r, class)                                   answers a request of class "modify", or "touch" without a value
 
@@ -10,6 +11,9 @@ local M = {}
 
 -- OBJECTS is how many objects a writer makes.
 M.OBJECTS = 2
+
+-- NONE are client flags.
+M.NONE = 1853190003
 
 -- ADD are the names of ms's mode add.
 local ADD = { E = true, e = true, add = true }
@@ -36,12 +40,12 @@ function M.new()
     -- look asks what is there, without leaving a placeholder. Arguments: request, whether its key is base64.
     local look = mcp.req_mutator_new(
         { t = "cmdset", cmd = "mg" }, { t = "keycopy", idx = 1 }, { t = "flagcopy", flag = "b", idx = 2 }, { t = "flagset", flag = "s" },
-        { t = "flagset", flag = "c" })
+        { t = "flagset", flag = "c" }, { t = "flagset", flag = "f" })
 
-    -- marks of an answer to mg: X, W, Z, size, CAS (there, token).
+    -- marks of an answer to mg: X, W, Z, size (there, number), CAS (there, token), client flags (there, number).
     local marks = mcp.res_inspector_new(
         { t = "hasflag", flag = "X" }, { t = "hasflag", flag = "W" }, { t = "hasflag", flag = "Z" }, { t = "flagint", flag = "s" },
-        { t = "flagtoken", flag = "c" })
+        { t = "flagtoken", flag = "c" }, { t = "flagint", flag = "f" })
 
     -- drop deletes an item that has not been changed. Arguments: request, base64, CAS.
     local drop = mcp.req_mutator_new(
@@ -71,8 +75,8 @@ function M.new()
             elseif res:rank() == 3 then
                 return false
             end
-            local stale, won, sent, _, size, _, cas = marks(res)
-            return stale or sent and size == 0, cas, stale and won
+            local stale, won, sent, _, size, _, cas, _, flags = marks(res)
+            return stale or size == 0 and (sent or flags == M.NONE), cas, stale and won
         end
 
         return function(r, class)

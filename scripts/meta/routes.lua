@@ -123,6 +123,23 @@ function route_error(fields) end
 ---@return table
 function route_failover(fields) end
 
+---@class tidepool.fill
+---@field child tidepool.child the cache; it must know the meta protocol
+---@field url? string where values are fetched by HTTP; %k stands for the key
+---@field origin? tidepool.child a pool or route that has the values
+---@field getter? function a function of key and request that gives a value and a TTL, or nil
+---@field ttl? integer seconds for which a value is kept; 0: for ever
+---@field jitter? number the share of ttl by which it is shortened at most, by chance
+---@field negative? integer seconds for which it is remembered that there is no value
+---@field stale_while? integer seconds after ttl in which the old value is answered while it is loaded again
+---@field timeout? number how long a load may take
+---@field max? integer bytes of a value that is fetched by HTTP
+
+---Loads what its child does not have, once for all who wait, stores it and answers it.
+---@param fields tidepool.fill
+---@return table
+function route_fill(fields) end
+
 ---@class tidepool.gutter
 ---@field child tidepool.child where requests go
 ---@field gutter tidepool.child where they go when the child fails
