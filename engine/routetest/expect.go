@@ -12,24 +12,46 @@ import (
 
 // Failure is why a test failed.
 type Failure struct {
-	Place string // file:line of the test, as far as it is known
-	Text  string // one or more lines
-	Stack string // who called whom, if that is more than Place says
+	Place string   // file:line of the test, as far as it is known
+	Text  string   // one or more lines
+	From  []string // who called the function that stands there: file:line, innermost first
+	Log   []string // errors and warnings that the proxy has logged and the test has not looked at
 }
 
 func (f *Failure) Error() string {
-	if f.Place == "" {
-		return f.Text
+	text := f.Text
+	if f.Place != "" {
+		text = f.Place + ": " + text
 	}
-	return f.Place + ": " + f.Text
+	if len(f.From) > 0 {
+		text += "\nfrom " + strings.Join(f.From, "\nfrom ")
+	}
+	if len(f.Log) > 0 {
+		text += "\nlogged: " + strings.Join(f.Log, "\nlogged: ")
+	}
+	return text
 }
 
 // fail raises a failure at the caller of the running function.
 func (f *file) fail(L *lua.LState, format string, args ...any) int {
-	at := place(L)
-	L.Error(f.userdata(&Failure{Place: at, Text: fmt.Sprintf(format, args...)}, f.failureMT), 0)
+	x := &Failure{Place: place(L), Text: fmt.Sprintf(format, args...)}
+	for level := 2; level < maxFrom; level++ {
+		d, ok := L.GetStack(level)
+		if !ok {
+			break
+		}
+		fn, err := L.GetInfo("Slf", d, lua.LNil)
+		if err != nil || d.CurrentLine < 0 || fn == lua.LNil || strings.HasPrefix(d.Source, "[") {
+			continue
+		}
+		x.From = append(x.From, fmt.Sprintf("%s:%d", d.Source, d.CurrentLine))
+	}
+	L.Error(f.userdata(x, f.failureMT), 0)
 	return 0
 }
+
+// maxFrom is how many calls are told.
+const maxFrom = 20
 
 func luaFail(f *file, L *lua.LState) int { return f.fail(L, "%s", L.OptString(1, "fail was called")) }
 

@@ -8,6 +8,8 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -154,6 +156,7 @@ func (f *file) run(c *Case) Result {
 			}
 		}
 	}
+	troubles := f.world.troubles()
 	if ended := f.world.end(); err == nil {
 		err = ended
 	}
@@ -161,6 +164,7 @@ func (f *file) run(c *Case) Result {
 	res.Took = time.Since(began)
 	if err != nil {
 		res.Failure = f.failure(err)
+		res.Failure.Log = troubles
 	}
 	return res
 }
@@ -189,7 +193,17 @@ func (f *file) failure(err error) *Failure {
 			return x
 		}
 	}
-	return &Failure{Text: script.Message}
+	x := &Failure{Text: script.Message}
+	for line := range strings.Lines(script.Traceback) {
+		at := strings.TrimSpace(line)
+		if m := framePlace.FindStringSubmatch(at); m != nil && !strings.HasPrefix(x.Text, m[1]+": ") {
+			x.From = append(x.From, m[1])
+		}
+	}
+	return x
 }
+
+// framePlace finds file:line in a line of a traceback; what is in brackets is not the user's.
+var framePlace = regexp.MustCompile(`^([^\[].*?:\d+): in `)
 
 func (f *file) close() { f.state.Close() }

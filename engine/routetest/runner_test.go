@@ -100,6 +100,11 @@ func TestFailures(t *testing.T) {
 		{"a pool that is no name", `route("return a", "and")`, `x_test.lua:3: route: "and" cannot be a local variable, which a pool's name must be here`},
 		{"no file", `config{ file = "nothing.lua" }`, "x_test.lua:3: config: cannot read configuration: open nothing.lua: no such file or directory"},
 		{"no stage", `config("mcp_config_pools = 1")`, "x_test.lua:3: config: [config at x_test.lua:3]: mcp_config_pools is defined, but not mcp_config_routes"},
+		{"called from", "local function f(x)\nexpect(x):equals(1)\nend\nlocal function g() f(2) return 1 end\ng()\nreturn 1",
+			"x_test.lua:4: want 1, got 2\nfrom x_test.lua:6\nfrom x_test.lua:7"},
+		{"Lua's, called from", "local function f()\nlocal x x.y = 1\nend\nf()\nreturn 1", "x_test.lua:4: attempt to index a nil value (local 'x')\nfrom x_test.lua:6"},
+		{"logged", `route("return function() error('foo', 0) end") send("get x") fail("x")`,
+			"x_test.lua:3: x\nlogged: error: route failed err=foo route=[route at x_test.lua:3]:1 tag= cmd=get key=x"},
 		{"describe within", `describe("x", function() end)`, "x_test.lua:3: describe cannot stand in a test"},
 	} {
 		t.Run(d.name, func(t *testing.T) {

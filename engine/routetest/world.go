@@ -89,6 +89,19 @@ func (w *world) note(s *host, name string, r *mc.Request) {
 	w.sent = append(w.sent, sent{s, name, strings.TrimRight(string(r.Line), "\r\n")})
 }
 
+// maxTroubles is how many lines of the log a failure has.
+const maxTroubles = 5
+
+// troubles are the last lines of the log that tell of errors, and not of a configuration that does not load: who loads it is told.
+func (w *world) troubles() (lines []string) {
+	for _, line := range w.log {
+		if (strings.HasPrefix(line, "error: ") || strings.HasPrefix(line, "warn: ")) && !strings.HasPrefix(line, "error: cannot load") {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-maxTroubles):]
+}
+
 // end gives up what is under way. What is left over would be a mistake of ours, and is an error.
 func (w *world) end() error {
 	if w.proxy == nil {
