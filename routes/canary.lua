@@ -35,15 +35,12 @@ return handler.define{
                 all[i] = h.children[name]
             end
 
-            -- ask sends r to handles, waits for all, and gives the worst of them and of before.
-            local function ask(r, handles, before)
+            -- ask sends r to handles, waits for all, and gives the worst answer so far, of equals the first canary's.
+            local function ask(r, handles)
                 rctx:enqueue(r, handles)
-                rctx:wait_cond(#handles, mcp.WAIT_ANY)
-                local got = { before }
-                for i = 1, #handles do
-                    got[#got + 1] = rctx:res_any(handles[i])
-                end
-                return compare.worst(got)
+                rctx:wait_cond(#handles)
+                local one, res = rctx:res_any(all[1]), rctx:worst_result(all)
+                return one:rank() <= res:rank() and one or res
             end
 
             return function(r)
@@ -54,7 +51,7 @@ return handler.define{
                 if res:rank() < compare.MISS then
                     return res
                 end
-                return ask(r, rest, res)
+                return ask(r, rest)
             end
         end)
     end,

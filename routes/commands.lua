@@ -7,9 +7,6 @@
 --     "modify"  add, replace, cas, append, prepend, incr, decr, ma, ms in other modes or with C, mg with N or R: it depends on the old item
 --     "delete"  delete, md
 --     "other"   everything else
---
---   commands.pure(r)  whether any replica may answer r, as often as it is asked: get, and mg that changes nothing and does not ask for the CAS value,
---                     which is another at each replica
 
 local M = {}
 
@@ -43,14 +40,6 @@ function M.class(r)
         return "store"
     end
     return "other"
-end
-
-function M.pure(r)
-    local cmd = r:command()
-    if cmd ~= mcp.CMD_MG then
-        return cmd == mcp.CMD_GET
-    end
-    return not (r:has_flag("c") or r:has_flag("N") or r:has_flag("R") or r:has_flag("T") or r:has_flag("E"))
 end
 
 return M

@@ -3,7 +3,6 @@
 --   compare.failed(res)    no answer, or an error for which the child is to blame; CLIENT_ERROR is none, for any child would say it
 --   compare.missed(res)    a read's miss: END, EN. Not NOT_FOUND, NOT_STORED and their like, which say that a command was done
 --   compare.best(list)     the best by res:rank(); of equals the first
---   compare.worst(list)    the worst by rank; of equals the first
 --   compare.both(list)     for what must reach all of them, such as deletes: the worst if one failed, else the best
 
 local M = { SUCCESS = 4, MISS = 3, ERROR = 2, TIMEOUT = 1, UNSENT = 0 } -- what res:rank() gives
@@ -28,20 +27,14 @@ function M.best(list)
     return choice
 end
 
-function M.worst(list)
-    local choice, least = nil, M.SUCCESS + 1
+function M.both(list)
+    local worst = list[1]
     for _, res in ipairs(list) do
-        local rank = res:rank()
-        if rank < least then
-            choice, least = res, rank
+        if res:rank() < worst:rank() then
+            worst = res
         end
     end
-    return choice
-end
-
-function M.both(list)
-    local choice = M.worst(list)
-    return choice:rank() < M.MISS and choice or M.best(list)
+    return worst:rank() < M.MISS and worst or M.best(list)
 end
 
 return M

@@ -56,19 +56,10 @@ return handler.define{
                     rctx:wait_cond(0)
                     return res
                 end
-                rctx:wait_cond(#others + (res == nil and 1 or 0), mcp.WAIT_ANY)
+                rctx:wait_cond(#others + (res == nil and 1 or 0))
                 res = rctx:res_any(h.child)
-                local bad = res:rank()
-                if bad < compare.MISS then
-                    return res
-                end
-                for i = 1, #others do
-                    local other = rctx:res_any(others[i])
-                    if other:rank() < math.min(bad, compare.MISS) then
-                        res, bad = other, other:rank()
-                    end
-                end
-                return res
+                local worst = rctx:worst_result(others)
+                return res:rank() >= compare.MISS and worst:rank() < compare.MISS and worst or res
             end
 
             return function(r)

@@ -120,12 +120,9 @@ end
 -- everywhere sends a delete to all.
 local function everywhere(rctx, r, list)
     rctx:enqueue(r, list)
-    rctx:wait_cond(#list, mcp.WAIT_ANY)
-    local got = {}
-    for i = 1, #list do
-        got[i] = rctx:res_any(list[i])
-    end
-    return compare.both(got)
+    rctx:wait_cond(#list)
+    local res = rctx:worst_result(list)
+    return res:rank() < compare.MISS and res or (rctx:best_result(list))
 end
 
 return handler.define{
@@ -183,18 +180,6 @@ return handler.define{
                 return rctx:enqueue_and_wait(r, handles[i])
             end
 
-            -- best is the best answer of the first k that were asked; with enough set, only one that ends the search.
-            local function best(k, enough)
-                local choice, top = nil, -1
-                for i = 1, k do
-                    local res = rctx:res_any(handles[turn[i]])
-                    if res ~= nil and res:rank() > top and (not enough or good(res)) then
-                        choice, top = res, res:rank()
-                    end
-                end
-                return choice
-            end
-
             return function(r)
                 bucket.request()
                 if all and commands.class(r) == "delete" then
@@ -204,7 +189,6 @@ return handler.define{
                 elseif hashed then
                     rendezvous(turn, n, r)
                 end
-                local asked = 0
                 for i = 1, most do
                     if i > 1 then
                         if not bucket.take() then
@@ -213,21 +197,18 @@ return handler.define{
                             retries:add(1)
                         end
                     end
-                    asked = i
                     local res = ask(r, turn[i])
                     if good(res) then
                         return res
                     elseif sick and (res == nil or failed(res)) then
                         sick.note(turn[i])
                     end
-                    if wait then
-                        res = best(i, true)
-                        if res ~= nil then
-                            return res
-                        end
+                    res = wait and rctx:best_result(handles)
+                    if res and good(res) then
+                        return res -- it came late
                     end
                 end
-                return best(asked) or timeout()
+                return (rctx:best_result(handles)) or timeout()
             end
         end, { objects = 1 })
     end,

@@ -65,7 +65,7 @@ return handler.define{
                 if there and recent() then
                     rctx:enqueue(r, h.child)
                     rctx:enqueue(there, h.gutter)
-                    rctx:wait_cond(2, mcp.WAIT_ANY)
+                    rctx:wait_cond(2)
                     local res = rctx:res_any(h.child)
                     return failed(res) and res or best{ res, rctx:res_any(h.gutter) }
                 end

@@ -40,7 +40,7 @@ return handler.define{
             local function delete(r, here, other)
                 if not r:has_flag("C") then
                     rctx:enqueue(r, { here, other })
-                    rctx:wait_cond(2, mcp.WAIT_ANY)
+                    rctx:wait_cond(2)
                     return compare.both{ rctx:res_any(here), rctx:res_any(other) }
                 end
                 local res = rctx:enqueue_and_wait(r, here)

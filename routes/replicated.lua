@@ -4,10 +4,11 @@
 --   route_replicated{ children = "set_main", read = "near" }             -- set_main is a set of pools by zone
 --
 -- Which child a plain read (get, mg that changes nothing) asks, read says: "spread", each in turn; "near", that of the proxy's zone, else the first;
--- "fastest", all at once, and the first hit wins; "hedged", one in turn by route_hedged, which asks the next when the answer is late. An error or a
--- timeout is followed by the next child, if the limit allows. A miss is followed by the first child, unless that has been asked already: it alone
--- has what was changed by a read-modify-write. With miss = true a miss is followed by all others in turn, which helps replicas that have
--- restarted. The best answer of those asked is given; of "fastest" a miss is one only when all have answered.
+-- "fastest", all at once, and the first hit wins; "hedged", one in turn by route_hedged, which asks the next when the answer is late; what fails
+-- or misses there is begun again with the first. An error or a timeout is followed by the next child, if the limit allows. A miss is followed by the
+-- first child, unless that has been asked already: it alone has what was changed by a read-modify-write. With miss = true a miss is followed by
+-- all others in turn, which helps replicas that have restarted. The best answer of those asked is given; of "fastest" a miss is one only when all
+-- have answered.
 --
 -- Plain sets and deletes go to all children at once. write says when they are answered: "all", when all have answered, with the worst answer, so
 -- that a success means that every child has it; "majority", when more than half agree (success, miss, error line, timeout or unsent), or all have
@@ -26,29 +27,12 @@ local commands = require "routes.commands"
 local limit = require "routes.limit"
 local requests = require "routes.requests"
 
--- listed gives the names or numbers of the children, the first one first: by name, that is the one of the first name, so that it is the same in
--- every zone.
-local function listed(f)
-    local order = handler.sorted(f.children)
-    return order
-end
-
--- rotated gives the list from its i-th on.
-local function rotated(list, i)
-    local out = {}
-    for k = 0, #list - 1 do
-        out[k + 1] = list[(i + k - 1) % #list + 1]
-    end
-    return out
-end
-
 -- majority waits until more than half of the handles have answers of one class, or all have answered.
 local function majority(rctx, all)
     local need = math.floor(#all / 2) + 1
     local count, first = {}, {}
-    for waited = 1, #all do
-        rctx:wait_cond(1, mcp.WAIT_ANY)
-        local seen = 0
+    for _ = 1, #all do
+        rctx:wait_cond(1)
         for k = 0, compare.SUCCESS do
             count[k], first[k] = 0, nil
         end
@@ -56,14 +40,11 @@ local function majority(rctx, all)
             local res = rctx:res_any(all[i])
             if res ~= nil then
                 local k = res:rank()
-                count[k], first[k], seen = count[k] + 1, first[k] or res, seen + 1
+                count[k], first[k] = count[k] + 1, first[k] or res
                 if count[k] >= need then
                     return first[k]
                 end
             end
-        end
-        if seen == #all or waited == #all then
-            break
         end
     end
     local choice = 0
@@ -76,12 +57,9 @@ local function majority(rctx, all)
 end
 
 local function worst(rctx, all)
-    rctx:wait_cond(#all, mcp.WAIT_ANY)
-    local got = {}
-    for i = 1, #all do
-        got[i] = rctx:res_any(all[i])
-    end
-    return compare.worst(got)
+    rctx:wait_cond(#all)
+    local one, res = rctx:res_any(all[1]), rctx:worst_result(all)
+    return one:rank() <= res:rank() and one or res -- the first child's CAS value is the one that counts
 end
 
 local function first(rctx, all)
@@ -104,7 +82,7 @@ return handler.define{
     },
     example = [[route_replicated{ children = { "a", "b", "c" }, read = "spread", write = "all" }]],
     make = function(f)
-        local names = listed(f)
+        local names = handler.sorted(f.children) -- by name the first is the same in every zone
         local n, miss = #names, f.miss
         local zone = f.local_zone or handler.zone
         local near = 1
@@ -116,17 +94,15 @@ return handler.define{
         if f.local_zone and f.children[f.local_zone] == nil then
             handler.fail(f, "local_zone", handler.unknown("there is no zone", f.local_zone, handler.sorted(f.children)))
         end
-        local turn = 0 -- of read = "spread" and "hedged", for all slots
-        local spread, fastest, hedged = f.read == "spread" or f.read == "hedged", f.read == "fastest", f.read == "hedged"
+        local turn = 0 -- of read = "spread", for all slots
+        local spread, fastest = f.read == "spread", f.read == "fastest"
         local more = {}
-        if hedged then
+        if f.read == "hedged" and n > 1 then
             local targets = {}
             for i, name in ipairs(names) do
                 targets[i] = f.children[name]
             end
-            for i = 1, n do
-                more[i] = require("routes.hedged"){ children = rotated(targets, i) }
-            end
+            more.hedged = require("routes.hedged"){ children = targets, order = "spread", name = (f.name or handler.label(f)) .. "_hedged" }
         end
         local changed = requests.changer()
         local bucket = limit.new(f.limit)
@@ -147,24 +123,28 @@ return handler.define{
                 end)
             end
 
-            -- read asks the children from the i-th on, k of them at most.
-            local function read(r, i, k)
-                local choice, top = nil, -1
-                local function ask(at)
-                    local res = rctx:enqueue_and_wait(r, all[at])
-                    if res:rank() > top then
-                        choice, top = res, res:rank()
-                    end
-                    return res
+            local choice, top -- the best answer so far, and its rank
+
+            local function ask(r, i)
+                local res = rctx:enqueue_and_wait(r, all[i])
+                local rank = res:rank()
+                if rank > top then
+                    choice, top = res, rank
                 end
+                return res
+            end
+
+            -- read asks the children from the i-th on, one after the other.
+            local function read(r, i)
+                choice, top = nil, -1
                 local asked = false -- the first child
-                for at = i, i + k - 1 do
+                for at = i, i + n - 1 do
                     if at > i and not bucket.take() then
                         break
                     end
                     at = (at - 1) % n + 1
                     asked = asked or at == 1
-                    local res = ask(at)
+                    local res = ask(r, at)
                     if missed(res) then
                         if not miss then
                             break
@@ -174,7 +154,7 @@ return handler.define{
                     end
                 end
                 if not asked and top == compare.MISS then
-                    ask(1)
+                    ask(r, 1)
                 end
                 return choice
             end
@@ -182,19 +162,16 @@ return handler.define{
             local function race(r)
                 rctx:enqueue(r, all)
                 rctx:wait_cond(1, mcp.WAIT_GOOD)
-                local got = {}
-                for i = 1, n do
-                    got[#got + 1] = rctx:res_any(all[i])
-                end
-                return compare.best(got)
+                return (rctx:best_result(all))
             end
 
-            local function hedge(r, i)
-                local res = rctx:enqueue_and_wait(r, h[i])
-                if failed(res) and n > 2 and bucket.take() then
-                    return compare.best{ res, read(r, i + 2, n - 2) }
-                elseif missed(res) then
-                    return compare.best{ res, read(r, 1, miss and n or 1) }
+            -- hedge leaves errors and misses to read, which may ask once more who has been asked.
+            local function hedge(r)
+                local res = rctx:enqueue_and_wait(r, h.hedged)
+                if missed(res) then
+                    return compare.best{ res, miss and read(r, 1) or rctx:enqueue_and_wait(r, all[1]) }
+                elseif failed(res) and bucket.take() then
+                    return compare.best{ res, read(r, 1) }
                 end
                 return res
             end
@@ -204,7 +181,7 @@ return handler.define{
                 if #others > 0 and changed(r, res) then
                     writing = true
                     rctx:enqueue(requests.delete(r), others)
-                    rctx:wait_cond(#others, mcp.WAIT_ANY)
+                    rctx:wait_cond(#others)
                 end
                 return res
             end
@@ -212,14 +189,16 @@ return handler.define{
             return function(r)
                 writing = false
                 bucket.request()
-                if commands.pure(r) then
+                if r:pure() then
                     if fastest then
                         return race(r)
-                    elseif not spread then
-                        return read(r, near, n)
+                    elseif h.hedged then
+                        return hedge(r)
+                    elseif spread then
+                        turn = turn % n + 1
+                        return read(r, turn)
                     end
-                    turn = turn % n + 1
-                    return hedged and hedge(r, turn) or read(r, turn, n)
+                    return read(r, near)
                 end
                 local class = commands.class(r)
                 if class == "read" then

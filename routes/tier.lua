@@ -106,7 +106,7 @@ return handler.define{
             end
 
             return function(r)
-                if commands.pure(r) then
+                if r:pure() then
                     return read(r)
                 end
                 local class = commands.class(r)

@@ -118,7 +118,7 @@ return handler.define{
                 end
                 if not r:has_flag("C") then
                     rctx:enqueue(r, { h.cold, h.warm })
-                    rctx:wait_cond(2, mcp.WAIT_ANY)
+                    rctx:wait_cond(2)
                     return compare.both{ rctx:res_any(h.cold), rctx:res_any(h.warm) }
                 end
                 local res = rctx:enqueue_and_wait(r, h.cold)
@@ -127,7 +127,7 @@ return handler.define{
             end
 
             return function(r)
-                if commands.pure(r) then
+                if r:pure() then
                     return read(r)
                 end
                 local class = commands.class(r)

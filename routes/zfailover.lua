@@ -55,8 +55,9 @@ return handler.define{
 
         return handler.route(f, function(rctx, h)
             local near, far = h.children[zone], {}
+            local all = { near } -- of equal answers the near child's is given
             for i, name in ipairs(names) do
-                far[i] = h.children[name]
+                far[i], all[i + 1] = h.children[name], h.children[name]
             end
             local timeout = answers.error(rctx, "timeout")
 
@@ -65,19 +66,6 @@ return handler.define{
                     return (rctx:enqueue_and_wait(r, near, wait))
                 end
                 return rctx:enqueue_and_wait(r, near)
-            end
-
-            -- best is the best of what is there; of equals the near child's, then the first by name.
-            local function best()
-                local choice = rctx:res_any(near)
-                local top = choice == nil and -1 or choice:rank()
-                for i = 1, #far do
-                    local res = rctx:res_any(far[i])
-                    if res ~= nil and res:rank() > top then
-                        choice, top = res, res:rank()
-                    end
-                end
-                return choice or timeout()
             end
 
             return function(r)
@@ -96,7 +84,7 @@ return handler.define{
                     rctx:enqueue(r, far)
                     rctx:wait_cond(1, mcp.WAIT_GOOD)
                 end
-                return best()
+                return (rctx:best_result(all)) or timeout()
             end
         end, { objects = 1 })
     end,

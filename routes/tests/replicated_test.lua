@@ -199,8 +199,71 @@ describe("replicated", function()
         expect(res.time):equals(0.3)
     end)
 
+    describe("read = \"hedged\"", function()
+        it("asks each in turn, and another when the answer is late", function()
+            replicated("read = 'hedged'")
+            send("set foo 0 0 3", "bar")
+            for _ = 1, 99 do
+                expect(send("get foo").value):equals("bar")
+            end
+            for _, name in ipairs(NAMES) do
+                expect(#backend(name):seen()):equals(34)
+            end
+            backend("a"):slow(1)
+            local res = send("get foo")
+            expect(res.value):equals("bar")
+            expect(res.time < 0.1):is_true()
+        end)
+
+        it("asks the others when the one that is asked fails", function()
+            replicated("read = 'hedged'")
+            backend("c"):set("foo", "bar")
+            backend("a"):fails("down")
+            backend("b"):fails("down")
+            for _ = 1, 3 do
+                expect(send("get foo").value):equals("bar")
+            end
+            backend("c"):fails("closed")
+            expect(send("get foo").text):equals("SERVER_ERROR backend failure\r\n")
+        end)
+
+        it("asks the first when another misses", function()
+            for _, miss in ipairs{ "false", "true" } do
+                replicated("read = 'hedged', miss = " .. miss)
+                backend("a"):set("foo", "bar")
+                backend("c"):set("late", "bar")
+                for _ = 1, 3 do
+                    expect(send("get foo").value):equals("bar")
+                    expect(send("get none").line):equals("END")
+                end
+                local hits = 0
+                for _ = 1, 3 do
+                    hits = hits + (send("get late").value and 1 or 0)
+                end
+                expect(hits):equals(miss == "true" and 3 or 1)
+            end
+        end)
+
+        it("heeds the limit", function()
+            replicated("read = 'hedged', limit = { rate = 1, burst = 3 }")
+            for _, name in ipairs(NAMES) do
+                backend(name):answers("SERVER_ERROR busy")
+            end
+            for _ = 1, 20 do
+                send("get foo")
+            end
+            expect(#seen() <= 20 + 1 + 2 * 3):is_true()
+        end)
+
+        it("needs no other child", function()
+            route("return require 'routes.replicated'{ children = { a }, read = 'hedged' }", "a")
+            expect(send("get foo").line):equals("END")
+            expect(seen()):equals{ "a: get foo" }
+        end)
+    end)
+
     it("sends reads of CAS values and what changes items to the first", function()
-        for _, read in ipairs{ "spread", "fastest", "near" } do
+        for _, read in ipairs{ "spread", "fastest", "near", "hedged" } do
             replicated("read = '" .. read .. "'")
             for _, line in ipairs{ "gets foo", "mg foo c", "mg foo v c" } do
                 send("set foo 0 0 1", "1")
