@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -51,6 +52,46 @@ routes{ tag = "d", default = "b" }
 	b.sees("set bar/a 0 0 1\r\nx\r\n")
 	b.says("STORED\r\n")
 	c.sees("STORED\r\n")
+}
+
+// A tree is loaded again as it was loaded first: nothing is left of what the words have said.
+func TestReloadOfATree(t *testing.T) {
+	a, b := newFakeBackend(t), newFakeBackend(t)
+	path := writeConfig(t, `
+local_zone("z1")
+pools{ a = { backends = { "$1" } }, old = { backends = { "$2" } } }
+routes{ default = route_zfailover{ children = { z1 = "a", z2 = "old" } } }
+routes{ tag = "t", default = "old" }
+`, a.addr(), b.addr())
+	p := startProxy(t, path)
+	if _, err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	rewrite := func(text string) error {
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "$1", a.addr())), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := p.Reload()
+		return err
+	}
+	err := rewrite(`pools{ a = { backends = { "$1" } } } routes{ default = route_zfailover{ children = { z1 = "a" } } }`)
+	if err == nil || !strings.Contains(err.Error(), "zone") {
+		t.Errorf("the zone of the load before is not forgotten: %v", err)
+	}
+	if err := rewrite(`pools{ a = { backends = { "$1" } } } routes{ default = "old" }`); err == nil || !strings.Contains(err.Error(), `no pool "old"`) {
+		t.Errorf("the pool of the load before is not forgotten: %v", err)
+	}
+	if err := rewrite(`pools{ a = { backends = { "$1" } } } routes{ default = "a" }`); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, p)
+	c.says("get a\r\n")
+	a.sees("get a\r\n")
+	a.says("END\r\n")
+	c.sees("END\r\n")
+	if pools := p.Config().Pools; len(pools) != 1 {
+		t.Errorf("there are pools %v, want a alone", pools)
+	}
 }
 
 // pool{ route = }: the handler's child is the pool, unless it says otherwise.

@@ -5,11 +5,17 @@
 --   pools{ a = { backends = { "127.0.0.1:11212" } }, set_all = { { backends = { ... } }, { backends = { ... } } } }
 --   routes{ map = { foo = route_failover{ children = { "a", "b" } } }, default = route_direct{ child = "a" } }
 --
--- scripts/simple.lua defines them and calls the two stages at the end.
+-- scripts/simple.lua defines them and calls the two stages at the end. In the configuration state this module outlives a load: reset begins one.
 
 local handler = require "routes.handler"
 
-local M = { pools = {}, order = {}, trees = {}, settings = {}, zone = nil, first = nil }
+local M = {}
+
+-- reset forgets what the words have said.
+function M.reset()
+    M.pools, M.order, M.trees, M.settings, M.zone, M.first = {}, {}, {}, {}, nil, nil
+end
+M.reset()
 
 local COMMANDS = {
     mg = mcp.CMD_MG, ms = mcp.CMD_MS, md = mcp.CMD_MD, mn = mcp.CMD_MN, ma = mcp.CMD_MA, me = mcp.CMD_ME,

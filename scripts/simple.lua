@@ -15,6 +15,7 @@
 
 local handler = require "routes.handler"
 local tree = require "routes.tree"
+tree.reset() -- of what was loaded before
 
 local declared = { pools = {}, order = {}, router = nil, zone = nil, first = nil }
 
