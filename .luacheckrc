@@ -24,4 +24,5 @@ local tests = { read_globals = {
 } }
 files["**/*_test.lua"] = tests
 files["routes/tests"] = tests
+files["examples/tests"] = tests
 files["**/testdata/helpers.lua"] = tests

@@ -1,0 +1,23 @@
+-- Sets and deletes, which go to three replicas, are tried on one first; only after a clean answer are they sent to the others. For the day on which a
+-- new version, or a value that nobody has thought of, kills whoever gets it: one replica is lost, not all of them.
+--
+-- Reads are spread over the replicas and go on to the next after an error. Nothing is stored, though, while the canary is down: its error
+-- is the answer.
+-- Costs: a set takes two round trips, one after the other. on = function(r) ... end says which requests need a canary; others go to all at once.
+
+pools{
+    set_main = {
+        { backends = { "127.0.0.1:11212" } }, -- the canary: the first
+        { backends = { "127.0.0.1:11213" } },
+        { backends = { "127.0.0.1:11214" } },
+    },
+}
+
+local carefully = route_canary{ children = "set_main", n = 1 }
+
+routes{
+    default = route_cmd{
+        groups = { store = carefully, delete = carefully },
+        default = route_replicated{ children = "set_main", read = "spread", name = "main" },
+    },
+}
