@@ -123,8 +123,8 @@ func TestNoTestsOfNothing(t *testing.T) {
 
 // untested packages are run by others' tests or recipes: each with where.
 var untested = []string{
-	"scripts",  // engine, tests
-	"routes",   // engine, tests
+	"scripts", // engine, tests
+	"routes",  // engine, tests
 }
 
 // banned words, each with what is wrong with it. They are put together here so that this file has none of them.
