@@ -52,6 +52,21 @@ local function without(line, more)
     return table.concat(out, " ")
 end
 
+-- repeated gives the flags that a server's miss repeats: O, and k with b.
+local function repeated(r)
+    local out = {}
+    for i = 3, r:ntokens() do
+        local word = r:token(i)
+        local flag = string.sub(word, 1, 1)
+        if flag == "O" then
+            out[#out + 1] = word
+        elseif flag == "k" then
+            out[#out + 1] = "k" .. r:key() .. (r:has_flag("b") and " b" or "")
+        end
+    end
+    return table.concat(out, " ")
+end
+
 function M.new()
     local about = mcp.res_inspector_new({ t = "flagtoken", flag = "f" }, { t = "flagint", flag = "t" },
         { t = "hasflag", flag = "X" }, { t = "hasflag", flag = "W" }, { t = "hasflag", flag = "Z" })
@@ -60,7 +75,7 @@ function M.new()
     local value = mcp.res_mutator_new({ t = "rescodeset", val = "VA" }, { t = "valcopy", idx = 2 }, { t = "flagcopyall", idx = 1 })
     local head = mcp.res_mutator_new({ t = "rescodeset", val = "HD" }, { t = "flagcopyall", idx = 1 })
 
-    local null = mcp.res_mutator_new({ t = "resnull", idx = 1 })
+    local miss = mcp.res_mutator_new({ t = "rescodecopy", idx = 1 }, { t = "flagcopyall", idx = 2 })
 
     local C = { read = read }
 
@@ -69,16 +84,19 @@ function M.new()
     end
 
     function C.miss(new, r)
-        null(new, r)
+        if r:command() == mcp.CMD_GET then
+            miss(new, "END", "")
+        else
+            miss(new, "EN", repeated(r))
+        end
         return new
     end
 
     function C.answer(new, r, res)
-        if compare.missed(res) then
-            return C.miss(new, r)
-        elseif res:rank() ~= compare.SUCCESS then
-            return res
-        elseif r:command() == mcp.CMD_GET then
+        local get = r:command() == mcp.CMD_GET
+        if res:rank() ~= compare.SUCCESS then
+            return get and compare.missed(res) and C.miss(new, r) or res
+        elseif get then
             local _, flags = about(res)
             text(new, "VALUE " .. r:key() .. " " .. (flags or "0"), res)
             return new

@@ -71,17 +71,17 @@ return handler.define{
             end
 
             local function read(r)
-                local full = c.read(r)
-                local ask = negative > 0 and full or r
-                local one = rctx:enqueue_and_wait(ask, h.l1)
+                local full = negative > 0 and c.read(r)
+                local one = rctx:enqueue_and_wait(full or r, h.l1)
                 if one:rank() == SUCCESS then
-                    if ask ~= full or negative == 0 then
+                    if not full then
                         return one
                     elseif none(one) then
                         return c.miss(new, r)
                     end
                     return c.answer(new, r, one)
                 end
+                full = full or c.read(r)
                 local two = rctx:enqueue_and_wait(full or r, h.l2)
                 if full and missed(one) then
                     if two:rank() == SUCCESS then

@@ -119,6 +119,13 @@ describe("tier", function()
         end
     end)
 
+    it("gives a miss as l2 says it", function()
+        tier()
+        expect(send("mg foo k O1 v").text):equals("EN kfoo O1\r\n")
+        backend("l2"):fails("down")
+        expect(send("mg foo k O1 v").text):equals("EN kfoo O1\r\n")
+    end)
+
     it("passes over an l1 that fails, and does not fill it", function()
         tier()
         backend("l2"):set("foo", "bar")
@@ -209,11 +216,13 @@ describe("tier", function()
         it("are kept for so many seconds", function()
             tier(", negative = 5")
             expect(send("get foo").text):equals("END\r\n")
-            expect(send("mg foo v k").text):equals("EN\r\n")
+            expect(send("mg foo v k").text):equals("EN kfoo\r\n")
             seen()
             for _ = 1, 3 do
                 expect(send("get foo").text):equals("END\r\n")
-                expect(send("mg foo s k O1").text):equals("EN\r\n")
+                expect(send("mg foo s k O1").text):equals("EN kfoo O1\r\n")
+                expect(send("mg foo O17 t q").text):equals("")
+                expect(send("mg Zm9v O17 b k").text):equals("EN O17 kZm9v b\r\n")
             end
             expect(backend("l2"):seen()):equals{}
             advance(6)
