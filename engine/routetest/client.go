@@ -27,7 +27,6 @@ type client struct {
 type conn struct {
 	w       *world
 	session server.Session
-	rules   mc.Rules
 	queue   []*call // that wait for the one before
 	call    *call   // that is under way
 	closed  bool

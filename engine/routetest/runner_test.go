@@ -3,11 +3,13 @@
 package routetest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"go.uber.org/goleak"
 )
@@ -357,5 +359,52 @@ func TestPaths(t *testing.T) {
 		if strings.Join(got, " ") != d.want || (err == nil) != (d.want != "") {
 			t.Errorf("%s: %q, %v, want %q", d.args, got, err, d.want)
 		}
+	}
+}
+
+// TestLibrary: the route library may be another than the binary's, as for mutations of it.
+func TestLibrary(t *testing.T) {
+	own := fstest.MapFS{"direct.lua": {Data: []byte(`return function(pool) return function(r) mcp.log("mine") return pool(r) end end`)}}
+	res := runText(t, Options{Routes: own}, `it("x", function()
+		route([[return require "routes.direct"(a)]], "a")
+		send("get foo")
+		expect(log()):equals{ "mine" }
+	end)`)
+	if failure := told(res)["x"]; failure != "" {
+		t.Error(failure)
+	}
+	res = runText(t, Options{Routes: fstest.MapFS{"direct.lua": {Data: []byte(`return 1 +`)}}}, `it("x", function() end)`)
+	if failure := told(res)["x"]; !strings.Contains(failure, "[routes/direct.lua]:1: unexpected symbol near <eof>") {
+		t.Error(failure)
+	}
+}
+
+// TestRunAll: several files at once are told of as one after the other.
+func TestRunAll(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	for i := range 7 {
+		path := filepath.Join(dir, string(rune('a'+i))+"_test.lua")
+		text := fmt.Sprintf(`for i = 1, 20 - 3 * %d do it("x" .. i, function()
+			print(%d, i, math.random(1e6))
+			route("return function(r) return a(r) end", "a")
+			send("get foo") if i == 2 then fail() end
+		end) end`, i, i)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	run := func(parallel int) string {
+		var out strings.Builder
+		all, _ := RunAll(paths, Options{Seed: 1, Print: &out, Done: func(res Result) {
+			fmt.Fprintln(&out, res.File, res.Name, res.Failure != nil)
+		}}, parallel)
+		fmt.Fprintln(&out, len(all))
+		return out.String()
+	}
+	one := run(1)
+	if several := run(4); several != one || strings.Count(one, "true") != 7 || !strings.HasSuffix(one, "\n77\n") {
+		t.Errorf("several at once:\n%s\none:\n%s", several, one)
 	}
 }

@@ -138,3 +138,34 @@ it("is known by its address", function()
     end
     expect(#backend("127.0.0.1:11212"):seen() + #backend("127.0.0.1:11213"):seen()):equals(20)
 end)
+
+it("is known by its leaf's name", function()
+    config([[
+        pool{ name = "p", backends = { "nats://10.0.0.1:4222/leaf-1", "nats://10.0.0.1:4222/leaf-2" } }
+        router{ router_type = "flat", default_pool = "p" }]])
+    for i = 1, 20 do
+        send("get foo" .. i)
+    end
+    expect(#backend("leaf-1"):seen() + #backend("leaf-2"):seen()):equals(20)
+end)
+
+it("is down where the configuration says so", function()
+    config([[
+        function mcp_config_pools()
+            return mcp.pool({ mcp.backend{ label = "a", host = "10.0.0.1", port = 11211, down = true } })
+        end
+        function mcp_config_routes(p) mcp.attach(mcp.CMD_GET, p) end]])
+    expect(send("get foo").line):equals("SERVER_ERROR backend failure")
+    expect(seen()):equals{}
+end)
+
+it("may have one name and two addresses", function()
+    config([[
+        function mcp_config_pools()
+            return { mcp.pool({ mcp.backend("a", "10.0.0.1", 11211) }), mcp.pool({ mcp.backend("a", "10.0.0.2", 11211) }) }
+        end
+        function mcp_config_routes(p) mcp.attach(mcp.CMD_GET, p[2]) end]])
+    expect(function() backend("a") end):errors("\"a\" is the name of two backends: say \"10.0.0.1:11211\" or \"10.0.0.2:11211\"")
+    backend("10.0.0.2:11211"):set("foo", "bar")
+    expect(send("get foo").value):equals("bar")
+end)
