@@ -58,23 +58,29 @@ type Sent struct {
 	Hashed  string      `json:"hashed,omitempty"`
 	Hash    uint64      `json:"hash,string,omitempty"`
 	Backend string      `json:"backend,omitempty"`
+	Index   int         `json:"index,omitempty"` // its number in the pool, from 1
 	Addr    string      `json:"addr,omitempty"`
 	Of      int         `json:"of"` // how many backends the pool has
 	Place   pools.Place `json:"-"`
 }
 
-// newSent tells where t places r.
-func newSent(t *tracedPool, r *mc.Request, number int, by string) Sent {
-	p := t.Pool
-	if p == nil {
-		return Sent{Number: number, By: by, Pool: t.name, Line: string(r.Line), Key: string(r.Key), Hashed: string(r.Key), Backend: t.name, Addr: t.name, Of: 1, Place: pools.Place{ByKey: true}}
+// sentTo tells where t sends r.
+func sentTo(t luaapi.Target, r *mc.Request, number int, by string) Sent {
+	s := Sent{Number: number, By: by, Pool: t.Name(), Line: string(r.Line), Key: string(r.Key), Hashed: string(r.Key), Of: 1}
+	p, _ := t.(*pools.Pool)
+	if x, ok := t.(*tracedPool); ok {
+		p = x.Pool
 	}
-	at := p.Explain(r.Key)
-	at.Hashed = append([]byte(nil), at.Hashed...)
-	s := Sent{Number: number, By: by, Pool: p.Name(), Line: string(r.Line), Key: string(r.Key), Hashed: string(at.Hashed), Hash: at.Hash, Of: len(p.Members()), Place: at}
-	if at.Index >= 0 {
-		st := at.Member.Backend.Status()
-		s.Backend, s.Addr = st.Name, st.Addr
+	if p == nil { // it fetches
+		s.Backend, s.Addr, s.Place.ByKey = s.Pool, s.Pool, true
+		return s
+	}
+	s.Place = p.Explain(r.Key)
+	s.Place.Hashed = append([]byte(nil), s.Place.Hashed...)
+	s.Hashed, s.Hash, s.Of = string(s.Place.Hashed), s.Place.Hash, len(p.Members())
+	if s.Place.Index >= 0 {
+		st := s.Place.Member.Backend.Status()
+		s.Backend, s.Addr, s.Index = st.Name, st.Addr, s.Place.Index+1
 	}
 	return s
 }
@@ -136,12 +142,13 @@ func (e *UnknownTag) Error() string {
 }
 
 // knowsTag is an *UnknownTag if tag is one.
-func (g *generation) knowsTag(tag string) error {
-	own := g.worker(1).own
-	if tag == "" || own[tag] != nil {
+func (g *generation) knowsTag(tag string) error { return g.worker(1).knowsTag(tag) }
+
+func (w *worker) knowsTag(tag string) error {
+	if tag == "" || w.own[tag] != nil {
 		return nil
 	}
-	known := slices.Sorted(maps.Keys(own))
+	known := slices.Sorted(maps.Keys(w.own))
 	return &UnknownTag{tag, slices.DeleteFunc(known, func(t string) bool { return t == "" })}
 }
 

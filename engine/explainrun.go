@@ -126,7 +126,7 @@ func (t *script) hurryLingering() bool {
 // send implements tracer.
 func (t *script) send(p *tracedPool, r *mc.Request, pe *backend.Pending) {
 	t.sent++
-	s := newSent(p, r, t.sent, t.by(pe))
+	s := sentTo(p, r, t.sent, sender(t.tree, pe))
 	t.owners[pe] = s.Number
 	t.next.Sent = append(t.next.Sent, s)
 	own := *r // r's bytes are the sender's
@@ -141,16 +141,18 @@ func (t *script) send(p *tracedPool, r *mc.Request, pe *backend.Pending) {
 	t.held = append(t.held, held{&own, pe, s.Backend})
 }
 
-// by names the function that sends pe, if it is not the route itself.
-func (t *script) by(pe *backend.Pending) string { return sender(t.tree, pe) }
-
+// sender names the function that sends pe, if it is not the route itself.
 func sender(tree *luaapi.Node, pe *backend.Pending) string {
-	c, ok := pe.Data.(*luaapi.Call)
-	if !ok || tree == nil {
-		return ""
+	if c, ok := pe.Data.(*luaapi.Call); ok {
+		return nodeOf(tree, c)
 	}
+	return ""
+}
+
+// nodeOf names the function that c runs, if it is not the route itself.
+func nodeOf(tree *luaapi.Node, c *luaapi.Call) string {
 	path := c.Path()
-	if len(path) == 0 {
+	if len(path) == 0 || tree == nil {
 		return ""
 	}
 	for _, at := range path {

@@ -160,6 +160,9 @@ type Proxy struct {
 	// How many the current generation's scripts want those to be at most; 0: they do not say. Options.MaxBuffered holds too.
 	scriptBuffers atomic.Int64
 
+	watching sync.Mutex // one watched request at a time
+	lives    uint64     // how many there were
+
 	reloading sync.Mutex // one load at a time
 	retiring  sync.WaitGroup
 	serving   chan error

@@ -45,6 +45,7 @@ type session struct {
 	come     []*backend.Pending // empty but within gather
 	timer    *time.Timer
 	ends     bool           // the connection ends when what came so far has been answered, or
+	probe    *probe         // nil: nobody watches what is done
 	watcher  *watch.Watcher // it becomes a stream of this watcher's
 	queue    luaapi.Queue   // what has happened to calls
 	alarms   []*luaapi.Call // that wait until a deadline
@@ -153,6 +154,9 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	s.hooks = s.w.hooksFor(s.info.Tag)
 	s.now = s.p.now()
 	s.number++
+	if s.probe != nil {
+		s.probe.begin()
+	}
 	if s.away.Load() {
 		s.away.Store(false) // from here on Wake is for the batch
 		s.tend()
@@ -321,6 +325,9 @@ func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
 	p := backend.NewPending()
 	p.Waiter, p.Lane, p.Start = s, s.stripe, s.now
 	p.Tag = s.number<<32 | i
+	if s.probe != nil {
+		s.probe.sends(nil, pool, r, p)
+	}
 	pool.Send(r, p)
 }
 
@@ -340,6 +347,9 @@ func (s *session) answerLocal(sl *slot, from int) {
 func (s *session) answered(sl *slot, p *backend.Pending) {
 	if s.p.trace != nil {
 		s.p.trace.answered(p)
+	}
+	if s.probe != nil {
+		s.probe.answered(p)
 	}
 	sl.pending = p
 	s.close(sl, p.End)

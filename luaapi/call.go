@@ -133,6 +133,9 @@ func (c *Call) Ready() bool { return c.wait.ready }
 
 // goOn resumes the coroutine with what it waited for, or ends the call where that is all that was left to do.
 func (c *Call) goOn() {
+	if c.api.watcher != nil {
+		c.api.watcher.GoesOn(c, c.wait.expired)
+	}
 	switch {
 	case c.blocked:
 	case c.task.Returns():
@@ -267,6 +270,9 @@ func (c *Call) send(t Target, r *mc.Request, tag int) {
 	p.Tag, p.Data = tag, c
 	c.api.sent++
 	p.Order = c.api.sent
+	if c.api.watcher != nil {
+		c.api.watcher.Sends(c, t, r, p)
+	}
 	t.Send(r, p)
 }
 
@@ -279,6 +285,7 @@ func (c *Call) run(st Store, r *mc.Request) *backend.Pending {
 		p.Err = backend.ErrRefused
 	}
 	p.End = c.api.o.Now()
+	c.ran(r, p)
 	return p
 }
 
@@ -294,5 +301,13 @@ func (c *Call) internal(r *mc.Request, refusal string) *backend.Pending {
 		return nil
 	}
 	p.End = c.api.o.Now()
+	c.ran(r, p)
 	return p
+}
+
+// ran tells who watches.
+func (c *Call) ran(r *mc.Request, p *backend.Pending) {
+	if c.api.watcher != nil {
+		c.api.watcher.Runs(c, r, p)
+	}
 }

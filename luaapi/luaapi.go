@@ -120,6 +120,7 @@ type API struct {
 
 	mutation mutation // of the mutator that is being called
 	sent     uint64   // requests, for Pending.Order
+	watcher  Watcher  // nil: nobody watches
 	unnamed  int      // shared things that were made without a name
 	keyBuf   []byte   // of keyArg
 }

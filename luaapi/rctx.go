@@ -123,7 +123,8 @@ func (c *Call) timeout(L *lua.LState, i int) {
 	if !ok || math.IsNaN(float64(n)) {
 		raise(L, "timeout argument to wait or sleep must be a number")
 	}
-	c.wait.deadline = max(1, c.api.o.Now()+int64(min(max(float64(n), 0), 1e9)*float64(time.Second))) // 0 would be none
+	c.wait.within = int64(min(max(float64(n), 0), 1e9) * float64(time.Second))
+	c.wait.deadline = max(1, c.api.o.Now()+c.wait.within) // 0 would be none
 }
 
 // await sends what is enqueued and waits, unless the wait is over by what is there.

@@ -31,6 +31,7 @@ type wait struct {
 	ready    bool
 	expired  bool
 	deadline int64 // backend.Now; 0: none
+	within   int64 // that it is away, when the wait begins
 	mode     int   // Await... or Wait...
 	need     int   // answers wanted
 
@@ -69,6 +70,9 @@ func (c *Call) numbered(w *wait) *wait {
 func (c *Call) suspend(L *lua.LState) int {
 	if c.wait.deadline > 0 {
 		c.caller.Alarm(c)
+	}
+	if c.api.watcher != nil {
+		c.api.watcher.Waits(c, c.wait.within, c.wait.deadline > 0)
 	}
 	return c.api.st.Wait(L, func() {
 		c.blocked = true

@@ -18,6 +18,7 @@ import (
 
 func newExplainCommand() *cobra.Command {
 	var f scriptFlags
+	var live liveFlags
 	var tag string
 	var depth int
 	var asJSON bool
@@ -29,12 +30,19 @@ for each way in which its backends may answer: with a hit, with a miss, not at a
 limited time, not within that time. What a route sends is told with the key's hash and its backend; below it, what comes after each
 answer, and in the end what the client gets.
 
-A command and a key are enough; more is taken as the rest of the request's line. Values are made up.`,
+A command and a key are enough; more is taken as the rest of the request's line. Values are made up.
+
+With --live there is no file: a running proxy serves the request, once and really, and tells when each request to a backend was queued,
+written and answered, what the route waited for, and whose answer the client got. Whoever may reload it may do that.`,
 		Example: `  tidepool explain routes.lua get user:17
   tidepool explain routes.lua mg user:17 v t N30
-  tidepool explain routes.lua set /foo/a --tag b`,
+  tidepool explain routes.lua set /foo/a --tag b
+  tidepool explain --live 127.0.0.1:9411 get user:17`,
 		Args: func(c *cobra.Command, args []string) error {
-			if len(args) < 3 {
+			switch {
+			case live.admin != "" && len(args) < 2:
+				return usageError{c.CommandPath(), "want a command and a key"}
+			case live.admin == "" && len(args) < 3:
 				return usageError{c.CommandPath(), "want a configuration file, a command and a key"}
 			}
 			return nil
@@ -45,7 +53,12 @@ A command and a key are enough; more is taken as the rest of the request's line.
 	c.Flags().StringVar(&tag, "tag", "", "the tag of the listener that the request comes from")
 	c.Flags().IntVar(&depth, "depth", 6, "print what follows on so many answers in a row; 0: all")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&live.admin, "live", "", "the admin `address` of a running proxy that serves the request: host:port, a URL or unix:/path")
+	c.Flags().StringVar(&live.token, "admin-token", "", "with --live: its `token`; @FILE reads it from a file")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if live.admin != "" {
+			return live.run(c, args, tag, asJSON)
+		}
 		files, words := cutRequest(args)
 		request, err := requestOf(words)
 		if err != nil {

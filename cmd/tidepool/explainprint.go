@@ -24,21 +24,10 @@ func (p *explainPrinter) line(level int, label, format string, args ...any) {
 }
 
 func (p *explainPrinter) explanation(request string, e *engine.Explanation) {
-	line, _, _ := strings.Cut(request, "\r\n")
-	p.line(0, "request", "%s", line)
+	p.head(request, e.Route, e.Tree, e.Native)
 	if e.Route == "" {
-		p.line(0, "route", "none is attached: the proxy's own store answers")
 		return
 	}
-	name := e.Route
-	if e.Tree != nil {
-		name = e.Tree.String()
-	}
-	if e.Native {
-		name += ", chosen by a router"
-	}
-	p.line(0, "route", "%s", name)
-	p.handles(e.Tree, 0)
 	p.step(e.First, 0, 1)
 	if e.Cut {
 		p.line(0, "note", "there are more cases than are told")
@@ -46,6 +35,23 @@ func (p *explainPrinter) explanation(request string, e *engine.Explanation) {
 	if e.Unsteady {
 		p.line(0, "note", "the route does not do the same each time: it goes by chance, or by the time")
 	}
+}
+
+// head prints the request and its route.
+func (p *explainPrinter) head(request, route string, tree *luaapi.Node, native bool) {
+	line, _, _ := strings.Cut(request, "\r\n")
+	p.line(0, "request", "%s", line)
+	switch {
+	case route == "":
+		route = "none is attached: the proxy's own store answers"
+	case tree != nil:
+		route = tree.String()
+	}
+	if native {
+		route += ", chosen by a router"
+	}
+	p.line(0, "route", "%s", route)
+	p.handles(tree, 0)
 }
 
 // handles prints what is behind the handles of a node.
@@ -203,7 +209,7 @@ func (p *explainPrinter) sent(label string, s *engine.Sent, level int) {
 	if s.Hashed != s.Key {
 		key += fmt.Sprintf(", of which %q is hashed", s.Hashed)
 	}
-	if !s.Place.ByKey {
+	if s.Hash != 0 {
 		key += fmt.Sprintf(", hash %d", s.Hash)
 	}
 	if s.Backend == "" {
@@ -215,7 +221,7 @@ func (p *explainPrinter) sent(label string, s *engine.Sent, level int) {
 	if s.Addr != name {
 		name += " (" + s.Addr + ")"
 	}
-	p.line(level, "", "   backend %d of %d: %s", s.Place.Index+1, s.Of, name)
+	p.line(level, "", "   backend %d of %d: %s", max(1, s.Index), s.Of, name)
 }
 
 // answerOf words what the client gets.

@@ -44,6 +44,13 @@ type Flusher interface {
 	Flush(ctx context.Context, f Flush) (string, error)
 }
 
+// Explainer is a Process that can serve one request and tell what it did. One that is not has no /explain.
+type Explainer interface {
+	// Explain serves request, a whole one in memcached's protocol, as of a client of listeners with tag. What it gives is made for
+	// encoding/json; an error may wrap ErrBadRequest or ErrBusy.
+	Explain(tag string, request []byte) (any, error)
+}
+
 // Flush says what is to be flushed, as asked for.
 type Flush struct {
 	Pool   string // "": none was named
@@ -51,17 +58,18 @@ type Flush struct {
 	All    bool   // all=1 was given
 }
 
-// What a flush may fail by, beyond not working.
+// What a flush or an explanation may fail by, beyond not working.
 var (
 	ErrForbidden  = errors.New("not allowed")
 	ErrNotFound   = errors.New("not there")
 	ErrBadRequest = errors.New("cannot be meant")
+	ErrBusy       = errors.New("busy")
 )
 
 // Options of a Server.
 type Options struct {
 	Addr       string                 // "host:port" or "unix:/path"; required
-	Process    Process                // required; may be a Reloader and a Flusher
+	Process    Process                // required; may be a Reloader, a Flusher and an Explainer
 	Title      string                 // what the index page is headed with; "" = "tidepool"
 	Token      string                 // lets a POST in from anywhere as "Authorization: Bearer TOKEN"; "" = no token
 	Insecure   bool                   // allow an address outside loopback without a token

@@ -23,8 +23,9 @@ type page struct{ method, path, about string }
 
 type handler struct {
 	process  Process
-	reloader Reloader // nil: nothing to reload
-	flusher  Flusher  // nil: nothing to flush
+	reloader Reloader  // nil: nothing to reload
+	flusher  Flusher   // nil: nothing to flush
+	explain  Explainer // nil: nothing to explain
 	token    string
 	local    bool // the address is loopback or a unix socket
 	title    string
@@ -36,6 +37,7 @@ func newHandler(o Options, local bool) (http.Handler, error) {
 	h := &handler{process: o.Process, token: o.Token, local: local, title: o.Title, log: o.Log}
 	h.reloader, _ = o.Process.(Reloader)
 	h.flusher, _ = o.Process.(Flusher)
+	h.explain, _ = o.Process.(Explainer)
 
 	metrics, err := metricsHandler(o)
 	if err != nil {
@@ -55,6 +57,9 @@ func newHandler(o Options, local bool) (http.Handler, error) {
 	}
 	if h.flusher != nil {
 		serve("POST", "/flush", "make items unreadable: ?pool= at a proxy, prefix= of their keys, or all=1 at a leaf", h.changes(http.HandlerFunc(h.flush)))
+	}
+	if h.explain != nil {
+		serve("POST", "/explain", "serve the request in the body, of a client with ?tag=, and tell what it did; tidepool explain --live shows it", h.changes(http.HandlerFunc(h.explainOne)))
 	}
 	if local {
 		serve("GET", "/debug/pprof/", "profiles, for go tool pprof", http.HandlerFunc(pprof.Index))

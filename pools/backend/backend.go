@@ -75,6 +75,8 @@ type Pending struct {
 	Order  uint64 // another: which was sent first
 	Data   any    // the caller's own note; must be a pointer kind so that setting it does not allocate
 
+	Stamps *Stamps // nil: nobody watches this request
+
 	// Set by the pool, if it measures.
 	Latency *stat.Histogram // where the waiter counts End - Start
 

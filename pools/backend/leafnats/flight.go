@@ -19,6 +19,8 @@ type lane struct {
 	list   backend.List
 	buf    []byte // room for a header, then the requests of list
 	oldest int64  // when the first of list was queued
+
+	watched backend.Watched // those of list that somebody watches
 }
 
 // early holds requests until it is known how many lanes there are.
@@ -53,6 +55,7 @@ type flight struct {
 	part     uint16 // the part of the answer that must come next
 	carry    []byte // the beginning of an answer that the last part did not hold whole
 	need     int    // how long that answer is, if known
+	watched  backend.Watched
 
 	prev, next *flight // in flightList; next also in the free list
 }
@@ -111,7 +114,7 @@ func (b *Backend) takeLocked(out []*flight) []*flight {
 		b.nextID++
 		*f = flight{
 			id: b.nextID, lane: i, list: ln.list, n: ln.list.Len(), size: len(ln.buf) - frame.Size,
-			deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf,
+			deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf, watched: ln.watched,
 		}
 		*ln = lane{buf: b.bufLocked()}
 		b.putLocked(f)

@@ -195,6 +195,7 @@ func (b *Backend) addLocked(ln *lane, p *backend.Pending) (first bool) {
 		b.armLocked(ln.oldest)
 	}
 	ln.list.Push(p)
+	ln.watched.Add(p)
 	return first
 }
 

@@ -93,6 +93,7 @@ func (b *Backend) do(t *turn) {
 func (b *Backend) publish(t *turn, f *flight) {
 	// Once it has been answered f is used again: what is needed of it is read before.
 	id, subject, deadline, buf := f.id, t.route.lanes[f.lane], f.deadline, f.buf
+	f.watched.Write()
 	limit := frame.MaxBody(t.route.maxPayload)
 	body := len(buf) - frame.Size
 	parts, err := frame.Parts(body, t.route.maxPayload)

@@ -54,6 +54,8 @@ type conn struct {
 	armed    bool         // the socket has a read deadline, no later than expiry()
 	heard    int64        // when bytes last came, or inflight left 0
 	whole    int64        // when an answer was last complete, or inflight left 0
+
+	watched backend.Watched // requests of unsent that somebody watches
 }
 
 func newConn(b *Backend) *conn {
@@ -284,7 +286,7 @@ func (c *conn) fail(f *failure) {
 		c.quickly++
 	}
 	c.nc, c.up, c.armed, c.inflight = nil, false, false, 0
-	c.wbuf, c.cuts = c.wbuf[:0], c.cuts[:0]
+	c.wbuf, c.cuts, c.watched = c.wbuf[:0], c.cuts[:0], nil
 	switch {
 	case closed:
 		c.refuse = backend.ErrClosed

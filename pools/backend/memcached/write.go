@@ -36,6 +36,7 @@ func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
 		c.cutLocked(at)
 	}
 	c.unsent.Push(p)
+	c.watched.Add(p)
 	c.depth.Add(1)
 	wake := c.idle && !c.gathers(p)
 	c.mu.Unlock()
@@ -85,8 +86,9 @@ func (c *conn) write() {
 			break
 		}
 		buf, cuts := c.takeLocked()
-		nc := c.nc
+		nc, watched := c.nc, c.watched.Take()
 		c.mu.Unlock()
+		watched.Write()
 		err := writeCut(nc, buf, cuts)
 		c.mu.Lock()
 		c.writing = 0
