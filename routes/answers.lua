@@ -26,8 +26,8 @@ local SUCCESS = {
     [mcp.CMD_TOUCH] = "TOUCHED", [mcp.CMD_DELETE] = "DELETED", [mcp.CMD_MS] = "HD", [mcp.CMD_MD] = "HD", [mcp.CMD_MA] = "HD",
 }
 
--- FLAGS is at which token the flags begin of the commands whose answer repeats some.
-local FLAGS = { [mcp.CMD_MS] = 4, [mcp.CMD_MD] = 3, [mcp.CMD_MA] = 3 }
+-- REPEATS are the commands whose answer repeats flags.
+local REPEATS = { [mcp.CMD_MS] = true, [mcp.CMD_MD] = true, [mcp.CMD_MA] = true }
 
 local OPAQUE, KEY, BASE64 = string.byte("O"), string.byte("k"), string.byte("b")
 
@@ -43,9 +43,9 @@ local function object(rctx)
 end
 
 -- repeated gives the flags that the answer repeats, in the order of the request.
-local function repeated(r, from)
+local function repeated(r)
     local flags, gap = "", ""
-    for i = from, r:ntokens() do
+    for i = 3, r:ntokens() do -- behind the key; the length that ms has there is no flag
         local token = r:token(i)
         local letter = string.byte(token)
         if letter == KEY then
@@ -61,9 +61,8 @@ local function repeated(r, from)
 end
 
 local function fill(res, code, r, cmd)
-    local from = FLAGS[cmd]
-    if from and (r:has_flag("O") or r:has_flag("k") or r:has_flag("b")) then
-        flagged(res, code, repeated(r, from))
+    if REPEATS[cmd] and (r:has_flag("O") or r:has_flag("k") or r:has_flag("b")) then
+        flagged(res, code, repeated(r))
     else
         bare(res, code)
     end

@@ -29,9 +29,7 @@ return handler.define{
             local fault = answers.error(rctx, f.message)
 
             local function pause(seconds)
-                if jitter > 0 then
-                    seconds = seconds + jitter * random()
-                end
+                seconds = seconds + jitter * random()
                 if seconds > 0 then
                     rctx:sleep(seconds)
                 end

@@ -66,6 +66,12 @@ describe("allfastest of two with wait", function()
 end)
 
 describe("allfastest", function()
+    it("takes children by name, and wants some", function()
+        route([[return require "routes.allfastest"{ children = { y = a, x = b } }]], "a", "b")
+        send("get foo")
+        expect(seen()):equals{ "b: get foo", "a: get foo" }
+        expect(function() route([[return require "routes.allfastest"{}]], "a") end):errors("allfastest.children: is missing")
+    end)
     local function two(fields)
         route([[return require "routes.allfastest"{ children = { a, b }]] .. (fields or "") .. " }", "a", "b")
     end

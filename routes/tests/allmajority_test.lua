@@ -64,6 +64,12 @@ describe("allmajority of four", function()
 end)
 
 describe("allmajority", function()
+    it("takes children by name, and wants some", function()
+        route([[return require "routes.allmajority"{ children = { y = a, x = b } }]], "a", "b")
+        send("get foo")
+        expect(seen()):equals{ "b: get foo", "a: get foo" }
+        expect(function() route([[return require "routes.allmajority"{}]], "a") end):errors("allmajority.children: is missing")
+    end)
     it("does not wait for the minority", function()
         route([[return require "routes.allmajority"{ children = { a, b, c } }]], "a", "b", "c")
         backend("a"):never()

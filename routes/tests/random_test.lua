@@ -25,6 +25,12 @@ describe("random of two", function()
 end)
 
 describe("random", function()
+    it("takes children in a list or by name, and wants some", function()
+        route([[return require "routes.random"{ children = { x = a } }]], "a")
+        send("get foo")
+        expect(seen()):equals{ "a: get foo" }
+        expect(function() route([[return require "routes.random"{}]], "a") end):errors("random.children: is missing")
+    end)
     it("asks each child as often, whatever the key", function()
         route([[return require "routes.random"{ children = { a, b, c } }]], "a", "b", "c")
         local count = { a = 0, b = 0, c = 0 }
