@@ -7,7 +7,7 @@
 
 local handler = require "routes.handler"
 
-local KIND = { [0] = 1, 1, 1, 2, 3 } -- by res:rank(): 1 errors, 2 misses, 3 hits
+local HIT, MISS, ERROR = mcp.RES_GOOD, mcp.RES_OK, mcp.RES_ANY -- the kinds are the classes of results
 
 return handler.define{
     name = "allmajority",
@@ -21,43 +21,40 @@ return handler.define{
             local children = handler.listed(h.children)
             local n = #children
             local half = n / 2
-            local votes, best, ranks = {}, {}, {} -- by kind: how many have come, and the best of them
+            local votes, best = {}, {} -- by kind: how many have come, and the best of them
 
-            -- poll counts the answers that are there. It gives the winner's kind, and whether that is settled.
+            -- poll counts the answers that are there. It gives the winner, and whether that is settled.
             local function poll()
                 local all = 0
-                for kind = 1, 3 do
-                    votes[kind], best[kind], ranks[kind] = 0, nil, -1
-                end
+                votes[HIT], votes[MISS], votes[ERROR] = 0, 0, 0
                 for i = 1, n do
-                    local res = rctx:result(children[i])
+                    local res, kind = rctx:result(children[i])
                     if res then
-                        local rank = res:rank()
-                        local kind = KIND[rank]
                         all, votes[kind] = all + 1, votes[kind] + 1
-                        if rank > ranks[kind] then
-                            best[kind], ranks[kind] = res, rank
+                        if votes[kind] == 1 or res:rank() > best[kind]:rank() then
+                            best[kind] = res
                         end
                     end
                 end
-                local winner = 1
-                for kind = 2, 3 do
-                    if votes[kind] > votes[winner] then
-                        winner = kind
-                    end
+                local winner = ERROR
+                if votes[MISS] > votes[winner] then
+                    winner = MISS
                 end
-                return winner, votes[winner] > half or all == n
+                if votes[HIT] > votes[winner] then
+                    winner = HIT
+                end
+                return best[winner], votes[winner] > half or all == n
             end
 
             return function(r)
                 rctx:enqueue(r, children)
                 rctx:wait_cond(math.floor(half) + 1)
-                local winner, settled = poll()
+                local res, settled = poll()
                 while not settled do
                     rctx:wait_cond(1)
-                    winner, settled = poll()
+                    res, settled = poll()
                 end
-                return best[winner]
+                return res
             end
         end)
     end,

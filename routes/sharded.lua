@@ -14,7 +14,7 @@ local handler = require "routes.handler"
 local PLACING = { "dist", "hash", "seed", "salt", "filter", "filter_conf", "hash_tag", "key", "weights" }
 
 -- HASH_THEMSELVES are the distributions without a seed.
-local HASH_THEMSELVES = { ch3 = true, crc32 = true, weighted_ch3 = true, random = true }
+local HASH_THEMSELVES = { ch3 = true, crc32 = true, weighted_ch3 = true }
 
 -- options are those of mcp.sharder_new that f has.
 local function options(f, names)

@@ -169,11 +169,22 @@ describe("sharded", function()
         send("get foo")
         expect(seen()):equals{ "a: get foo" }
     end)
-    it("hashes with mcrouter's distribution", function()
+    for _, dist in ipairs{ "jump", "ring_hash", "rendezvous", "ketama", "consistent", "modula", "random", "ch3", "crc32", "weighted_ch3" } do
+        it("places keys with " .. dist, function()
+            route(text .. ", dist = '" .. dist .. "' }", "a", "b", "c")
+            local count = shares(300)
+            expect(count.a + count.b + count.c):equals(300)
+            expect(count.a > 30 and count.b > 30 and count.c > 30):is_true()
+        end)
+    end
+    it("takes a salt where mcrouter does", function()
+        route(text .. [[, dist = "ch3" }]], "a", "b", "c")
+        local plain, same = homes(300), 0
         route(text .. [[, dist = "ch3", salt = "x" }]], "a", "b", "c")
-        local count = shares(300)
-        expect(count.a + count.b + count.c):equals(300)
-        expect(count.a):near(100, 40)
+        for i, home in ipairs(homes(300)) do
+            same = same + (home == plain[i] and 1 or 0)
+        end
+        expect(same):near(100, 40)
     end)
     for fields, problem in pairs{
         [""] = "sharded.children: is missing",

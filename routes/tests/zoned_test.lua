@@ -76,6 +76,13 @@ describe("zoned", function()
         route([[return require "routes.zoned"{ zones = { z1 = near, z2 = far1, z3 = far2 }, near = "z1" }]], "near", "far1", "far2")
     end)
 
+    for _, line in ipairs{ "get foo", "gets foo", "gat 9 foo", "gats 9 foo", "mg foo v", "me foo" } do
+        it("reads from the near zone: " .. line, function()
+            backend("near"):set("foo", "bar")
+            expect(send(line).error):is_false()
+            expect(seen()):equals{ "near: " .. line }
+        end)
+    end
     it("asks the others on a miss, and counts that", function()
         backend("far2"):set("foo", "bar")
         expect(send("get foo").value):equals("bar")
@@ -127,6 +134,7 @@ describe("zoned", function()
     for fields, problem in pairs{
         ["zones = { z1 = a }, near = 'z2'"] = 'zoned.near: there is no zone "z2"',
         ["zones = { z1 = a }"] = "zoned.near: is missing",
+        ["near = 'z1'"] = "zoned.zones: is missing",
         ["zones = { a }, near = 'z1'"] = "zoned.zones: want a table by name, got a list",
     } do
         it("refuses { " .. fields .. " }", function()
