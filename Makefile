@@ -12,6 +12,7 @@ FUZZTIME  ?= 1m
 BENCH     ?=
 BENCHLEAF ?=
 DURATION  ?= 10m
+MUTATE    ?=
 SOAK      ?=
 PKGS      ?= ./...
 
@@ -90,6 +91,10 @@ bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=
 .PHONY: bench-peers
 bench-peers: build ## compare with memcached's own proxy, all rows (PEER_MEMCACHED=memcached built with its proxy, PROXYLIBS=, BENCH=-help for flags)
 	$(GO) run ./tests/benchpeers -tidepool bin/tidepool -peer-memcached '$(PEER_MEMCACHED)' -proxylibs '$(PROXYLIBS)' $(BENCH)
+
+.PHONY: mutate
+mutate: ## change the route library in one place after the other, and tell what no test of it notices (MUTATE=-help for flags)
+	$(GO) run ./tests/mutate $(MUTATE)
 
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)
