@@ -189,7 +189,7 @@ func answerBad(r *mc.Request, bad mc.Bad, pe *backend.Pending) {
 		backend.Refuse(pe, backend.ErrRefused) // a kind of Bad that is answered by closing
 		return
 	}
-	pe.End = backend.Now()
+	pe.End = pe.Start // as Refuse does
 	if w := pe.Waiter; w.Done(pe) {
 		w.Wake()
 	}

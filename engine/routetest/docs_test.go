@@ -70,3 +70,28 @@ func TestLuacheck(t *testing.T) {
 		t.Errorf(".luacheckrc has %q, want %q", known, want)
 	}
 }
+
+// TestMeta: editors know every word, and no other.
+func TestMeta(t *testing.T) {
+	meta, err := os.ReadFile("../../scripts/meta/testing.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, m := range regexp.MustCompile(`(?m)^function ([\w:]+)\(`).FindAllStringSubmatch(string(meta), -1) {
+		known = append(known, m[1])
+	}
+	want := Globals()
+	for class, methods := range map[string]map[string]func(*file, *lua.LState) int{
+		"Backend": backendMethods, "Started": callMethods, "Client": clientMethods, "Expected": expectMethods,
+	} {
+		for name := range methods {
+			want = append(want, class+":"+name)
+		}
+	}
+	slices.Sort(known)
+	slices.Sort(want)
+	if !slices.Equal(known, want) {
+		t.Errorf("scripts/meta/testing.lua has %q, want %q", known, want)
+	}
+}

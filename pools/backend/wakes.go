@@ -37,9 +37,10 @@ func (w *Wakes) Wake() {
 	w.list = w.list[:0]
 }
 
-// Refuse hands over a single Pending with err and wakes its waiter: for Sends that fail at once.
+// Refuse hands over a single Pending with err and wakes its waiter: for Sends that fail at once, which take no time.
 func Refuse(p *Pending, err error) {
 	fail(p, err)
+	p.End = p.Start // and not now: this may be Start of another Clock
 	if waiter := p.Waiter; waiter.Done(p) {
 		waiter.Wake()
 	}
