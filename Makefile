@@ -11,6 +11,7 @@ PREFIX    ?= /usr/local
 FUZZTIME  ?= 1m
 BENCH     ?=
 BENCHLEAF ?=
+BENCHHEDGE ?=
 DURATION  ?= 10m
 MUTATE    ?=
 SOAK      ?=
@@ -95,6 +96,11 @@ bench-peers: build ## compare with memcached's own proxy, all rows (PEER_MEMCACH
 .PHONY: mutate
 mutate: ## change the route library in one place after the other, and tell what no test of it notices (MUTATE=-help for flags)
 	$(GO) run ./tests/mutate $(MUTATE)
+
+.PHONY: bench-hedge
+bench-hedge: build ## measure what hedged reads save and cost, over replicas that are slow now and then (BENCHHEDGE=-help for flags)
+	@mkdir -p bin && $(GO) build -o bin/benchhedge ./tests/benchhedge
+	bin/benchhedge -tidepool bin/tidepool $(BENCHHEDGE)
 
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)

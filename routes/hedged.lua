@@ -14,7 +14,8 @@
 -- 1; 50 are saved at most. So never more is sent than that part of the reads, also when everybody is slow. Nor is anybody asked besides
 --
 --   who has more requests from here unanswered than twice as many as usual, and 8: a queue grows there, and one more makes it longer;
---   while less than a tenth of those who were asked besides answered first: all are slow alike. Then one in 16 is tried, until it pays again.
+--   while less than a tenth of those who were asked besides answered first; less than half, if more than a quarter of the reads are late: then
+--   all are slow alike. A tenth of the budget is spent meanwhile, to see when it pays again.
 --
 -- All of this is seen by each worker for itself. Counters: NAME_sent, NAME_won (they answered first), NAME_poor (the budget was empty),
 -- NAME_saturated (it was of no use, or a queue grew).
@@ -26,7 +27,8 @@ local HIT, MISS = 4, 3 -- res:rank()
 local SAVED = 50 -- most tokens
 local ONE = 1 - 1e-6 -- twenty twentieths are a little less than one
 local OPEN = 8 -- unanswered requests that are no queue
-local WEIGHT, USELESS, TRY = 1 / 32, 0.1, 16 -- of one hedge in the share that won; the share below which one in so many is tried
+local WEIGHT, USELESS, TRY = 1 / 32, 0.1, 0.1 -- of one hedge in the share that won; the least share that is of use; what is tried without
+local LATE, MANY, USELESS_THEN = 1 / 64, 0.25, 0.5 -- of one read in the share that is late; the share that is much, and the least that is of use then
 
 local DELAY = { quantile = 0.95, factor = 2, min = 0.001 }
 
@@ -63,12 +65,16 @@ local function budget(f, meters)
     local name = f.name or handler.label(f)
     local sent, won = mcp.counter(name .. "_sent"), mcp.counter(name .. "_won")
     local poor, saturated = mcp.counter(name .. "_poor"), mcp.counter(name .. "_saturated")
-    local share, tokens, use, tries = f.budget, 0, 0.5, 0
+    local share, tokens, use, late_share, tries = f.budget, 0, 0.75, 0, 0
     local M = {}
 
-    -- request notes a read.
+    -- request notes a read, late that it has become late.
     function M.request()
-        tokens = math.min(tokens + share, SAVED)
+        tokens, tries = math.min(tokens + share, SAVED), math.min(tries + share * TRY, 1)
+        late_share = late_share * (1 - LATE)
+    end
+    function M.late()
+        late_share = late_share + LATE
     end
 
     -- take is whether child i may be asked besides; late: because another is slow, not because it has failed.
@@ -80,12 +86,12 @@ local function budget(f, meters)
         elseif meter:open() > 2 * meter:usual() + OPEN then
             saturated:add(1)
             return false
-        elseif late and use < USELESS then
-            tries = tries + 1
-            if tries % TRY ~= 0 then
+        elseif late and use < (late_share > MANY and USELESS_THEN or USELESS) then
+            if tries < ONE then
                 saturated:add(1)
                 return false
             end
+            tries = tries - 1
         end
         tokens = tokens - 1
         sent:add(1)
@@ -142,6 +148,9 @@ return handler.define{
                 local late = res == nil
                 local asked, seen, besides, open, last = { children[first] }, { not late }, 0, late and 1 or 0, first
                 local wanted, denied = true, false
+                if late then
+                    purse.late()
+                end
                 while true do
                     if wanted and not denied and besides < most and purse.take(last % n + 1, late) then
                         last, besides, open = last % n + 1, besides + 1, open + 1
