@@ -66,6 +66,15 @@ func TestDiffTellsRoutesApart(t *testing.T) {
 	f(generator("p.a, p.a", "0"), generator("p.a", "0"), "get||handles: 2, now 1")
 	f(generator("p.a, p.b", "0"), generator("p.a, p.b", "1"), "get||"+code)
 
+	library := func(name, fields string) string { return "local h = require 'routes." + name + "' " + attach("h{ "+fields+" }") }
+	for _, name := range []string{"failover", "hedged", "allsync"} {
+		f(library(name, "children = { p.a, p.b }"), "\n"+library(name, "\nchildren = { p.a, p.b }"), "")
+		f(library(name, "children = { p.a, p.b }"), library(name, "children = { p.b, p.a }"), "get||handle 0: pool a, now pool b")
+	}
+	f(library("near", "child = p.a"), "\n"+library("near", "\nchild = p.a"), "")
+	f(library("near", "child = p.a, promote = 5"), library("near", "child = p.a, promote = 6"), "get||"+code)
+	f(library("failover", "children = { p.a, p.b }, miss = true"), library("failover", "children = { p.a, p.b }, miss = false"), "get||"+code)
+
 	router := func(fields string) string { return attach("mcp.router_new{ " + fields + " }") }
 	f(router("map = { x = p.a, y = p.b }, default = p.a"), router("map = { x = p.a, y = p.a }, default = p.a"), `get|prefix "y"|`)
 	f(router("map = { x = p.a, y = p.b }, default = p.a"), router("map = { x = p.a }, default = p.a"), `get|prefix "y"|`)

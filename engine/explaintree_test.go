@@ -149,3 +149,32 @@ func TestCannedAnswers(t *testing.T) {
 	f("ma k\r\n", "HD\r\n", "NF\r\n")
 	f("me k\r\n", "ME k exp=-1 la=0 cas=1 fetch=yes cls=1 size=3\r\n", "EN\r\n")
 }
+
+// What is in the library stands where the user's file asks for it.
+func TestExplainNamesPlaces(t *testing.T) {
+	path := writeConfig(t, `local failover, near = require "routes.failover", require "routes.near"
+function mcp_config_pools()
+    return { a = mcp.pool({ mcp.backend("a", "127.0.0.1", 1) }, { name = "a" }), b = mcp.pool({ mcp.backend("b", "127.0.0.1", 2) }, { name = "b" }) }
+end
+function mcp_config_routes(p)
+    mcp.attach(mcp.CMD_GET, failover{
+        children = { near{ child = p.a }, p.b } })
+    mcp.attach(mcp.CMD_SET, function() return "x" end)
+end`)
+	f := func(request string, want ...string) {
+		t.Helper()
+		e, err := Explain(Options{Files: []string{path}}, "", []byte(request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{e.Tree.String()}
+		for _, n := range e.Tree.Handles {
+			got = append(got, n.String())
+		}
+		if strings.ReplaceAll(strings.Join(got, "; "), path, "CONF") != strings.Join(want, "; ") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("get k\r\n", "generator failover (CONF:6)", "generator near (CONF:7)", "pool b")
+	f("set k 0 0 0\r\n\r\n", "function CONF:8")
+}

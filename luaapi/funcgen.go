@@ -5,6 +5,7 @@ package luaapi
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -118,6 +119,7 @@ var funcgenFuncs = []Func{
 var funcgenMethods = []Method{
 	{"new_handle", "target", "handle", "A handle to a pool, another function generator or mcp.internal_handler: 0, 1, 2 ...", newHandle},
 	{"ready", "{f=, a=, n=, u=, ranked=}", "", "Ends the making: f(rctx, a) makes a function for each request under way at once; n is a name for stats, u how many objects a slot may make. ranked = true, Tidepool's own: the class of a result, for waits too, is that of its rank: RES_GOOD for 4, RES_OK for 3; and where a function behind a handle returns a string, the result is a response.", funcgenReady},
+	{"made_at", "where", "", "Says where the generator stands in the user's files, file:line, for who makes generators for others: `tidepool explain` shows it. Tidepool's own.", madeAt},
 }
 
 func funcgenNew(a *API, L *lua.LState) int {
@@ -207,6 +209,14 @@ func funcgenReady(a *API, L *lua.LState) int {
 	}
 	g.put(c)
 	g.tally.add(1, 0)
+	return 0
+}
+
+// madeAt is fgen:made_at. A place in a user's file that is known already is the better one.
+func madeAt(a *API, L *lua.LState) int {
+	if g := selfFuncgen(L); g.made == "" || strings.HasPrefix(g.made, "[") {
+		g.made = L.CheckString(2)
+	}
 	return 0
 }
 

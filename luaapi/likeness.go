@@ -222,8 +222,23 @@ func (l *likeness) table(t *lua.LTable) {
 		l.value(f.k)
 		l.value(f.v)
 	}
-	if t.Metatable != lua.LNil {
-		l.value(t.Metatable)
+	if mt, ok := t.Metatable.(*lua.LTable); ok {
+		l.metatable(mt)
+	}
+}
+
+// metatable writes what changes how a table behaves. Others keep notes there, such as where in a file it stands.
+func (l *likeness) metatable(mt *lua.LTable) {
+	var names []string
+	mt.ForEach(func(k, _ lua.LValue) {
+		if s, ok := k.(lua.LString); ok && strings.HasPrefix(string(s), "__") {
+			names = append(names, string(s))
+		}
+	})
+	slices.Sort(names)
+	for _, name := range names {
+		l.put("meta", name)
+		l.value(mt.RawGetString(name))
 	}
 }
 

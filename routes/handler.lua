@@ -258,7 +258,11 @@ function M.build(spec, names, path)
             fail(spec.where, path .. "." .. d[1], p)
         end
     end
-    return self.make(f)
+    local made = self.make(f)
+    if type(made) == "userdata" and made.made_at then
+        made:made_at(spec.where)
+    end
+    return made
 end
 
 -- spec is what the word of a handler gives in a declarative file. where is the file:line of the word.
