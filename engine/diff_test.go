@@ -66,7 +66,9 @@ func TestDiffTellsRoutesApart(t *testing.T) {
 	f(generator("p.a, p.a", "0"), generator("p.a", "0"), "get||handles: 2, now 1")
 	f(generator("p.a, p.b", "0"), generator("p.a, p.b", "1"), "get||"+code)
 
-	library := func(name, fields string) string { return "local h = require 'routes." + name + "' " + attach("h{ "+fields+" }") }
+	library := func(name, fields string) string {
+		return "local h = require 'routes." + name + "' " + attach("h{ "+fields+" }")
+	}
 	for _, name := range []string{"failover", "hedged", "allsync"} {
 		f(library(name, "children = { p.a, p.b }"), "\n"+library(name, "\nchildren = { p.a, p.b }"), "")
 		f(library(name, "children = { p.a, p.b }"), library(name, "children = { p.b, p.a }"), "get||handle 0: pool a, now pool b")
