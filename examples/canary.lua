@@ -1,9 +1,8 @@
 -- Sets and deletes, which go to three replicas, are tried on one first; only after a clean answer are they sent to the others. For the day on which a
--- new version, or a value that nobody has thought of, kills whoever gets it: one replica is lost, not all of them.
---
--- Reads are spread over the replicas and go on to the next after an error. Nothing is stored, though, while the canary is down: its error
--- is the answer.
--- Costs: a set takes two round trips, one after the other. on = function(r) ... end says which requests need a canary; others go to all at once.
+-- new version, or a value that nobody has thought of, kills whoever gets it: one replica is lost, not all. Reads go to the replicas in turn, and on
+-- to the next after an error.
+-- Costs: a set takes two round trips, one after the other, and nothing is stored while the canary is down: its error is the answer. With on =
+-- function(r) ... end only some requests need a canary; others go to all at once.
 
 pools{
     set_main = {

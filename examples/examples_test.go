@@ -47,8 +47,8 @@ func TestEveryExample(t *testing.T) {
 		}
 		name := strings.TrimSuffix(path, ".lua")
 		says := opening.FindString(string(text))
-		if n := strings.Count(says, "\n"); n == 0 || n > 12 {
-			t.Errorf("%s opens with %d lines of what it is for, want 1 to 12", path, n)
+		if n := strings.Count(says, "\n"); n == 0 || n > 6 {
+			t.Errorf("%s opens with %d lines of what it is for, want 1 to 6", path, n)
 		}
 		if n := strings.Count(string(text), "\n"); n >= 40 {
 			t.Errorf("%s has %d lines, want fewer than 40", path, n)

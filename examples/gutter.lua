@@ -1,10 +1,8 @@
--- A few spare servers, the gutter, stand in for those of a pool that fail. For a cache whose database cannot bear a server's whole share of reads:
--- clients see misses and then hits in place of errors, and most of the load stays with the cache.
---
--- Items live in the gutter for 60 seconds at most, so that little that is old is left there when a server is back. While the pool is well the
--- gutter is sent nothing, but for deletes in the minute after it was last used.
--- Costs: the spare servers, about one for a hundred. A server that hangs costs each request its read timeout before the gutter is asked, so
--- that is short here; one that is marked bad costs nothing.
+-- A few spare servers, the gutter, stand in for those of a pool that fail: clients see misses and then hits in place of errors. For a cache whose
+-- database cannot bear a server's whole share of reads. Items live in the gutter for 60 seconds at most, so that little that is old is left there;
+-- while the pool is well it is sent nothing, but for deletes in the minute after it was last used.
+-- Costs: the spare servers, about one for a hundred. A server that hangs costs each request its read timeout before the gutter is asked, so that is
+-- short here; one that is marked bad costs nothing.
 
 pools{
     main = {

@@ -1,7 +1,6 @@
--- One pool over four servers: each key lives on one of them, by its hash. For a cache that is larger than one server.
---
--- With rendezvous a server that is taken off the list takes only its own keys with it, a quarter, and one that is added draws an equal share from
--- each of the others; the rest stay where they are. That holds by address, not by place in the list.
+-- One pool over four servers: each key lives on one of them, by its hash. For a cache that is larger than one server. With rendezvous a server that
+-- is taken off the list takes only its own keys with it, a quarter, and one that is added draws an equal share from each of the others; that goes by
+-- address, not by place in the list.
 -- Costs: nothing is kept twice. While a server is down its quarter of the keys is answered with errors: gutter.lua and replicated.lua help there.
 
 pools{
