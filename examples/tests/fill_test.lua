@@ -3,12 +3,12 @@
 local servers = require "servers"
 
 describe("fill", function()
-    local main, web
+    local items, main, web
 
     before_each(function()
         config{ file = "../fill.lua" }
-        main, web = servers.at(11212, 11213), backend("127.0.0.1:8080")
-        web:set("item/1", "bar")
+        items, main, web = servers.at(11212, 11213), servers.at(11214, 11215), backend("http://127.0.0.1:8080/items/%k")
+        web:set("1", "bar")
     end)
 
     it("fetches once for fifty who miss, stores and answers", function()
@@ -20,7 +20,7 @@ describe("fill", function()
         for _, call in ipairs(calls) do
             expect(call:wait().value):equals("bar")
         end
-        expect(#web:seen()):equals(1)
+        expect(web:seen()):equals{ "mg 1 v f t" }
         expect(send("get item/1").value):equals("bar")
         expect(#web:seen()):equals(0)
     end)
@@ -28,9 +28,9 @@ describe("fill", function()
     it("keeps items for five minutes, less up to a tenth", function()
         local least, most = math.huge, 0
         for i = 1, 50 do
-            web:set("item/" .. i, "bar")
+            web:set(tostring(i), "bar")
             send("get item/" .. i)
-            local _, of = main:get("item/" .. i)
+            local _, of = items:get(tostring(i))
             least, most = math.min(least, of.ttl - 60), math.max(most, of.ttl - 60) -- 60: stale_while
         end
         expect(least >= 269 and most <= 301 and most - least > 10):is_true()
@@ -38,7 +38,7 @@ describe("fill", function()
 
     it("answers the old value at once for a minute more, while one fetches", function()
         send("get item/1")
-        web:set("item/1", "new")
+        web:set("1", "new")
         web:slow(0.5)
         advance(301)
         local res = send("get item/1")
@@ -52,7 +52,7 @@ describe("fill", function()
         expect(send("get item/none").line):equals("END")
         expect(send("get item/none").line):equals("END")
         expect(#web:seen()):equals(1)
-        web:set("item/none", "now")
+        web:set("none", "now")
         advance(10.5)
         expect(send("get item/none").value):equals("now")
     end)
@@ -66,7 +66,7 @@ describe("fill", function()
 
     it("fetches anew what was deleted", function()
         send("get item/1")
-        web:set("item/1", "new")
+        web:set("1", "new")
         expect(send("get item/1").value):equals("bar")
         send("delete item/1")
         expect(send("get item/1").value):equals("new")
@@ -74,6 +74,7 @@ describe("fill", function()
 
     it("leaves other keys alone", function()
         expect(send("get other/1").line):equals("END")
-        expect(web:seen()):equals{}
+        expect(main:seen()):equals{ "get other/1" }
+        expect(seen()):equals{}
     end)
 end)
