@@ -1,6 +1,6 @@
 -- What the cache does not have is fetched over HTTP by the proxy, stored and answered: clients only ever get, and need no code for a miss. item/7 is
--- fetched from http://127.0.0.1:8080/items/7, once for all who wait. It stays for five minutes, less up to 10 % by chance, and is answered for another
--- minute while one request fetches it anew. A 404 is a miss, and is remembered for ten seconds.
+-- fetched from http://127.0.0.1:8080/items/7, once for all who wait. It stays for five minutes, less up to 10 % by chance, and is answered for
+-- one more while one request fetches it anew. A 404 is a miss, and is remembered for ten seconds.
 -- Costs: a miss takes as long as the fetch; after two seconds it is an error. Who changes what is behind the URL must delete the key, or wait.
 
 pools{
