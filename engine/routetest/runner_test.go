@@ -58,6 +58,8 @@ var inTemp = regexp.MustCompile(`/\S*/`)
 
 // TestFailures runs cases that fail, and looks at what is told.
 func TestFailures(t *testing.T) {
+	r := New(Options{Seed: 1})
+	defer r.Close()
 	for _, d := range []struct{ name, body, want string }{
 		{"number", `expect(1):equals(2)`, "x_test.lua:3: want 2, got 1"},
 		{"types", `expect("1"):equals(1)`, `x_test.lua:3: want 1, got "1"`},
@@ -110,7 +112,7 @@ func TestFailures(t *testing.T) {
 		{"describe within", `describe("x", function() end)`, "x_test.lua:3: describe cannot stand in a test"},
 	} {
 		t.Run(d.name, func(t *testing.T) {
-			res := runText(t, Options{}, body(d.body))
+			res := r.Run(write(t, body(d.body)))
 			if len(res) != 1 || res[0].Failure == nil {
 				t.Fatalf("%d results, and no failure", len(res))
 			}
