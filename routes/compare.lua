@@ -17,14 +17,13 @@ function M.missed(res)
 end
 
 function M.best(list)
-    local choice, most = nil, -1
+    local best = list[1]
     for _, res in ipairs(list) do
-        local rank = res:rank()
-        if rank > most then
-            choice, most = res, rank
+        if res:rank() > best:rank() then
+            best = res
         end
     end
-    return choice
+    return best
 end
 
 function M.both(list)

@@ -27,25 +27,20 @@ local commands = require "routes.commands"
 local keys = require "routes.keys"
 local limit = require "routes.limit"
 
--- least_failures: failures count half after HALF seconds; fewer than WELL are none, and no more than MOST are counted.
-local HALF, WELL, MOST = 10, 0.6, 8
+-- least_failures: failures count half after HALF milliseconds; fewer than WELL are none, and no more than MOST are counted.
+local HALF, WELL, MOST = 10000, 0.6, 8
 
 -- listed gives the names or numbers of the children in order, and how many at its start keep their place.
 local function listed(f)
-    local order = handler.sorted(f.children)
     local zone = f.local_zone or handler.zone
-    if #f.children > 0 then
-        return order, 0
-    elseif zone and f.children[zone] ~= nil then
-        for i, name in ipairs(order) do
-            if name == zone then
-                table.remove(order, i)
-            end
+    local near = zone ~= nil and f.children[zone] ~= nil
+    local order = { near and zone or nil }
+    for _, name in ipairs(handler.sorted(f.children)) do
+        if not near or name ~= zone then
+            order[#order + 1] = name
         end
-        table.insert(order, 1, zone)
-        return order, 1
     end
-    return order, 0
+    return order, near and 1 or 0
 end
 
 local function shuffle(order, kept)
@@ -55,67 +50,63 @@ local function shuffle(order, kept)
     end
 end
 
--- failures counts those of n children, each worth less as time passes.
-local function failures(n)
-    local count, last = {}, {}
+-- What follows makes the functions next(asked, r), which give the number of the next of n children. asked has those that have been, by number.
+
+local function in_order()
+    return function(asked)
+        return #asked + 1
+    end
+end
+
+-- least is for what score gives, a number for each child; of equals the first.
+local function least(n, asked, score)
+    local choice, lowest
+    for i = 1, n do
+        local this = not asked[i] and score(i)
+        if this and (not choice or this < lowest) then
+            choice, lowest = i, this
+        end
+    end
+    return choice
+end
+
+-- healthiest counts failures, which are worth less as time passes: note(i) is one.
+local function healthiest(n)
+    local count, last, now = {}, {}, 0
     for i = 1, n do
         count[i], last[i] = 0, 0
     end
-    local M, sick = {}, false
-
-    local function now(i, t)
-        return count[i] == 0 and 0 or count[i] * 0.5 ^ ((t - last[i]) / (HALF * 1000))
+    local function score(i)
+        local worth = count[i] * 0.5 ^ ((now - last[i]) / HALF)
+        return worth < WELL and 0 or worth
     end
-
-    function M.note(i)
-        local t = mcp.time_mono_millis()
-        count[i], last[i], sick = math.min(now(i, t) + 1, MOST), t, true
+    local function next_one(asked)
+        now = mcp.time_mono_millis()
+        return least(n, asked, score)
     end
-
-    -- sort puts the children that have failed lately behind the others, those that failed most last.
-    function M.sort(order)
-        for i = 1, n do
-            order[i] = i
-        end
-        if not sick then
-            return
-        end
-        sick = false
-        local t = mcp.time_mono_millis()
-        local score = {}
-        for i = 1, n do
-            score[i] = now(i, t)
-            if score[i] < WELL then
-                score[i], count[i] = 0, 0
-            else
-                sick = true
-            end
-        end
-        table.sort(order, function(a, b)
-            if score[a] ~= score[b] then
-                return score[a] < score[b]
-            end
-            return a < b
-        end)
+    local function note(i)
+        now = mcp.time_mono_millis()
+        count[i], last[i] = math.min(score(i) + 1, MOST), now
     end
-    return M
+    return next_one, note
 end
 
--- rendezvous sorts order, numbers up to n, by what the key draws for each.
-local function rendezvous(order, n, r)
-    local h, score = keys.hash((keys.plain(r))), {}
-    local step = 1
+-- rendezvous goes by what the key draws for each child.
+local function rendezvous(n)
+    local factors, hash = {}, 0
     for i = 1, n do
-        step = step * 48271 % 2147483647
-        order[i], score[i] = i, ((h % 65536) * step + math.floor(h / 65536) * 40503 + i * 7919) % 2147483647
+        factors[i] = (factors[i - 1] or 1) * 48271 % 4194301
     end
-    table.sort(order, function(a, b)
-        if score[a] ~= score[b] then
-            return score[a] < score[b]
-        end
-        return a < b
-    end)
+    local function score(i)
+        return hash * factors[i] % keys.HASHES
+    end
+    return function(asked, r)
+        hash = keys.hash((keys.plain(r)))
+        return least(n, asked, score)
+    end
 end
+
+local ORDERS = { listed = in_order, shuffle = in_order, least_failures = healthiest, rendezvous = rendezvous }
 
 -- everywhere sends a delete to all.
 local function everywhere(rctx, r, list)
@@ -136,7 +127,7 @@ return handler.define{
         { "shuffle", "boolean", default = false, doc = "is order = \"shuffle\"" },
         { "miss", "boolean", default = false, doc = "whether a read that misses asks the next child" },
         { "wait", "seconds", above = 0, doc = "how long one child is waited for before the next is asked; else its own timeout" },
-        { "limit", "table", check = limit.check, doc = limit.doc },
+        limit.field,
         { "deletes", "enum", values = { "one", "all" }, default = "one", doc = "\"all\": deletes go to every child" },
         { "local_zone", "string", doc = "the zone whose child is asked first, instead of the proxy's" },
         { "stats", "boolean", default = false, doc = "whether requests to other children than the first are counted, as NAME_retries" },
@@ -145,9 +136,10 @@ return handler.define{
     example = [[route_failover{ children = { "a", "b" }, miss = true, limit = { rate = 100, burst = 200 } }]],
     make = function(f)
         local order, kept = listed(f)
-        if f.shuffle and f.order ~= "listed" and f.order ~= "shuffle" then
+        if f.shuffle and ORDERS[f.order] ~= in_order then
             handler.fail(f, "shuffle", "does not go with order = \"" .. f.order .. "\"")
-        elseif f.shuffle or f.order == "shuffle" then
+        end
+        if f.shuffle or f.order == "shuffle" then
             shuffle(order, kept)
         end
         local n = #order
@@ -156,19 +148,18 @@ return handler.define{
         local bucket = limit.new(f.limit)
         local failed, missed = compare.failed, compare.missed
         local retries = f.stats and mcp.counter((f.stats_name or handler.label(f)) .. "_retries")
-        local sick = f.order == "least_failures" and failures(n)
-        local hashed = f.order == "rendezvous"
+        local next_one, note = ORDERS[f.order](n)
         local all = f.deletes == "all"
 
         -- good is whether an answer ends the search.
         local function good(res)
-            return res ~= nil and not failed(res) and not (miss and missed(res))
+            return not failed(res) and not (miss and missed(res))
         end
 
         return handler.route(f, function(rctx, h)
-            local handles, turn = {}, {}
+            local handles, asked = {}, {}
             for i, name in ipairs(order) do
-                handles[i], turn[i] = h.children[name], i
+                handles[i] = h.children[name]
             end
             local timeout = answers.error(rctx, "timeout")
 
@@ -184,28 +175,29 @@ return handler.define{
                 bucket.request()
                 if all and commands.class(r) == "delete" then
                     return everywhere(rctx, r, handles)
-                elseif sick then
-                    sick.sort(turn)
-                elseif hashed then
-                    rendezvous(turn, n, r)
                 end
-                for i = 1, most do
-                    if i > 1 then
+                for i = 1, n do
+                    asked[i] = nil
+                end
+                for k = 1, most do
+                    if k > 1 then
                         if not bucket.take() then
                             break
                         elseif retries then
                             retries:add(1)
                         end
                     end
-                    local res = ask(r, turn[i])
-                    if good(res) then
-                        return res
-                    elseif sick and (res == nil or failed(res)) then
-                        sick.note(turn[i])
-                    end
-                    res = wait and rctx:best_result(handles)
+                    local i = next_one(asked, r)
+                    asked[i] = true
+                    local res = ask(r, i)
                     if res and good(res) then
-                        return res -- it came late
+                        return res
+                    elseif note and (not res or failed(res)) then
+                        note(i)
+                    end
+                    res = wait and rctx:best_result(handles) -- an earlier child's may have come late
+                    if res and good(res) then
+                        return res
                     end
                 end
                 return (rctx:best_result(handles)) or timeout()

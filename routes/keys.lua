@@ -3,12 +3,10 @@
 --
 --   keys.plain(r)              the key decoded, if it can be written plainly; else the base64 as it is, which no plain key of another request is
 --                              taken for in derived(); and whether it is base64
---   keys.hash(text)            a number from 0 up to 2147483646
+--   keys.hash(text)            a number from 0 up to keys.HASHES - 1
 --   keys.derived(prefix, r)    a key made of a prefix and the key of r, at most 250 bytes: where that is too long, of a hash of the key
 
-local M = {}
-
-local PRIME = 2147483647 -- 2^31-1: products with numbers up to 2^22 are exact
+local M = { HASHES = 2147483647 } -- 2^31-1, a prime: products with numbers up to 2^22 are exact
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local DIGITS = {}
@@ -44,19 +42,16 @@ function M.plain(r)
         return key, false
     end
     local plain = decode(key)
-    if plain then
-        return plain, false
-    end
-    return key, true
+    return plain or key, plain == nil
 end
 
--- hash is a polynomial over the bytes: keys that differ in one character are far apart after the last steps.
+-- hash is a polynomial over the bytes. The last two factors are one large one, so that keys that differ in their last byte are far apart.
 function M.hash(text)
     local h = #text
     for i = 1, #text do
-        h = (h * 1000003 + string.byte(text, i)) % PRIME
+        h = (h * 1000003 + string.byte(text, i)) % M.HASHES
     end
-    return h * 48271 % PRIME
+    return h * 3935559 % M.HASHES * 2654435 % M.HASHES
 end
 
 function M.derived(prefix, r)

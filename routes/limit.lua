@@ -7,12 +7,10 @@
 
 local M = {}
 
-M.doc = "the most extra requests: { rate = a second in each worker, burst = at once } or { share = of all requests, burst = }; none without"
-
 local FIELDS = { rate = true, share = true, burst = true }
 
--- check is for a field's check: what is wrong with a limit, or nil.
-function M.check(spec)
+-- check says what is wrong with a limit, or nothing.
+local function check(spec)
     for k, v in pairs(spec) do
         if not FIELDS[k] then
             return "there is no field \"" .. tostring(k) .. "\"; there are rate, share, burst"
@@ -27,8 +25,11 @@ function M.check(spec)
     elseif spec.burst and spec.burst < 1 then
         return "burst: want at least 1, got " .. spec.burst
     end
-    return nil
 end
+
+-- field is that of the handlers that have a limit.
+M.field = { "limit", "table", check = check,
+    doc = "the most extra requests: { rate = a second in each worker, burst = at once } or { share = of all requests, burst = }; none without" }
 
 local function nothing() end
 

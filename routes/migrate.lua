@@ -18,8 +18,6 @@ local commands = require "routes.commands"
 local keys = require "routes.keys"
 local requests = require "routes.requests"
 
-local HASHES = 2147483647 -- keys.hash gives less
-
 return handler.define{
     name = "migrate",
     doc = "Moves each key from one pool to another at its own moment within an interval.",
@@ -52,7 +50,7 @@ return handler.define{
             return function(r)
                 local since = now() / 1000 - start
                 local here, other = h.from, h.to
-                if since >= interval or since >= 0 and since >= keys.hash((keys.plain(r))) / HASHES * interval then
+                if since >= interval or since >= 0 and since >= keys.hash((keys.plain(r))) / keys.HASHES * interval then
                     here, other = other, here
                 end
                 if since >= -skew and since < interval + skew and commands.class(r) == "delete" then

@@ -76,7 +76,7 @@ return handler.define{
         { "read", "enum", values = { "near", "spread", "fastest", "hedged" }, default = "spread", doc = "which child a plain read asks" },
         { "write", "enum", values = { "all", "majority", "async" }, default = "all", doc = "which answers a plain set or delete waits for" },
         { "miss", "boolean", default = false, doc = "whether a read that misses asks all children" },
-        { "limit", "table", check = limit.check, doc = limit.doc },
+        limit.field,
         { "local_zone", "string", doc = "with read = \"near\": the near zone; else the proxy's, of local_zone()" },
         { "name", "string", doc = "NAME of the counters; else the prefix that is routed" },
     },

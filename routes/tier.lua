@@ -116,7 +116,7 @@ return handler.define{
                 local two = rctx:enqueue_and_wait(r, h.l2)
                 if class == "store" and two:rank() == SUCCESS then
                     tell(requests.capped(r, ttl))
-                elseif class == "store" and two:rank() > 0 or (class == "modify" or class == "touch") and changed(r, two) then
+                elseif class == "store" and two:rank() ~= compare.UNSENT or (class == "modify" or class == "touch") and changed(r, two) then
                     tell(requests.delete(r))
                 end
                 return two

@@ -29,7 +29,7 @@ return handler.define{
         { "miss", "boolean", default = true, doc = "whether a read that misses asks the other zones" },
         { "failover_count", "integer", min = 0, doc = "how many other zones are asked at most; all without it" },
         { "wait", "seconds", above = 0, doc = "how long the near child is waited for before the others are asked; else its own timeout" },
-        { "limit", "table", check = limit.check, doc = limit.doc },
+        limit.field,
         { "stat", "integer", min = 1, doc = "number of a counter (mcp.add_stat) of the requests that the near zone could not answer" },
         { "stats", "boolean", default = false, doc = "whether these are counted as NAME_retries" },
         { "stats_name", "string", doc = "NAME; else the prefix that is routed" },

@@ -61,6 +61,14 @@ describe("failover", function()
         expect(seen()):equals{ "a: incr foo 1" }
     end)
 
+    it("stops at the client's mistake, also after an error", function()
+        failover("miss = true")
+        backend("a"):answers("SERVER_ERROR busy")
+        backend("b"):set("foo", "no number")
+        expect(send("incr foo 1").line):matches("^CLIENT_ERROR")
+        expect(#seen()):equals(2)
+    end)
+
     it("does not let an add that one child refuses succeed at another", function()
         failover("miss = true")
         backend("a"):set("foo", "1")
@@ -160,6 +168,15 @@ describe("failover", function()
             expect(#backend("b"):seen()):near(27, 1)
         end)
 
+        it("may be as many as there are requests", function()
+            failover("limit = { share = 1, burst = 1 }")
+            backend("a"):fails("down")
+            for _ = 1, 50 do
+                send("get foo")
+            end
+            expect(#backend("b"):seen()):equals(50)
+        end)
+
         it("has a burst of 100 for a share", function()
             failover("limit = { share = 0 }")
             backend("a"):fails("down")
@@ -177,7 +194,7 @@ describe("failover", function()
             ["{ rate = '1' }"] = "rate: want a number",
             ["{ rate = 0/0 }"] = "rate: want a number",
             ["{ rate = 1, burst = 0 }"] = "burst: want at least 1, got 0",
-            ["{ share = 2 }"] = "share: want at most 1, got 2",
+            ["{ share = 1.01 }"] = "share: want at most 1, got 1.01",
         } do
             it("refuses " .. text, function()
                 expect(function() failover("limit = " .. text) end):errors("failover.limit: " .. problem)
@@ -261,20 +278,19 @@ describe("failover", function()
         end)
 
         it("does not hold many failures against a child for ever", function()
-            failover("order = 'least_failures'")
+            failover("order = 'least_failures', miss = true")
             backend("a"):fails("closed")
-            backend("b"):fails("closed")
-            backend("c"):fails("closed")
             for _ = 1, 100 do
                 send("get foo")
             end
-            for _, name in ipairs(NAMES) do
-                backend(name):works()
-            end
+            backend("a"):works()
             seen()
-            advance(38)
+            advance(37)
             send("get foo")
-            expect(order(1)):equals("a")
+            expect(order(3)):equals("bca")
+            advance(1)
+            send("get foo")
+            expect(order(3)):equals("abc")
         end)
 
         it("goes by the key", function()
@@ -316,6 +332,30 @@ describe("failover", function()
 
         it("are taken by name", function()
             expect(zones("")):equals("a: get foo b: get foo c: get foo")
+        end)
+
+        it("are asked once each", function()
+            expect(zones(", failover_count = 3")):equals("a: get foo b: get foo c: get foo")
+            expect(zones(", failover_count = 3, local_zone = 'z'")):equals("c: get foo a: get foo b: get foo")
+        end)
+
+        it("shuffle but for the local one", function()
+            local got = {}
+            route([[
+                local map = {}
+                for i = 1, 30 do
+                    map["k" .. i] = require "routes.failover"{
+                        children = { x = a, y = b, z = c }, shuffle = true, miss = true, local_zone = "y" }
+                end
+                return mcp.router_new{ map = map, mode = "prefix", stop = "/" }
+            ]], "a", "b", "c")
+            for i = 1, 30 do
+                send("get k" .. i .. "/foo")
+                local lines = seen()
+                expect(string.sub(lines[1], 1, 1)):equals("b")
+                got[string.sub(lines[2], 1, 1)] = true
+            end
+            expect(got.a and got.c):is_true()
         end)
 
         it("begin with the local one", function()

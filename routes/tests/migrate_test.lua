@@ -89,6 +89,18 @@ describe("migrate", function()
         end
     end)
 
+    it("goes by every character of a key", function()
+        migrate(0, ", interval = 100")
+        advance(50)
+        for _, form in ipairs{ "%skey", "key%s", "k%sy" } do
+            local there = 0
+            for i = 0, 89 do
+                there = there + (where("get " .. string.format(form, string.char(33 + i))) == "b" and 1 or 0)
+            end
+            expect(there):near(45, 20)
+        end
+    end)
+
     it("moves everything about a key at once, however it is written", function()
         migrate(0, ", interval = 1000")
         local encoded = { "Zm9vMQ==", "Zm9vMg==", "Zm9vMw==", "Zm9vNA==", "Zm9vNQ==" } -- foo1 to foo5

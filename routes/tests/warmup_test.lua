@@ -335,6 +335,17 @@ describe("warmup", function()
             expect(lines[1]):equals("cold: ms tidepool:deleted:foo 0 T3")
             expect(lines[4]):equals("cold: ms tidepool:deleted:b:AAEC/w== 0 T3")
             expect(lines[7]):matches("^cold: ms tidepool:deleted:h:%d+%.%d+ 0 T3$")
+            send("md " .. string.rep("k", 233))
+            expect(seen()[1]):equals("cold: ms tidepool:deleted:" .. string.rep("k", 233) .. " 0 T3")
+            send("md " .. string.rep("k", 234))
+            expect(seen()[1]):matches("^cold: ms tidepool:deleted:h:%d+%.%d+ 0 T3$")
+            -- Base64 of a space, of DEL, of what may be in a key, and what is no base64.
+            for key, want in pairs{
+                ["IA=="] = "b:IA==", ["fw=="] = "b:fw==", ["IQ=="] = "!", ["fg=="] = "~", ["gP8="] = "\128\255", ["!!"] = "b:!!",
+            } do
+                send("md " .. key .. " b")
+                expect(seen()[1]):equals("cold: ms tidepool:deleted:" .. want .. " 0 T3")
+            end
         end)
 
         it("compare CAS values with cold alone", function()
