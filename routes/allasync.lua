@@ -1,7 +1,8 @@
 -- allasync: every request to every child, and an answer at once: "stored", "deleted", "touched", whatever becomes of it.
 --
 -- Nothing is waited for: all children's requests go on after the answer. A read is answered with a miss, and so is what answers with a
--- value (incr, decr, ma with v). Children's errors and timeouts are counted, and change nothing.
+-- value (incr, decr, ma with v). NAME_failed counts the children's
+-- errors and timeouts, which change nothing.
 
 local handler = require "routes.handler"
 local answers = require "routes.answers"
@@ -13,11 +14,11 @@ return handler.define{
     doc = "Sends every request to all children and answers success at once.",
     fields = {
         { "children", "children", required = true, map = true, doc = "who is sent to" },
-        { "counter", "string", default = "allasync_failures", doc = "the user counter of children's errors and timeouts" },
+        { "name", "string", doc = "what the counter's name begins with; otherwise that of the route" },
     },
     example = [[route_allasync{ children = { "a", "b" } }]],
     make = function(f)
-        local failures = mcp.counter(f.counter)
+        local failures = mcp.counter((f.name or handler.label(f)) .. "_failed")
         local function count(res)
             if res:rank() <= ERROR then
                 failures:add(1)

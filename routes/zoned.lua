@@ -3,7 +3,7 @@
 --
 -- A read (get, gets, gat, gats, mg, me) is answered with the near zone's hit, else with the first hit of another zone, else with the best
 -- answer of all. Once it is answered, slower zones' answers are dropped. A write or delete waits for every zone and is answered with the
--- best answer: one zone that took it is enough.
+-- best answer: one zone that took it is enough. NAME_failovers counts reads that the near zone could not answer.
 
 local handler = require "routes.handler"
 
@@ -18,7 +18,7 @@ return handler.define{
     fields = {
         { "zones", "children", required = true, map = "only", doc = "replicas by zone" },
         { "near", "string", doc = "the zone that is asked first; that of local_zone() without it" },
-        { "counter", "string", default = "zoned_failovers", doc = "the user counter of reads that the near zone could not answer" },
+        { "name", "string", doc = "what the counter's name begins with; otherwise that of the route" },
     },
     example = [[route_zoned{ zones = { z1 = "a", z2 = "b" }, near = "z1" }]],
     make = function(f)
@@ -28,7 +28,7 @@ return handler.define{
         elseif f.zones[zone] == nil then
             handler.fail(f, "near", handler.unknown("there is no zone", zone, handler.sorted(f.zones)))
         end
-        local failovers = mcp.counter(f.counter)
+        local failovers = mcp.counter((f.name or handler.label(f)) .. "_failovers")
         return handler.route(f, function(rctx, h)
             local near = h.zones[zone]
             local all, far = { near }, {} -- the near one first: of equal answers it is taken

@@ -20,7 +20,7 @@ tree.reset() -- of what was loaded before
 local declared = { pools = {}, order = {}, router = nil, zone = nil, first = nil }
 
 local NO_ROUTE = "SERVER_ERROR no route\r\n"
-local FAILOVERS = "simple_failovers" -- the user counter of reads that the near zone could not answer
+local COUNTER = "simple" -- simple_failovers counts reads that the near zone could not answer
 
 -- Fields of each word: their type, for checking.
 local POOL_FIELDS = { name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table", route = "table" }
@@ -243,7 +243,7 @@ local function config_pools()
         end
         return { tree = tree.config_pools() }
     end
-    mcp.counter(FAILOVERS)
+    mcp.counter(COUNTER .. "_failovers")
     if #declared.order == 0 then
         error("the configuration declares no pool{} and defines no mcp_config_pools", 0)
     end
@@ -335,7 +335,7 @@ local function config_routes(conf)
     local routes = {}
     for name, p in pairs(conf.pools) do
         if type(p) == "table" then
-            p = zoned{ zones = p, near = conf.zone, counter = FAILOVERS }
+            p = zoned{ zones = p, near = conf.zone, name = COUNTER }
         elseif conf.each[name] then
             p = tree.route_of(declared.pools[name].conf.route, p, conf.each[name], conf.zone, "pool '" .. name .. "'")
         end

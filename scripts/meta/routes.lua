@@ -6,7 +6,7 @@
 
 ---@class tidepool.allasync
 ---@field children tidepool.children who is sent to
----@field counter? string the user counter of children's errors and timeouts
+---@field name? string what the counter's name begins with; otherwise that of the route
 
 ---Sends every request to all children and answers success at once.
 ---@param fields tidepool.allasync
@@ -432,7 +432,7 @@ function route_zfailover(fields) end
 ---@class tidepool.zoned
 ---@field zones tidepool.children replicas by zone
 ---@field near? string the zone that is asked first; that of local_zone() without it
----@field counter? string the user counter of reads that the near zone could not answer
+---@field name? string what the counter's name begins with; otherwise that of the route
 
 ---Reads from the near zone, then from the others; writes to every zone.
 ---@param fields tidepool.zoned
