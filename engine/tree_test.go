@@ -129,6 +129,7 @@ settings{ backend_read_timeout = 1 }
 		{`{ child = "a" }`, `{ }`, `:2: routes.map.foo: direct.child: is missing: want a pool, a pool's name or a route`},
 		{`route_direct`, `route_drect`, `:2: there is no "route_drect"; did you mean "route_direct"?`},
 		{`route_direct`, `route_handler`, `:2: route_handler: 'handler' is no handler`},
+		{`settings{`, `verbose(1)`, `:3: verbose: want true or false, got a number`},
 		{`set = "a"`, `sett = "a"`, `:2: cmdmap: there is no command "sett"; did you mean "set"?`},
 		{`set = "a"`, `set = "b"`, `:2: routes.map.bar.set: there is no pool "b"; did you mean "a"?`},
 		{`default = "a"`, `default = 1`, `:2: routes.default: want a route or the name of a pool, got a number`},

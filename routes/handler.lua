@@ -16,6 +16,9 @@
 -- below. min, above and max bound a number, or how many children there are (min, max). A field that is neither required nor has a
 -- default may be nil. check is a function of the value and all fields that gives a problem in words, or nil.
 --
+-- Where a field wants a list of children, a handler with child_wrap = LIST in place of child stands for as many of it, one around each of the list,
+-- which may be a set's name: children = route_ttl{ child_wrap = "set_main", ttl = 60 }.
+--
 -- make(f) is called once for each place where the handler stands, in each worker. f has the checked fields, with defaults; children are
 -- targets: what fgen:new_handle takes. It returns a target, most often by handler.route.
 --
@@ -44,6 +47,9 @@ local TYPES = {
 
 -- SPEC marks what a word of a declarative file gives: a handler with fields, to be made a route of later.
 local SPEC = {}
+
+-- WRAP is the field child_wrap, which every handler with a child has.
+local WRAP = { "child_wrap", "children" }
 
 -- meta of make's f: which handler it is for, and where it stands.
 local function meta(f)
@@ -114,7 +120,7 @@ local function problem(d, v)
     elseif kind == "child" then
         ok = t == "userdata" or t == "string" or t == "function" or t == "table" and getmetatable(v) == SPEC
     elseif kind == "children" then
-        ok = t == "string" or t == "table" and getmetatable(v) ~= SPEC
+        ok = t == "string" or t == "table" and (getmetatable(v) ~= SPEC or v.given.child_wrap ~= nil)
     end
     if not ok then
         return "want " .. TYPES[kind] .. ", got " .. show(v)
@@ -149,6 +155,9 @@ local function check(self, given, where, path, whole)
     end
     for k, v in pairs(given) do
         local d = self.byname[k]
+        if k == "child_wrap" and self.byname.child and given.child == nil then
+            d = WRAP
+        end
         if d == nil then
             fail(where, path, M.unknown("there is no field", tostring(k), self.names))
         end
@@ -158,7 +167,9 @@ local function check(self, given, where, path, whole)
         end
     end
     for _, d in ipairs(self.fields) do
-        if whole and d.required and given[d[1]] == nil then
+        if whole and given.child_wrap ~= nil then
+            fail(where, path .. ".child_wrap", "makes several routes, where one is wanted")
+        elseif whole and d.required and given[d[1]] == nil then
             fail(where, path .. "." .. d[1], "is missing: want " .. TYPES[d[2]])
         end
     end
@@ -193,8 +204,8 @@ local function child(v, names, where, path)
     fail(where, path, "want " .. TYPES.child .. ", got " .. show(v))
 end
 
--- children makes targets of a field of that type. A name of a set of pools stands for all of them; then it is a map if the set has names (zones).
-local function children(d, v, names, where, path)
+-- expanded gives the table that stands for children: a set's pools for its name, and for a spec with child_wrap one spec around each of its list.
+local function expanded(v, names, where, path)
     if type(v) == "string" then
         if not names then
             fail(where, path, "\"" .. v .. "\" is a name; a script has the pools themselves")
@@ -203,8 +214,25 @@ local function children(d, v, names, where, path)
         if not set then
             fail(where, path, p)
         end
-        v = set
+        return set
+    elseif getmetatable(v) ~= SPEC then
+        return v
     end
+    local out = {}
+    for k, c in pairs(expanded(v.given.child_wrap, names, v.where, path .. ": " .. v.handler.name .. ".child_wrap")) do
+        local given = {}
+        for name, value in pairs(v.given) do
+            given[name] = value
+        end
+        given.child_wrap, given.child = nil, c
+        out[k] = setmetatable({ handler = v.handler, given = given, where = v.where }, SPEC)
+    end
+    return out
+end
+
+-- children makes targets of a field of that type. A name of a set of pools stands for all of them; then it is a map if the set has names (zones).
+local function children(d, v, names, where, path)
+    v = expanded(v, names, where, path)
     local out, listed, named = {}, #v, 0
     for k, c in pairs(v) do
         if type(k) == "number" then

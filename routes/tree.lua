@@ -269,6 +269,13 @@ local function named(conf)
         elseif conf.sets[name] then
             return nil, "\"" .. name .. "\" is a set of pools: want one"
         end
+        for _, of in ipairs(handler.sorted(conf.sets)) do -- one of a set: set_main_west, set_main_1
+            local k = string.sub(name, 1, #of + 1) == of .. "_" and string.sub(name, #of + 2)
+            local one = k and (conf.sets[of][k] or conf.sets[of][tonumber(k)])
+            if one then
+                return one
+            end
+        end
         return nil, handler.unknown("there is no pool", name, names)
     end
 end

@@ -180,6 +180,15 @@ function local_zone_from_file(path)
     tree.set_zone(zone, where)
 end
 
+-- verbose is routelib's word for telling more of a load. There is nothing more to tell here than `tidepool explain` does.
+function verbose(on)
+    local where = mcp.where(2)
+    if type(on) ~= "boolean" then
+        fail(where, "verbose: want true or false, got a ", type(on))
+    end
+    tree.note(where)
+end
+
 -- route_NAME for every handler of the library, which is loaded when it is first used.
 local words = {}
 for module in pairs(package.preload) do
