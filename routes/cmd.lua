@@ -37,7 +37,6 @@ local function checked(what, known, names)
                 return handler.unknown("there is no " .. what, tostring(name), names)
             end
         end
-        return nil
     end
 end
 

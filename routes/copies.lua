@@ -1,7 +1,7 @@
 -- copies: an item is read from one pool with all that a copy needs, the client is answered from that, and the copy is added to another pool.
 --
 --   copies.new()           in make: a table with the functions below
---   c.read(r)              a request for r, a pure get or mg, whose answer has flags, TTL and value; r itself if it asks for all that. nil: too long
+--   c.read(r)              a request for r, a pure get or mg, whose answer has flags, TTL and value. nil: it would be too long
 --   c.answer(new, r, res)  the answer to r of the answer to c.read(r), or to r itself; new is one of rctx:response_new, which is filled with it if
 --                          it is another. An error is given as it is
 --   c.copy(r)              as c.read, for the key of r whatever command that is
@@ -31,11 +31,9 @@ local function read(r)
     if r:command() == mcp.CMD_GET then
         return requests.line("mg " .. r:key() .. " f t v")
     end
-    local more = lacks(r)
-    if #more == 0 then
-        return r
-    end
-    return requests.line(r:raw_line() .. " " .. table.concat(more, " "))
+    local words = lacks(r)
+    table.insert(words, 1, r:raw_line())
+    return requests.line(table.concat(words, " "))
 end
 
 -- without gives what of an answer's flags r has asked for.
@@ -44,7 +42,7 @@ local function without(line, more)
     for _, flag in ipairs(more) do
         drop[flag] = true
     end
-    for word in string.gmatch(line or "", "%S+") do
+    for word in string.gmatch(line, "%S+") do
         if not drop[string.sub(word, 1, 1)] then
             out[#out + 1] = word
         end
@@ -98,14 +96,10 @@ function M.new()
             return get and compare.missed(res) and C.miss(new, r) or res
         elseif get then
             local _, flags = about(res)
-            text(new, "VALUE " .. r:key() .. " " .. (flags or "0"), res)
+            text(new, "VALUE " .. r:key() .. " " .. flags, res)
             return new
         end
-        local more = lacks(r)
-        if #more == 0 then
-            return res
-        end
-        local flags = without(res:line(), more)
+        local flags = without(res:line(), lacks(r))
         if r:has_flag("v") then
             value(new, flags, res)
         else
@@ -123,7 +117,7 @@ function M.new()
         if not there or not t or stale or won or filling then
             return nil
         end
-        local line = "ms " .. r:key() .. " " .. res:vlen() .. " T" .. t .. " F" .. (flags or "0") .. " ME"
+        local line = "ms " .. r:key() .. " " .. res:vlen() .. " T" .. t .. " F" .. flags .. " ME"
         return requests.line(r:has_flag("b") and line .. " b" or line, res)
     end
 

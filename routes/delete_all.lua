@@ -48,17 +48,12 @@ return handler.define{
             end
 
             -- finish sends what is enqueued, and gives the child's answer, or with wait the worst failure.
-            local function finish(res)
+            local function finish()
                 if not wait then
-                    if res == nil then
-                        return (rctx:wait_handle(h.child))
-                    end
-                    rctx:wait_cond(0)
-                    return res
+                    return (rctx:wait_handle(h.child))
                 end
-                rctx:wait_cond(#others + (res == nil and 1 or 0))
-                res = rctx:res_any(h.child)
-                local worst = rctx:worst_result(others)
+                rctx:wait_cond(#others + 1)
+                local res, worst = rctx:res_any(h.child), rctx:worst_result(others)
                 return res:rank() >= compare.MISS and worst:rank() < compare.MISS and worst or res
             end
 
@@ -73,7 +68,7 @@ return handler.define{
                 local res = rctx:enqueue_and_wait(r, h.child)
                 if (guarded and class == "delete" or sets and (class == "modify" or class == "touch")) and changed(r, res) then
                     rctx:enqueue(class == "delete" and requests.everywhere(r) or requests.delete(r), others)
-                    return finish(res)
+                    return finish()
                 end
                 return res
             end

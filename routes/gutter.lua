@@ -62,7 +62,7 @@ return handler.define{
 
             local function delete(r)
                 local there = requests.everywhere(r)
-                if there and recent() then
+                if recent() then
                     rctx:enqueue(r, h.child)
                     rctx:enqueue(there, h.gutter)
                     rctx:wait_cond(2)
@@ -70,7 +70,7 @@ return handler.define{
                     return failed(res) and res or best{ res, rctx:res_any(h.gutter) }
                 end
                 local res = rctx:enqueue_and_wait(r, h.child)
-                if there and failed(res) then
+                if failed(res) then
                     rctx:enqueue_and_wait(there, h.gutter)
                 end
                 return res
@@ -92,7 +92,7 @@ return handler.define{
                 end
                 local short = requests.capped(r, ttl)
                 if not short then
-                    return res
+                    return res -- an item without a bound on its life must not get there
                 end
                 if used then
                     used:add(1)

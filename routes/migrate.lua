@@ -32,6 +32,7 @@ return handler.define{
     make = function(f)
         local start, interval, skew = f.start, f.interval, f.skew
         local now = mcp.time_real_millis
+        local changed = requests.changer()
 
         return handler.route(f, function(rctx, h)
             -- delete sends r to the key's pool and to the other.
@@ -42,9 +43,7 @@ return handler.define{
                     return compare.both{ rctx:res_any(here), rctx:res_any(other) }
                 end
                 local res = rctx:enqueue_and_wait(r, here)
-                local rank = res:rank()
-                local there = (rank == compare.SUCCESS or rank == compare.TIMEOUT) and requests.everywhere(r)
-                return there and compare.both{ res, rctx:enqueue_and_wait(there, other) } or res
+                return changed(r, res) and compare.both{ res, rctx:enqueue_and_wait(requests.everywhere(r), other) } or res
             end
 
             return function(r)

@@ -115,7 +115,7 @@ return handler.define{
             local writing -- whether failures are counted
             for i, name in ipairs(names) do
                 all[i] = h.children[name]
-                others[i - 1] = i > 1 and all[i] or nil
+                others[i - 1] = all[i]
                 rctx:handle_set_cb(all[i], function(res)
                     if writing and failed(res) then
                         behind:add(1)
@@ -136,14 +136,12 @@ return handler.define{
 
             -- read asks the children from the i-th on, one after the other.
             local function read(r, i)
-                choice, top = nil, -1
-                local asked = false -- the first child
+                choice, top = nil, compare.UNSENT - 1
                 for at = i, i + n - 1 do
                     if at > i and not bucket.take() then
                         break
                     end
                     at = (at - 1) % n + 1
-                    asked = asked or at == 1
                     local res = ask(r, at)
                     if missed(res) then
                         if not miss then
@@ -153,7 +151,7 @@ return handler.define{
                         return res
                     end
                 end
-                if not asked and top == compare.MISS then
+                if top == compare.MISS and rctx:res_any(all[1]) == nil then
                     ask(r, 1)
                 end
                 return choice
@@ -178,7 +176,7 @@ return handler.define{
 
             local function change(r)
                 local res = rctx:enqueue_and_wait(r, all[1])
-                if #others > 0 and changed(r, res) then
+                if n > 1 and changed(r, res) then
                     writing = true
                     rctx:enqueue(requests.delete(r), others)
                     rctx:wait_cond(#others)
@@ -187,7 +185,7 @@ return handler.define{
             end
 
             return function(r)
-                writing = false
+                writing = false -- the slot may have written before
                 bucket.request()
                 if r:pure() then
                     if fastest then

@@ -1,9 +1,9 @@
--- requests: requests that handlers make of a client's. What they give is a new request, or r itself where nothing changes; r is never edited, for
--- other children may be sent it too. nil: there is none, because it would be longer than a line may be.
+-- requests: requests that handlers make of a client's. What they give is a new request, or r itself where nothing is to be changed; r is never
+-- edited, for other children may be sent it too.
 --
 --   requests.delete(r)            a delete of r's key and nothing else, as plain as the key allows
---   requests.everywhere(r)        r, a delete, for a place whose CAS values are not those that the client compares with: without C
---   requests.capped(r, ttl)       r with every TTL that it sets at most ttl seconds
+--   requests.everywhere(r)        r, a delete, without C: for a place whose CAS values are not those that the client compares with
+--   requests.capped(r, ttl)       r with every TTL that it sets at most ttl seconds; nil if its line would be too long
 --   requests.changer()            a function of r, a read-modify-write, and its answer that says whether the item may have changed: after a timeout
 --                                 it may, after an mg with N or R that has not won it has not
 --   requests.remaining(t, ttl)    the TTL of a copy: what remains of the item (flag t of an answer: -1 for ever, 0 less than a second), at
@@ -47,20 +47,20 @@ function M.everywhere(r)
             words[#words + 1] = word
         end
     end
-    return line(table.concat(words, " "))
+    return line(table.concat(words, " ")) or M.delete(r)
 end
 
 -- cap is a TTL as the protocol writes it, at most ttl seconds from now. What is no number is left to the server to refuse.
 local function cap(text, ttl)
     local n = tonumber(text)
-    if not n or n < 0 then
-        return text -- expired at once
+    if not n then
+        return text
     elseif n == 0 then
         return tostring(ttl)
     elseif n > MONTH then
-        n = n - math.floor(mcp.time_real_millis() / 1000)
+        n = n - mcp.time_real_millis() / 1000
     end
-    return n > ttl and tostring(ttl) or text
+    return n > ttl and tostring(ttl) or text -- a negative one has passed at once
 end
 
 -- PLACES say where the TTL of a text command is, by token.
@@ -78,23 +78,19 @@ function M.capped(r, ttl)
     if not place and not flags then
         return r
     end
-    local words, changed = {}, false
+    local words = {}
     for i = 1, r:ntokens() do
         local word = r:token(i)
-        local old = word
         local first = string.sub(word, 1, 1)
         if i == place then
             word = cap(word, ttl)
         elseif flags and i >= flags and (first == "T" or first == "N") then
             word = first .. cap(string.sub(word, 2), ttl)
         end
-        words[i], changed = word, changed or word ~= old
+        words[i] = word
     end
     if cmd == mcp.CMD_MS and not r:has_flag("T") then
-        words[#words + 1], changed = "T" .. ttl, true
-    end
-    if not changed then
-        return r
+        words[#words + 1] = "T" .. ttl
     end
     return line(table.concat(words, " "), r)
 end
@@ -113,7 +109,7 @@ end
 function M.remaining(t, ttl)
     if t == 0 then
         return nil
-    elseif t == nil or t < 0 then
+    elseif t == nil or t == -1 then
         return ttl or 0
     end
     return ttl and ttl < t and ttl or t

@@ -44,11 +44,8 @@ return handler.define{
 
         -- none is whether an answer of l1 is a miss of l2's that was kept.
         local function none(res)
-            if res:vlen() ~= #NONE then
-                return false
-            end
             local _, is = flags(res)
-            return is and string.find(res:raw_string(), "\r\n" .. NONE .. "\r\n", 1, true) ~= nil
+            return is and string.sub(res:raw_string(), -#NONE - 4) == "\r\n" .. NONE .. "\r\n"
         end
 
         return handler.route(f, function(rctx, h)
@@ -56,8 +53,8 @@ return handler.define{
 
             -- tell has l1 do what follows from an answer of l2, and waits.
             local function tell(r)
-                local res = r and rctx:enqueue_and_wait(r, h.told)
-                if not res or failed(res) then
+                local res = rctx:enqueue_and_wait(r, h.told)
+                if failed(res) then
                     stale:add(1)
                 end
                 return res
@@ -91,15 +88,13 @@ return handler.define{
                         fill(requests.line(r:has_flag("b") and line .. " b" or line, NONE .. "\r\n"))
                     end
                 end
-                if two:rank() ~= SUCCESS then
-                    return c.answer(new, r, compare.best{ two, one })
-                end
-                return full and c.answer(new, r, two) or two
+                local best = compare.best{ two, one }
+                return full and c.answer(new, r, best) or best
             end
 
             local function delete(r)
                 local two = rctx:enqueue_and_wait(r, h.l2)
-                if r:has_flag("C") and two:rank() ~= SUCCESS and two:rank() ~= compare.TIMEOUT then
+                if r:has_flag("C") and not changed(r, two) then
                     return two
                 end
                 return compare.both{ two, tell(requests.everywhere(r)) }
@@ -115,7 +110,7 @@ return handler.define{
                 end
                 local two = rctx:enqueue_and_wait(r, h.l2)
                 if class == "store" and two:rank() == SUCCESS then
-                    tell(requests.capped(r, ttl))
+                    tell(requests.capped(r, ttl) or requests.delete(r))
                 elseif class == "store" and two:rank() ~= compare.UNSENT or (class == "modify" or class == "touch") and changed(r, two) then
                     tell(requests.delete(r))
                 end

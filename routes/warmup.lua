@@ -122,8 +122,7 @@ return handler.define{
                     return compare.both{ rctx:res_any(h.cold), rctx:res_any(h.warm) }
                 end
                 local res = rctx:enqueue_and_wait(r, h.cold)
-                local there = changed(r, res) and requests.everywhere(r)
-                return there and compare.both{ res, rctx:enqueue_and_wait(there, h.warm) } or res
+                return changed(r, res) and compare.both{ res, rctx:enqueue_and_wait(requests.everywhere(r), h.warm) } or res
             end
 
             return function(r)

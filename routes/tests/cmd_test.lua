@@ -6,7 +6,8 @@ local model = require "model"
 local COMMANDS = {
     { "get k", "read" }, { "gets k", "read" }, { "mg k v", "read" }, { "me k", "read" },
     { "gat 1 k", "touch" }, { "gats 1 k", "touch" }, { "touch k 1", "touch" }, { "mg k T5", "touch" },
-    { "set k 0 0 1", "store", "x" }, { "ms k 1", "store", "x" }, { "ms k 1 MS", "store", "x" },
+    { "set k 0 0 1", "store", "x" }, { "ms k 1", "store", "x" }, { "ms k 1 MS", "store", "x" }, { "ms k 1 Ms", "store", "x" },
+    { "ms k 1 Mset", "store", "x" },
     { "add k 0 0 1", "modify", "x" }, { "replace k 0 0 1", "modify", "x" }, { "append k 0 0 1", "modify", "x" }, { "prepend k 0 0 1", "modify", "x" },
     { "cas k 0 0 1 1", "modify", "x" }, { "incr k 1", "modify" }, { "decr k 1", "modify" }, { "ma k", "modify" }, { "ms k 1 ME", "modify", "x" },
     { "ms k 1 C5", "modify", "x" }, { "mg k N5", "modify" }, { "mg k R5", "modify" },

@@ -102,6 +102,7 @@ describe("gutter", function()
             ["touch k 0"] = "touch k 30", ["gat 100 k"] = "gat 30 k", ["gats 0 k"] = "gats 30 k", ["mg k T99 v"] = "mg k T30 v",
             ["mg k N0 v"] = "mg k N30 v",
             ["ma k N99 J1 T0"] = "ma k N30 J1 T30", ["ma k"] = "ma k", ["incr k 1"] = "incr k 1", ["get k"] = "get k", ["mg T99 v"] = "mg T99 v",
+            ["mg k Tx v"] = "mg k Tx v",
         } do
             send(line)
             expect(seen()):equals{ "b: " .. want }
@@ -148,6 +149,21 @@ describe("gutter", function()
         send("set foo 0 0 3", "new")
         backend("a"):fails("down")
         expect(send("get foo").text):equals("END\r\n")
+    end)
+
+    it("is sent such deletes after the answer", function()
+        gutter()
+        backend("a"):fails("down", 1)
+        send("set foo 0 0 3", "old")
+        backend("b"):slow(0.5)
+        expect(send("set foo 0 0 3", "new").time):equals(0)
+    end)
+
+    it("is sent nothing that cannot be given a TTL", function()
+        gutter()
+        backend("a"):fails("down")
+        expect(send("ms foo 1 F" .. string.rep("0", 486), "x").error):is_true()
+        expect(backend("b"):seen()):equals{}
     end)
 
     it("does not say that a delete is done while the child may serve the item again", function()

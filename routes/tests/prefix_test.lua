@@ -37,6 +37,7 @@ describe("prefix", function()
     it("goes by what is between two texts", function()
         route("return require 'routes.prefix'{ map = { foo = a, bar = b }, default = c, mode = 'anchor', start = '__', stop = '+-' }", "a", "b", "c")
         for key, want in pairs{ ["__foo+-1"] = "a", ["__bar+-"] = "b", ["__foo+1"] = "c", ["foo+-1"] = "c", ["_foo+-1"] = "c", ["x__foo+-1"] = "c",
+            ["xxfoo+-1"] = "c",
             ["__foo"] = "c", ["__+-1"] = "c" } do
             expect(goes(key)):equals(want)
         end

@@ -136,6 +136,29 @@ describe("replicated", function()
         expect(res.time):equals(0.2)
     end)
 
+    it("takes no half for a majority, and waits for no more", function()
+        route("return require 'routes.replicated'{ children = { a, b, c, d }, write = 'majority' }", "a", "b", "c", "d")
+        backend("c"):slow(0.1)
+        backend("d"):slow(0.1)
+        backend("c"):fails("closed")
+        backend("d"):fails("closed")
+        expect(send("set foo 0 0 1", "x").error):is_true()
+        route("return require 'routes.replicated'{ children = { a, b, c, d, e }, write = 'majority' }", "a", "b", "c", "d", "e")
+        for i, name in ipairs{ "a", "b", "c", "d", "e" } do
+            backend(name):works()
+            backend(name):slow(i / 10)
+        end
+        expect(send("set foo 0 0 1", "x").time):equals(0.3)
+    end)
+
+    it("gives the first child's CAS values", function()
+        replicated()
+        backend("a"):set("other", "x")
+        backend("a"):set("other", "x")
+        local cas = string.match(send("ms foo 1 c", "x").text, "c(%d+)")
+        expect(send("ms foo 1 C" .. cas, "y").line):equals("HD")
+    end)
+
     it("answers with the first child, and the others follow", function()
         replicated("write = 'async'")
         backend("b"):slow(0.5)
@@ -255,6 +278,17 @@ describe("replicated", function()
             expect(#seen() <= 20 + 1 + 2 * 3):is_true()
         end)
 
+        it("does with two", function()
+            route("return require 'routes.replicated'{ children = { a, b }, read = 'hedged' }", "a", "b")
+            send("set foo 0 0 3", "bar")
+            for _ = 1, 60 do
+                send("get foo")
+            end
+            backend("a"):slow(1)
+            expect(send("get foo").time < 0.1):is_true()
+            expect(send("get foo").time < 0.1):is_true()
+        end)
+
         it("needs no other child", function()
             route("return require 'routes.replicated'{ children = { a }, read = 'hedged' }", "a")
             expect(send("get foo").line):equals("END")
@@ -319,6 +353,12 @@ describe("replicated", function()
         expect(seen()):equals{ "a: mg foo N30 v t" }
     end)
 
+    it("deletes a key that is a word elsewhere", function()
+        replicated()
+        send("ma noreply N0")
+        expect(seen()):equals{ "a: ma noreply N0", "b: md noreply", "c: md noreply" }
+    end)
+
     it("deletes binary keys elsewhere", function()
         replicated()
         send("ma AAEC/w== b N0")
@@ -341,7 +381,10 @@ describe("replicated", function()
         backend("b"):fails("down", 2)
         send("set foo 0 0 1", "1")
         send("incr foo 1")
-        send("get foo")
+        for _ = 1, 6 do -- reads do not count, whoever fails
+            backend("b"):fails("down", 1)
+            send("get foo")
+        end
         expect(tonumber(stat("x_behind"))):equals(2)
     end)
 

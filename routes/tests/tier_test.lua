@@ -147,6 +147,13 @@ describe("tier", function()
         expect(seen()):equals{ "l2: ms foo 1 T5", "l1: ms foo 1 T5" }
     end)
 
+    it("deletes from l1 what cannot be given a TTL", function()
+        tier()
+        local line = "ms foo 1 F" .. string.rep("0", 486)
+        send(line, "x")
+        expect(seen()):equals{ "l2: " .. line, "l1: delete foo" }
+    end)
+
     it("answers a write when l1 has it too", function()
         tier()
         backend("l1"):slow(0.5)
@@ -230,6 +237,14 @@ describe("tier", function()
             expect(#backend("l2"):seen()):equals(1)
         end)
 
+        it("may be kept for a second", function()
+            tier(", negative = 1")
+            send("get foo")
+            seen()
+            send("get foo")
+            expect(seen()):equals{ "l1: mg foo f t v" }
+        end)
+
         it("give way to what is written", function()
             tier(", negative = 50")
             for _, write in ipairs{ { "set foo 4 0 1", "1" }, { "add foo 4 0 1", "1" }, { "ms foo 1 F4", "1" } } do
@@ -253,6 +268,10 @@ describe("tier", function()
             expect(send("get foo").value):equals("tidepool:none")
             send("set foo 3735928559 20 13", "tidepool:some")
             expect(send("get foo").value):equals("tidepool:some")
+            send("set foo 3735928559 20 14", "xtidepool:none")
+            expect(send("get foo").value):equals("xtidepool:none")
+            send("set foo 3735928559 20 14", "tidepool:nonex")
+            expect(send("get foo").value):equals("tidepool:nonex")
         end)
 
         it("are kept for binary keys", function()

@@ -290,6 +290,7 @@ describe("warmup", function()
                 "cold: get foo", "warm: mg foo f t v", "cold: mg tidepool:deleted:foo", "cold: ms foo 3 T0 F0 ME", "cold: mg tidepool:deleted:foo",
                 "cold: delete foo",
             }
+            expect(log()):equals{}
         end)
 
         it("do not add when nobody knows whether there is a mark", function()
@@ -309,6 +310,7 @@ describe("warmup", function()
             send("delete foo")
             backend("warm"):set("foo", "old")
             expect(send("gets foo").line):equals("END")
+            expect(log()):equals{}
         end)
 
         it("leave no marks with hold = 0", function()
@@ -318,6 +320,12 @@ describe("warmup", function()
             backend("warm"):set("foo", "bar")
             send("get foo")
             expect(seen()):equals{ "cold: get foo", "warm: mg foo f t v", "cold: ms foo 3 T0 F0 ME" }
+        end)
+
+        it("hold for a second", function()
+            warmup(", hold = 1")
+            send("md foo")
+            expect(seen()[1]):equals("cold: ms tidepool:deleted:foo 0 T2")
         end)
 
         it("hold for as long as they are told", function()
@@ -364,10 +372,11 @@ describe("warmup", function()
     it("counts hits of warm", function()
         warmup(", stats = true, stats_name = 'x'")
         backend("warm"):set("foo", "bar")
-        send("get foo")
-        send("get foo")
-        send("get other")
-        expect(tonumber(stat("x_warm"))):equals(1)
+        backend("warm"):set("bar", "bar")
+        for _, key in ipairs{ "foo", "foo", "bar", "other" } do
+            send("get " .. key)
+        end
+        expect(tonumber(stat("x_warm"))):equals(2)
     end)
 
     it("takes handlers for pools", function()
