@@ -9,7 +9,7 @@ globals = { "mcp_config_pools", "mcp_config_routes" }
 -- scripts/simple.lua defines the words of the declarative format; examples use them.
 local words = {
     "pool", "router", "my_zone",
-    "pools", "routes", "settings", "cmdmap", "verbose", "local_zone", "local_zone_from_env", "local_zone_from_file",
+    "pools", "routes", "settings", "cmdmap", "verbose", "register_route_handlers", "local_zone", "local_zone_from_env", "local_zone_from_file",
 }
 files["scripts/simple.lua"] = { globals = words }
 files["examples"] = { read_globals = words, ignore = { "113/route_.*" } }

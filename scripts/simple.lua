@@ -189,6 +189,12 @@ function verbose(on)
     tree.note(where)
 end
 
+-- register_route_handlers is routelib's, too. Handlers in its form want routelib itself.
+function register_route_handlers()
+    fail(mcp.where(2), "register_route_handlers: handlers in routelib's form run under routelib itself ",
+        "(tidepool proxy --start-arg CONFIG routelib.lua HANDLERS); docs/routes.md says how they are written here")
+end
+
 -- route_NAME for every handler of the library, which is loaded when it is first used.
 local words = {}
 for module in pairs(package.preload) do
@@ -369,7 +375,12 @@ end
 
 -- meant says what there is in place of a word that there is not.
 local function meant(word)
-    return handler.unknown("there is no", word, words)
+    local short = {} -- the front that all have would make any two alike
+    for i, w in ipairs(words) do
+        short[i] = string.sub(w, #"route_" + 1)
+    end
+    local near = handler.near(string.match(word, "^route_(.+)") or word, short)
+    return "there is no \"" .. word .. "\"; " .. (near and "did you mean \"route_" .. near .. "\"?" or "there are " .. table.concat(words, ", "))
 end
 
 return { pools = config_pools, routes = config_routes, used = function() return declared.first or tree.first end, meant = meant }
