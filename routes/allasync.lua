@@ -1,8 +1,7 @@
 -- allasync: every request to every child, and an answer at once: "stored", "deleted", "touched", whatever becomes of it.
 --
 -- Nothing is waited for: all children's requests go on after the answer. A read is answered with a miss, and so is what answers with a
--- value (incr, decr, ma with v). NAME_failed counts the children's
--- errors and timeouts, which change nothing.
+-- value (incr, decr, ma with v). NAME_failed counts the children's errors and timeouts, which change nothing.
 
 local handler = require "routes.handler"
 local answers = require "routes.answers"

@@ -233,19 +233,23 @@ end
 -- children makes targets of a field of that type. A name of a set of pools stands for all of them; then it is a map if the set has names (zones).
 local function children(d, v, names, where, path)
     v = expanded(v, names, where, path)
-    local out, listed, named = {}, #v, 0
-    for k, c in pairs(v) do
+    local out, listed, numbered, named = {}, #v, 0, 0
+    for _, k in ipairs(M.sorted(v)) do
+        local c = v[k]
         if type(k) == "number" then
             if k < 1 or k > listed or k ~= math.floor(k) then
                 fail(where, path, "the list has holes")
             end
+            numbered = numbered + 1
             out[k] = child(c, names, where, path .. "[" .. k .. "]")
         else
             named = named + 1
             out[k] = child(c, names, where, path .. "." .. tostring(k))
         end
     end
-    if named > 0 and not d.map then
+    if numbered < listed then
+        fail(where, path, "the list has holes")
+    elseif named > 0 and not d.map then
         fail(where, path, "want a list, got names")
     elseif named == 0 and d.map == "only" then
         fail(where, path, "want a table by name, got a list")
