@@ -89,6 +89,10 @@ func (t *script) fresh() error {
 		return err
 	}
 	t.p.current.Store(g)
+	w := g.worker(1)
+	w.state.Lock()
+	w.api.Watch(t)
+	w.state.Unlock()
 	t.conns++
 	t.s = t.p.Open(server.ConnInfo{ID: 1 + t.conns, Tag: t.tag}).(*session)
 	return nil
@@ -178,6 +182,23 @@ func (t *script) Exec(r *mc.Request, dst []byte) []byte {
 	t.waves = append(t.waves, wave{Sent: []Sent{s}, reqs: []*mc.Request{&own}, own: true})
 	return canned(dst, r, o, OwnStore)
 }
+
+// Runs implements luaapi.Watcher: Exec has been called for it.
+func (t *script) Runs(c *luaapi.Call, _ *mc.Request, p *backend.Pending) {
+	t.owners[p] = t.sent
+	if n := len(t.waves); !t.ended && n > 0 && t.waves[n-1].own {
+		t.waves[n-1].Sent[0].By = nodeOf(t.tree, c)
+	}
+}
+
+// Sends implements luaapi.Watcher: send is told more.
+func (t *script) Sends(*luaapi.Call, luaapi.Target, *mc.Request, *backend.Pending) {}
+
+// Waits implements luaapi.Watcher: step sees the same.
+func (t *script) Waits(*luaapi.Call, int64, bool) {}
+
+// GoesOn implements luaapi.Watcher.
+func (t *script) GoesOn(*luaapi.Call, bool) {}
 
 // outcome is the plan's for request i of the next wave.
 func (t *script) outcome(i int) outcome {

@@ -89,7 +89,7 @@ end`)
 		`a b hit+hit|hit+miss|hit+down = "DELETED\r\n" 1`, `a b miss+hit|miss+miss|miss+down = "NOT_FOUND\r\n" 1`, `a b down+hit|down+miss|down+down = `+down+` 1`)
 	// The proxy's own store, and a pool without backends.
 	f("get k\r\n", "local res = rctx:enqueue_and_wait(r, own) if res:hit() then return res end return rctx:enqueue_and_wait(r, a)",
-		`hit = "VALUE k 0 21\r\nthe proxy's own store\r\nEND\r\n" 0`, `miss a hit = "VALUE k 0 1\r\na\r\nEND\r\n" 2`, `miss a miss = "END\r\n" 2`, `miss a down = `+down+` 2`)
+		`hit = "VALUE k 0 21\r\nthe proxy's own store\r\nEND\r\n" 1`, `miss a hit = "VALUE k 0 1\r\na\r\nEND\r\n" 2`, `miss a miss = "END\r\n" 2`, `miss a down = `+down+` 2`)
 	f("get k\r\n", "return web(r)",
 		`http://127.0.0.1:1/%k hit = "VALUE k 0 21\r\nhttp://127.0.0.1:1/%k\r\nEND\r\n" 1`, `http://127.0.0.1:1/%k miss = "END\r\n" 1`, `http://127.0.0.1:1/%k down = `+down+` 1`)
 	f("get k\r\n", "return p.none(r)", `none down = `+down+` 1`)
