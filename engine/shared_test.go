@@ -209,6 +209,8 @@ func TestAnswersInForm(t *testing.T) {
 		{"touch k 1", `true`, "TOUCHED"},
 		{"ms k 1 Oab k\r\nx", `true`, "HD Oab kk"},
 		{"md k Oab", `false`, "NF Oab"},
+		{"md aw== b k Oab", `false`, "NF kaw== b Oab"},
+		{"ms aw== 1 b k s\r\nx", `false, { size = 1 }`, "NS kaw== b s1"},
 		{"get k", `st(mcp.request("mg k v f c\r\n"))`, "VALUE k 5 2\r\nhi\r\nEND"},
 		{"gets k", `st(mcp.request("mg k v f c\r\n"))`, "VALUE k 5 2 77\r\nhi\r\nEND"},
 		{"mg k f v s O1", `st(mcp.request("mg k v f\r\n"))`, "VA 2 f5 s2 O1\r\nhi"},
@@ -221,6 +223,11 @@ func TestAnswersInForm(t *testing.T) {
 		{"ms k 1 O4\r\nx", `st(mcp.request("cas none 0 0 1 1\r\n", "x\r\n"))`, "NF O4"},
 		{"ms k 1 c\r\nx", `st(mcp.request("ms k 1 c E99\r\n", "x\r\n"))`, "HD c99"},
 		{"set k 0 0 1\r\nx", `st(mcp.request("incr k 1\r\n"))`, "CLIENT_ERROR cannot increment or decrement non-numeric value"},
+		{"gets k", `{ "a", "b" }, { like = st(mcp.request("gets k\r\n")) }`, "VALUE k 5 2 77\r\nab\r\nEND"},
+		{"gets k", `{ "a", "b" }, { like = st(mcp.request("get k\r\n")) }`, "VALUE k 5 2 0\r\nab\r\nEND"},
+		{"mg k v f c t s", `{ "a", "b" }, { like = st(mcp.request("mg k v f c s\r\n")) }`, "VA 2 f5 c77 t-1 s2\r\nab"},
+		{"mg k s f", `true, { like = st(mcp.request("mg k v f c s\r\n")), size = 99 }`, "HD s99 f5"},
+		{"ms k 1 s\r\nx", `true, { size = 99 }`, "HD s99"},
 		{"get k", `{ 1 }`, "SERVER_ERROR lua failure"},
 	} {
 		p := startProxy(t, writeConfig(t, slotted(`local st = mcp.store{ memory = 4194304 }`,
@@ -296,4 +303,19 @@ func TestUnlead(t *testing.T) {
 	c := dial(t, p)
 	c.says("get k\r\ndelete k\r\nget k\r\n")
 	c.sees("true true\r\ntrue false\r\ntrue true\r\n")
+}
+
+func TestRequestsOfParts(t *testing.T) {
+	p := startProxy(t, writeConfig(t, slotted(`local st = mcp.store{ memory = 4194304 }`, `
+    local out = {}
+    for _, x in ipairs{ { 1, 3 }, { 4 }, { 6, 100 }, { 9 }, { 0, 2 } } do
+        local n = math.max(0, math.min(x[2] or 6, 6) - math.max(x[1], 1) + 1)
+        out[#out + 1] = mcp.request("set x 0 0 " .. n .. "\r\n", r, x[1], x[2]):raw_value():sub(1, -3)
+    end
+    st(r)
+    out[#out + 1] = mcp.request("set x 0 0 2\r\n", st(mcp.request("get k\r\n")), 2, 3):raw_value():sub(1, -3)
+    return table.concat(out, " ") .. "\r\n"`)), withStores)
+	c := dial(t, p)
+	c.says("set k 0 0 6\r\nabcdef\r\n")
+	c.sees("abc def f  ab bc\r\n")
 }

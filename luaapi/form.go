@@ -3,6 +3,7 @@
 package luaapi
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -13,8 +14,8 @@ import (
 )
 
 var formMethods = []Method{
-	{"answer", "request, what, {flags=, ttl=, cas=}?", "response",
-		"An answer to the request, in its form. what is a response to another request for the item, whose outcome, value and flags it has; a string, or a list of strings and responses: a hit with their values, joined; true: success; false: a miss, not stored or not found. flags, ttl (-1) and cas are what a read tells of the item where what does not. A response that is an error is given as it is. Tidepool's own.", rctxAnswer},
+	{"answer", "request, what, {flags=, ttl=, cas=, size=, like=}?", "response",
+		"An answer to the request, in its form. what is a response to another request for the item, whose outcome, value and flags it has; a string, or a list of strings and responses: a hit with their values, joined; true: success; false: a miss, not stored or not found. flags, ttl (-1), cas and, of mg without v and of ms, size are what is told of the item where what does not say; like is a response that does. A response that is an error is given as it is. Tidepool's own.", rctxAnswer},
 }
 
 // outcome is what is answered.
@@ -23,7 +24,7 @@ type outcome struct {
 	res    *mc.Response // where it is from, or nil
 	values [][]byte     // a hit's
 	size   int
-	lua    *lua.LTable // flags, ttl, cas; or nil
+	lua    *lua.LTable // flags, ttl, cas, size; or nil
 }
 
 // hits reports whether there is an item to tell of.
@@ -39,7 +40,11 @@ func rctxAnswer(a *API, L *lua.LState) int {
 	c := serving(L)
 	q := checkRequest(L, 2, "answer").r
 	o := outcome{code: mc.CodeOK}
-	o.lua, _ = L.Get(4).(*lua.LTable)
+	if o.lua, _ = L.Get(4).(*lua.LTable); o.lua != nil {
+		if r := responseOf(o.lua.RawGetString("like")); r != nil && r.p != nil && r.p.Err == nil {
+			o.res = &r.p.Resp
+		}
+	}
 	switch v := L.Get(3).(type) {
 	case lua.LBool:
 		if !v {
@@ -107,8 +112,8 @@ var metaOutcomes = map[mc.Code]string{mc.CodeExists: "EX", mc.CodeNotFound: "NF"
 
 func appendAnswer(dst []byte, q *mc.Request, o *outcome) []byte {
 	switch {
-	case o.code == mc.CodeEnd:
-		return mc.AppendNull(dst, q)
+	case o.code == mc.CodeEnd && (!q.Cmd.IsMeta() || q.Cmd == mc.CmdMG):
+		return append(dst, mc.NullAnswer(q.Cmd)...)
 	case q.Cmd == mc.CmdMG:
 		return o.appendMeta(dst, q)
 	case q.Cmd.IsMeta():
@@ -130,7 +135,7 @@ func appendAnswer(dst []byte, q *mc.Request, o *outcome) []byte {
 // number appends what is known of the item by flag f, or otherwise.
 func (o *outcome) number(dst []byte, f byte, field, otherwise string) []byte {
 	if o.res != nil {
-		if tok, ok := o.res.Flag(f); ok {
+		if tok, ok := told(o.res, f); ok {
 			return append(dst, tok...)
 		}
 	}
@@ -143,6 +148,22 @@ func (o *outcome) number(dst []byte, f byte, field, otherwise string) []byte {
 		}
 	}
 	return append(dst, otherwise...)
+}
+
+// told is what an answer says of an item by flag f, or, where it is a VALUE line, in that flag's place.
+func told(r *mc.Response, f byte) (tok []byte, ok bool) {
+	if r.Type != mc.TypeGet || f != 'f' && f != 'c' {
+		return r.Flag(f)
+	}
+	words := bytes.Fields(r.Text()) // VALUE key flags size [cas]
+	i := 2
+	if f == 'c' {
+		i = 4
+	}
+	if i >= len(words) {
+		return nil, false
+	}
+	return words[i], true
 }
 
 func (o *outcome) appendText(dst []byte, q *mc.Request) []byte {
@@ -183,18 +204,13 @@ func (o *outcome) appendMeta(dst []byte, q *mc.Request) []byte {
 		case 'h', 'l':
 			dst = o.number(append(dst, ' ', f), f, "", "0")
 		case 's':
-			dst = append(dst, " s"...)
-			if o.values == nil && o.res != nil {
-				dst = o.number(dst, 's', "", "0")
-			} else {
-				dst = strconv.AppendInt(dst, int64(o.size), 10)
-			}
+			dst = o.appendSize(dst)
 		case 'O', 'k':
 			dst = appendReflected(dst, q, i)
 		}
 	}
 	if o.res != nil {
-		for _, f := range []byte("WXZ") {
+		for _, f := range []byte("ZXW") {
 			if _, ok := o.res.Flag(f); ok {
 				dst = append(dst, ' ', f)
 			}
@@ -206,10 +222,25 @@ func (o *outcome) appendMeta(dst []byte, q *mc.Request) []byte {
 	return append(dst, "\r\n"...)
 }
 
+// appendSize appends s.
+func (o *outcome) appendSize(dst []byte) []byte {
+	dst = append(dst, " s"...)
+	if o.lua != nil && o.lua.RawGetString("size") != lua.LNil {
+		dst = append(dst, o.lua.RawGetString("size").String()...)
+	} else if o.values == nil && o.res != nil {
+		dst = o.number(dst, 's', "", "0")
+	} else {
+		dst = strconv.AppendInt(dst, int64(o.size), 10)
+	}
+	return dst
+}
+
 // appendDone answers ms, md and ma.
 func (o *outcome) appendDone(dst []byte, q *mc.Request) []byte {
 	if code, ok := metaOutcomes[o.code]; ok {
 		dst = append(dst, code...)
+	} else if o.code == mc.CodeEnd {
+		dst = append(dst, mc.NullAnswer(q.Cmd)[:2]...)
 	} else {
 		dst = append(dst, "HD"...)
 	}
@@ -221,6 +252,8 @@ func (o *outcome) appendDone(dst []byte, q *mc.Request) []byte {
 			if o.hits() {
 				dst = o.number(append(dst, " c"...), 'c', "cas", "0")
 			}
+		case 's':
+			dst = o.appendSize(dst)
 		}
 	}
 	return append(dst, "\r\n"...)

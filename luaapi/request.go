@@ -360,12 +360,15 @@ func newRequest(a *API, L *lua.LState) int {
 		switch x := v.Value.(type) {
 		case *Request:
 			if x.r != nil {
-				value = append(value, x.r.Value...)
+				value = append(value, part(L, x.r.Value)...)
 			}
 		case *Response:
 			if x.ok() {
-				value = append(value, x.p.Resp.ValueCRLF()...)
+				value = append(value, part(L, x.p.Resp.ValueCRLF())...)
 			}
+		}
+		if L.GetTop() > 2 {
+			value = append(value, "\r\n"...)
 		}
 	default:
 		return raise(L, mc.ErrValueEnd.Error())
@@ -378,4 +381,17 @@ func newRequest(a *API, L *lua.LState) int {
 	q.r = &q.own
 	L.Push(q.ud)
 	return 1
+}
+
+// part is what mcp.request takes of a value that ends in CRLF: all, or without that the bytes from argument 3 to argument 4.
+func part(L *lua.LState, value []byte) []byte {
+	if L.GetTop() <= 2 || len(value) < 2 {
+		return value
+	}
+	value = value[:len(value)-2]
+	from, to := max(L.CheckInt(3), 1), min(L.OptInt(4, len(value)), len(value))
+	if from > to {
+		return value[:0]
+	}
+	return value[from-1 : to]
 }

@@ -214,7 +214,7 @@ var callFuncs = []Func{
 		return await(a, L, true)
 	}},
 	{"internal", StageRoutes, "request", "response", "Runs the request on the proxy's own store.", internal},
-	{"request", StageRoutes, "line, value?", "request", "Makes a request. The line ends in \\r\\n; value is a string ending in \\r\\n, a request or a response.", newRequest},
+	{"request", StageRoutes, "line, value?, from?, to?", "request", "Makes a request. The line ends in \\r\\n; value is a string ending in \\r\\n, a request or a response; of those two, with from, the bytes from that (the first is 1) to the other (the last). from and to are Tidepool's own.", newRequest},
 }
 
 const noKey = "cannot route commands without key"

@@ -47,6 +47,16 @@ function route_allmajority(fields) end
 ---@return table
 function route_allsync(fields) end
 
+---@class tidepool.bigvalue
+---@field child tidepool.child where requests go; it must know the meta protocol
+---@field threshold? integer bytes above which a value is cut, and of a chunk
+---@field max_chunks? integer of a value; larger ones are refused
+
+---Cuts values above a threshold into chunks, and puts them together again.
+---@param fields tidepool.bigvalue
+---@return table
+function route_bigvalue(fields) end
+
 ---@class tidepool.canary
 ---@field children tidepool.children all of them; by name, in the order of the names
 ---@field n? integer how many are tried first
