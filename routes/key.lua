@@ -31,7 +31,7 @@ local function replacer(map)
         return map
     end
     local fronts = handler.sorted(map)
-    table.sort(fronts, function(a, b) return #a > #b or #a == #b and a < b end)
+    table.sort(fronts, function(a, b) return #a > #b end)
     return function(key)
         for i = 1, #fronts do
             local front = fronts[i]
@@ -56,10 +56,10 @@ return handler.define{
     },
     example = [[route_key{ child = "a", strip = "/cache/", add = "v2:" }]],
     make = function(f)
-        local strip, replace, add = f.strip or "", replacer(f.replace), f.add or ""
+        local strip, replace, add = f.strip, replacer(f.replace), f.add or ""
 
         local function rewritten(key)
-            if strip ~= "" and string.sub(key, 1, #strip) == strip then
+            if strip and string.sub(key, 1, #strip) == strip then
                 key = string.sub(key, #strip + 1)
             end
             if replace then

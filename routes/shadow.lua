@@ -55,7 +55,7 @@ return handler.define{
             end
             return true
         end
-        local never = fraction == 0 or f.key_fraction == 0
+        local never = f.key_fraction == 0
 
         return handler.route(f, function(rctx, h)
             local copy = rctx:request_new()

@@ -18,7 +18,8 @@ local WORD = {
     [mcp.CMD_TOUCH] = 3, [mcp.CMD_GAT] = 2, [mcp.CMD_GATS] = 2,
 }
 local META = { [mcp.CMD_MG] = true, [mcp.CMD_MA] = true, [mcp.CMD_MS] = true }
-local APPENDS = { A = true, a = true, append = true, P = true, p = true, prepend = true } -- ms's modes that leave a TTL alone
+local APPENDS = "^[AaPp]" -- ms's modes that leave a TTL alone: append and prepend
+local LONG = "CLIENT_ERROR the line is too long to be changed\r\n"
 
 -- changer gives a function from a TTL, as text, to what it becomes; nil: it stays.
 local function changer(ttl, action)
@@ -31,7 +32,7 @@ local function changer(ttl, action)
     end
     return function(old)
         local n = tonumber(old)
-        if not n or n < 0 then
+        if not n then
             return nil
         elseif n > MONTH then
             n = n - math.floor(mcp.time_real_millis() / 1000)
@@ -57,20 +58,20 @@ return handler.define{
         return handler.route(f, function(rctx, h)
             local copy = rctx:request_new()
 
-            -- with gives the request with another word or flag.
+            -- with gives the request with another word or flag; nil: it would be too long.
             local function with(r, sent, word, flag, ttl)
-                if not ttl then
+                if not ttl or not sent then
                     return sent
                 elseif sent == r then
                     if not copy:copy(r) then
-                        return r
+                        return nil
                     end
                     sent = copy
                 end
                 if word then
                     sent:token(word, ttl)
-                else
-                    sent:flag_set(flag, ttl)
+                elseif not sent:flag_set(flag, ttl) then
+                    return nil
                 end
                 return sent
             end
@@ -78,13 +79,13 @@ return handler.define{
             -- flags changes T and N of a meta command.
             local function flags(r, cmd)
                 local there, old = r:flag_token("T")
-                local sent = with(r, r, nil, "T", there and change(old))
+                local sent = with(r, r, nil, "T", there and change(old or ""))
                 if not there and cmd == mcp.CMD_MS then
                     local _, mode = r:flag_token("M")
-                    sent = with(r, sent, nil, "T", not APPENDS[mode] and change("0"))
+                    sent = with(r, sent, nil, "T", not string.find(mode or "", APPENDS) and change("0"))
                 end
                 there, old = r:flag_token("N")
-                return with(r, sent, nil, "N", there and change(old or "0"))
+                return with(r, sent, nil, "N", there and change(old or ""))
             end
 
             return function(r)
@@ -94,6 +95,9 @@ return handler.define{
                     sent = with(r, r, word, nil, change(r:token(word)))
                 elseif META[cmd] then
                     sent = flags(r, cmd)
+                end
+                if not sent then
+                    return LONG
                 end
                 return rctx:enqueue_and_wait(sent, h.child)
             end

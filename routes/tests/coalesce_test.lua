@@ -133,6 +133,17 @@ describe("coalesce: a write", function()
             expect(#seen()):equals(2)
         end)
     end
+    for _, line in ipairs{ "gets k", "me k", "mg k v c" } do
+        it("is not " .. line, function()
+            use()
+            backend("a"):slow(0.1)
+            client():start("get k")
+            client():start(line)
+            client():start("get k")
+            advance(1)
+            expect(#seen()):equals(2)
+        end)
+    end
     it("is found by the one who wrote", function()
         use()
         backend("a"):set("k", "o")

@@ -175,3 +175,100 @@ describe("inflight: auto", function()
         expect(now_with > 0):is_true()
     end)
 end)
+
+describe("inflight: auto, step by step", function()
+    -- one has n requests answered, one after the other, in so many seconds each.
+    local function one(n, seconds)
+        backend("a"):slow(seconds)
+        for _ = 1, n do
+            expect(send("get k").text):equals("END\r\n")
+        end
+    end
+    -- width is how many requests get through at once; it ends a test.
+    local function width()
+        backend("a"):never()
+        seen()
+        for _ = 1, 200 do
+            client():start("get k")
+        end
+        advance(0)
+        return #seen()
+    end
+    before_each(function()
+        use("max = \"auto\", wait = 100")
+    end)
+
+    it("shrinks by a tenth after as many answers as it is", function()
+        one(15, 0.01)
+        one(1, 0.05)
+        expect(width()):equals(14)
+    end)
+    it("does not shrink before that", function()
+        one(14, 0.01)
+        one(1, 0.05)
+        expect(width()):equals(16)
+    end)
+    it("counts anew from there", function()
+        one(15, 0.01)
+        one(1, 0.05) -- 14.4
+        one(14, 0.05)
+        expect(width()):equals(14)
+    end)
+    it("shrinks again", function()
+        one(15, 0.01)
+        one(1, 0.05)
+        one(15, 0.05) -- 12.96
+        expect(width()):equals(12)
+    end)
+    it("takes twice the least latency and a millisecond for normal", function()
+        one(16, 0.01)
+        one(20, 0.021)
+        expect(width()):equals(16)
+    end)
+    it("takes more for a queue", function()
+        one(16, 0.01)
+        one(1, 0.0211)
+        expect(width()):equals(14)
+    end)
+    it("remembers the least latency for two periods", function()
+        one(16, 0.001)
+        advance(11)
+        one(1, 0.01) -- the last period knew better: 14.4
+        advance(11)
+        one(30, 0.01) -- it is forgotten
+        expect(width()):equals(14)
+    end)
+    it("does not forget it before", function()
+        one(16, 0.001)
+        advance(11)
+        one(1, 0.01)
+        one(15, 0.01) -- 12.96
+        expect(width()):equals(12)
+    end)
+    it("knows nothing of errors", function()
+        one(16, 0.01)
+        backend("a"):works()
+        backend("a"):answers{ "SERVER_ERROR x" }
+        send("get k")
+        one(20, 0.01)
+        expect(width()):equals(16)
+    end)
+    it("grows by one when all places were taken once", function()
+        backend("a"):slow(0.01)
+        for _ = 1, 32 do
+            client():start("get k")
+        end
+        advance(1) -- 16 answers while others waited, and one while all places were taken
+        expect(width()):equals(17)
+    end)
+    it("does not grow when they were not", function()
+        backend("a"):slow(0.01)
+        for _ = 1, 100 do
+            for _ = 1, 15 do
+                client():start("get k")
+            end
+            advance(0.02)
+        end
+        expect(width()):equals(16)
+    end)
+end)

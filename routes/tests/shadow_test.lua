@@ -179,6 +179,27 @@ describe("shadow: compare", function()
         send("mg k k v")
         expect(stat("shadow_same")):equals(2)
     end)
+    it("logs what differs, ten a second", function()
+        use(", compare = true")
+        backend("a"):set("k", "x")
+        local function logged(n)
+            for _ = 1, n do
+                send("get k")
+            end
+            local count = 0
+            for _, line in ipairs(log()) do
+                count = count + (string.find(line, "shadow differs", 1, true) and 1 or 0)
+            end
+            return count
+        end
+        expect(logged(9)):equals(9)
+        expect(logged(9)):equals(1)
+        advance(0.501)
+        expect(logged(9)):equals(5)
+        advance(10)
+        backend("b"):set("k", "x")
+        expect(logged(9)):equals(0)
+    end)
     it("begins anew with each request", function()
         use(", compare = true, name = \"s\"")
         backend("a"):set("k", "x")

@@ -46,7 +46,7 @@ describe("ttl", function()
     for _, line in ipairs{
         "get k", "gets k", "delete k", "incr k 5", "decr k 5", "append k 5 0 1", "prepend k 5 0 1", "mg k v t", "md k", "md k I T5", "ma k",
         "me k", "ms k 1 MA",
-        "ms k 1 Mprepend",
+        "ms k 1 Mprepend", "ms k 1 Ma", "ms k 1 MP", "ms k 1 Mp", "mg k Tx v", "mg k T v", "mg k T-5 v",
     } do
         it("leaves " .. line .. " alone", function()
             for _, fields in ipairs{ "ttl = 60", "ttl = 60, action = \"min\"" } do
@@ -82,11 +82,26 @@ describe("ttl", function()
         expect(send("get k").text):equals("END\r\n")
     end)
     it("does not change the request for others", function()
-        route([[return require "routes.split"{ child_a = require "routes.ttl"{ child = a, ttl = 60 }, child_b = b }]], "a", "b")
+        route([[return require "routes.split"{ 
+            child_a = require "routes.ttl"{ child = a, ttl = 60 }, child_b = require "routes.direct"{ child = b } }]], "a", "b")
         send("set k 7 0 3", "bar")
         local lines = seen()
         table.sort(lines)
         expect(lines):equals{ "a: set k 7 60 3", "b: set k 7 0 3" }
+    end)
+    it("leaves a time of the day alone that comes sooner", function()
+        use("ttl = 60, action = \"min\"")
+        local at = os.time()
+        expect(becomes("touch k " .. at + 30)):equals("touch k " .. at + 30)
+        expect(becomes("touch k " .. at + 59)):equals("touch k " .. at + 59)
+        expect(becomes("touch k " .. at + 62)):equals("touch k 60")
+    end)
+    it("does not send what would be too long to change", function()
+        use("ttl = 2000000")
+        local line = "mg k v T5 O" .. string.rep("1", 482)
+        expect(send(line).text):equals("CLIENT_ERROR the line is too long to be changed\r\n")
+        expect(send(line .. " N5").text):equals("CLIENT_ERROR the line is too long to be changed\r\n")
+        expect(seen()):equals{}
     end)
     for _, what in ipairs{ "error", "timeout", "down" } do
         it("answers the child's " .. what, function()
