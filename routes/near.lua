@@ -67,10 +67,9 @@ local function make(f)
     local checked = of("ms", { t = "valcopy", idx = 1 }, B64, { t = "flagcopy", flag = "C", idx = 3 }, { t = "flagcopy", flag = "T", idx = 4 },
         { t = "flagcopy", flag = "F", idx = 5 }) -- CAS, TTL, flags
 
-    -- shape says which flags a mg has that matter: v; those that no copy can answer; k, b.
-    local shape = mcp.req_inspector_new({ t = "hasflag", flag = "v" }, { t = "hasflag", flag = "N" }, { t = "hasflag", flag = "R" },
-        { t = "hasflag", flag = "T" }, { t = "hasflag", flag = "E" }, { t = "hasflag", flag = "t" }, { t = "hasflag", flag = "h" },
-        { t = "hasflag", flag = "l" }, { t = "hasflag", flag = "k" }, { t = "hasflag", flag = "b" })
+    -- shape says which flags a mg that only reads has that matter: v; those that no copy can answer; k, b.
+    local shape = mcp.req_inspector_new({ t = "hasflag", flag = "v" }, { t = "hasflag", flag = "E" }, { t = "hasflag", flag = "t" },
+        { t = "hasflag", flag = "h" }, { t = "hasflag", flag = "l" }, { t = "hasflag", flag = "k" }, { t = "hasflag", flag = "b" })
 
     local claimed = mcp.res_inspector_new({ t = "hasflag", flag = "W" }, { t = "flagtoken", flag = "c" })
     local item = mcp.res_inspector_new({ t = "hasflag", flag = "X" }, { t = "hasflag", flag = "W" }, { t = "hasflag", flag = "Z" },
@@ -81,11 +80,9 @@ local function make(f)
         local cmd = r:command()
         if cmd == mcp.CMD_GET or cmd == mcp.CMD_GETS then
             return true, false
-        elseif cmd ~= mcp.CMD_MG then
-            return false
         end
-        local v, N, R, T, E, t, h, l, k, b = shape(r)
-        return v and not (N or R or T or E or t or h or l or k and b), b
+        local v, E, t, h, l, k, b = shape(r)
+        return v and not (E or t or h or l or k and b), b -- me has no v
     end
 
     local store = mcp.store{ name = f.name, memory = f.size }
@@ -128,7 +125,7 @@ local function make(f)
             end
             ask(third, r, b)
             local res = rctx:enqueue_and_wait(third, child)
-            local keeps = false
+            local keeps
             if res:vlen() > 0 then
                 local stale, lease, filled, _, flags, _, cas, _, ttl = item(res)
                 keeps = ttl ~= 0 and not (stale or lease or filled)

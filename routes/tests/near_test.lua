@@ -26,7 +26,7 @@ describe("near", function()
 
     -- What a copy does not know goes to the child.
     for _, c in ipairs{ "mg foo", "mg foo t v", "mg foo h v", "mg foo l v", "mg foo v E5", "mg foo v N30", "mg foo v R30", "mg foo s", "me foo",
-        "mg Zm9v b v k" } do
+        "mg Zm9v b v k", "me foo v" } do
         it("asks the child for " .. c, function()
             send("get foo")
             seen()
@@ -51,6 +51,72 @@ describe("near", function()
         expect(send("get foo").value):equals("bar")
         advance(1.1)
         expect(send("get foo").text):equals("END\r\n")
+    end)
+
+    it("keeps an item until its last second, for no longer than that", function()
+        backend("a"):set("foo", "x", { ttl = 4 })
+        advance(3.1)
+        expect(send("get foo").value):equals("x") -- its TTL is 1
+        seen()
+        expect(send("get foo").value):equals("x")
+        expect(seen()):equals{}
+        advance(1)
+        expect(send("get foo").text):equals("END\r\n")
+    end)
+
+    it("keeps a value of one byte", function()
+        for _, sets in ipairs{ "pass", "delete" } do
+            near(", ttl = 10, stale_sets = \"" .. sets .. "\"")
+            backend("a"):set("foo", "x")
+            send("get foo")
+            seen()
+            expect(send("get foo").text):equals("VALUE foo 0 1\r\nx\r\nEND\r\n")
+            expect(seen()):equals{}
+        end
+    end)
+
+    it("counts what it answers, keeps, and does not keep because of a write", function()
+        for _ = 1, 3 do
+            send("get foo")
+        end
+        expect(stat("near_hits")):equals(2)
+        expect(stat("near_kept")):equals(1)
+        send("touch foo 0")
+        backend("a"):slow(1, 1)
+        local read = client():start("get foo")
+        advance(0.1)
+        send("touch foo 0")
+        read:wait()
+        expect(stat("near_refused")):equals(1)
+    end)
+
+    it("does not answer from its copy while a write is under way", function()
+        send("get foo")
+        backend("a"):slow(1, 1)
+        local write = client():start("set foo 0 0 1", "x")
+        advance(0.1)
+        seen()
+        expect(send("get foo").value):equals("x")
+        expect(#seen()):equals(1)
+        write:wait()
+    end)
+
+    it("keeps what is read after a write that the child refused", function()
+        expect(send("add foo 0 0 1", "x").text):equals("NOT_STORED\r\n")
+        send("get foo")
+        seen()
+        send("get foo")
+        expect(seen()):equals{}
+    end)
+
+    it("has its copy still after a read that may make an item", function()
+        send("get foo")
+        for _, c in ipairs{ "mg foo v N30", "mg foo v R1" } do
+            send(c)
+            seen()
+            send("get foo")
+            expect(seen()):equals{}
+        end
     end)
 
     it("keeps neither misses nor empty values nor errors", function()
@@ -306,6 +372,27 @@ describe("near's stale sets", function()
             expect((backend("a"):get("foo"))):equals("x")
         end)
     end
+
+    it("become deletes of what is gone", function()
+        near(", ttl = 10, stale_sets = \"delete\"")
+        send("get foo")
+        send("get foo")
+        expect(client():send("delete foo").text):equals("DELETED\r\n")
+        expect(send("set foo 0 0 1", "x").text):equals("STORED\r\n")
+        expect(backend("a"):get("foo")):is_nil()
+    end)
+
+    it("pass if the client has read the child's since", function()
+        near(", ttl = 1, stale_sets = \"delete\"")
+        send("get foo")
+        send("get foo")
+        advance(2)
+        backend("a"):set("foo", "new")
+        expect(send("get foo").value):equals("new")
+        backend("a"):set("foo", "newer")
+        send("set foo 0 0 1", "x")
+        expect((backend("a"):get("foo"))):equals("x")
+    end)
 
     it("answer an error when the child does", function()
         near(", ttl = 10, stale_sets = \"delete\"")
