@@ -88,7 +88,7 @@ local function make(f)
                 second:flag_add("b")
             end
             local res = rctx:enqueue_and_wait(second, own)
-            local keeps = false
+            local keeps
             if res:rank() == 4 then
                 local stale, won, sent, _, flags, _, ttl = item(res)
                 keeps = not (stale or won or sent) and ttl ~= 0

@@ -57,6 +57,68 @@ describe("hotkey", function()
         expect(shorter.ttl):near(4, 1)
     end)
 
+    it("makes a copy that goes when the item does, in its last second too", function()
+        backend("a"):set("foo", "bar", { ttl = 4 })
+        advance(3.1)
+        send("get foo")
+        expect((backend("a"):get("foo#hot1"))):equals("bar")
+        advance(1)
+        expect(backend("a"):get("foo#hot1")):is_nil()
+    end)
+
+    it("makes a copy for who gives the key in base64, and answers before it is stored", function()
+        backend("a"):slow(1)
+        local res = send("mg Zm9v b v")
+        expect(res.text):equals("VA 3\r\nbar\r\n")
+        expect(res.time):near(2, 0.1)
+        advance(2)
+        expect(seen()):equals{ "a: mg foo#hot1 v f c N5", "a: mg Zm9v v f t b", "a: ms foo#hot1 3 C2 T10 F5" }
+        expect((backend("a"):get("foo#hot1"))):equals("bar")
+    end)
+
+    it("asks the key itself while another makes the copy", function()
+        backend("a"):slow(1, 2)
+        client():start("get foo")
+        advance(1.1)
+        for _ = 1, 3 do -- the fourth is the next for the first copy
+            expect(send("get foo").text):equals(HIT)
+        end
+        expect(stat("hotkey_hits") or 0):equals(0)
+    end)
+
+    it("counts what copies answer", function()
+        for _ = 1, 6 do
+            send("get foo")
+        end
+        expect(stat("hotkey_hits")):equals(2)
+        send("delete foo")
+        expect(stat("hotkey_undropped") or 0):equals(0)
+    end)
+
+    it("does not keep what is older than a write that came meanwhile", function()
+        backend("a"):slow(0.3)
+        local read = client():start("get foo")
+        advance(0.4)
+        backend("a"):works()
+        send("set foo 0 0 1", "x")
+        read:wait()
+        advance(5)
+        expect(backend("a"):get("foo#hot1")):is_nil()
+    end)
+
+    for n, want in pairs{ [244] = true, [245] = false } do
+        it((want and "copies" or "does not copy") .. " what has a key of " .. n .. " bytes", function()
+            local key = ("k"):rep(n)
+            send("get " .. key)
+            expect(#seen() > 1):equals(want)
+        end)
+    end
+
+    it("writes what has no copies once", function()
+        expect(send("ms AAEC 1 b", "x").text):equals("HD\r\n")
+        expect(seen()):equals{ "a: ms AAEC 1 b" }
+    end)
+
     it("answers misses and keeps none", function()
         for _ = 1, 6 do
             expect(send("get none").text):equals("END\r\n")
