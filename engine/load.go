@@ -85,6 +85,7 @@ func newLoader(p *Proxy) (*loader, error) {
 func (l *loader) newState() (*vm.State, error) {
 	return vm.New(vm.Options{
 		Unsafe:  l.p.opts.LuaUnsafe,
+		Steps:   l.p.opts.LuaSteps,
 		Print:   l.p.print,
 		Path:    packagePath(l.p.opts.LuaPath, l.p.opts.Files),
 		Modules: l.library,

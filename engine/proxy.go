@@ -45,6 +45,7 @@ type Options struct {
 
 	AllowFlush bool   // flush_all flushes every backend
 	LuaUnsafe  bool   // scripts get the whole standard library
+	LuaSteps   int64  // what one request of a script may take, in steps; 0: vm.DefaultSteps
 	LuaPath    string // where require looks first, in the form of LUA_PATH; "": beside the first of Files
 	StartArg   string // mcp.start_arg
 

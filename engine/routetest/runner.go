@@ -21,6 +21,7 @@ type Options struct {
 	LuaPath  string         // where require of configurations looks, besides the folders of the test and the configuration, in LUA_PATH's form
 	StartArg string         // mcp.start_arg of configurations
 	Unsafe   bool           // configurations get the whole standard library
+	Steps    int64          // what one request may take, as engine.Options.LuaSteps
 	Routes   fs.FS          // the route library, files NAME.lua; nil: that of the binary
 	Print    io.Writer      // where print of test files goes; nil: nowhere
 	Coverage bool           // which lines run is noted: see Runner.Coverage
@@ -105,6 +106,7 @@ func (r *Runner) newWorld(path string, seed uint64) (*world, error) {
 		LuaPath:   filepath.Join(filepath.Dir(path), "?.lua") + ";" + r.o.LuaPath + ";;",
 		StartArg:  r.o.StartArg,
 		LuaUnsafe: r.o.Unsafe,
+		LuaSteps:  r.o.Steps,
 		Seed:      seed,
 		Compile:   r.compile,
 		Library:   r.library,

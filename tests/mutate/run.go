@@ -136,6 +136,9 @@ func each(parallel, n int, newWorker func() *worker, do func(w *worker, i int) e
 	return errors.Join(errs...)
 }
 
+// steps is the budget of a request: more than any test wants, and a twentieth of what a proxy gives, for every turn of a loop that does not end may wait.
+const steps = 50_000
+
 // worker tries mutants, one after the other.
 type worker struct {
 	s      *settings
@@ -148,7 +151,7 @@ type worker struct {
 func newWorker(s *settings, library fs.FS, paths []string, coverage bool) *worker {
 	return &worker{
 		s: s, paths: paths, suites: map[int]*routetest.Suite{}, recent: map[*module][]place{},
-		runner: routetest.New(routetest.Options{Seed: 1, Routes: library, Coverage: coverage}),
+		runner: routetest.New(routetest.Options{Seed: 1, Routes: library, Coverage: coverage, Steps: steps}),
 	}
 }
 
