@@ -161,6 +161,35 @@ describe("shadow: compare", function()
             end)
         end
     end
+    it("logs what differs, ten a second", function()
+        use(", compare = true")
+        backend("a"):answers("VALUE k 0 1\r\nx\r\nEND")
+        backend("b"):answers("VALUE k 0 1\r\ny\r\nEND")
+        log()
+        local function logged()
+            local n = 0
+            for _, line in ipairs(log()) do
+                if line:find("shadow differs", 1, true) then
+                    n = n + 1
+                end
+            end
+            return n
+        end
+        for _ = 1, 50 do
+            send("get k")
+        end
+        local first = logged()
+        expect(first >= 9 and first <= 11):is_true()
+        local more = 0
+        for _ = 1, 50 do
+            advance(0.1)
+            send("get k")
+            send("get k")
+            more = more + logged()
+        end
+        expect(more):near(50, 5)
+    end)
+
     it("knows client flags apart", function()
         use(", compare = true")
         backend("a"):set("k", "x", { flags = 1 })

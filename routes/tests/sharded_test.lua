@@ -164,6 +164,14 @@ describe("sharded", function()
         end
         expect(homes_seen):equals{ ab = true, cd = true }
     end)
+    for field, value in pairs{ dist = "\"jump\"", hash = "\"xxhash\"", seed = "\"x\"", salt = "\"1\"", filter = "\"tags\"", filter_conf = "\"{}\"",
+        hash_tag = "\"{}\"", key = "function(k) return k end" } do
+        it("has no " .. field .. " with pool", function()
+            expect(function() route("return require \"routes.sharded\"{ pool = a, " .. field .. " = " .. value .. " }", "a") end)
+                :errors(field .. ": the pool has its own way to place keys")
+        end)
+    end
+
     it("is the pool itself with pool", function()
         route([[return require "routes.sharded"{ pool = a }]], "a")
         send("get foo")

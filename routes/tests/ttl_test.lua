@@ -63,6 +63,23 @@ describe("ttl", function()
             expect(becomes("ms k 1 MS")):equals("ms k 1 MS T60")
         end
     end)
+    for _, mode in ipairs{ "MA", "Ma", "Mappend", "MP", "Mp", "Mprepend" } do
+        it("gives what appends with " .. mode .. " none", function()
+            use("ttl = 60")
+            expect(becomes("ms k 1 " .. mode)):equals("ms k 1 " .. mode)
+        end)
+    end
+
+    it("counts a time from the present second", function()
+        use("ttl = 60, action = \"min\"")
+        local base = 1767225600 -- 2026
+        expect(becomes("touch k " .. base + 60)):equals("touch k " .. base + 60)
+        expect(becomes("touch k " .. base + 61)):equals("touch k 60")
+        advance(0.5)
+        expect(becomes("touch k " .. base + 61)):equals("touch k 60")
+        expect(becomes("touch k nonsense")):equals("touch k nonsense")
+    end)
+
     it("is for ever with 0", function()
         use("ttl = 0")
         expect(becomes("ms k 1")):equals("ms k 1")
