@@ -94,19 +94,22 @@ end`))
 	c.sees("n2\r\n")
 }
 
-// What scripts find beside Lua's own library, which lualib's golden file lists: these globals and no others.
+// What scripts find beside Lua's own library, which lualib's golden file lists: these globals, a route_ word for each handler, and no others.
 func TestGlobalsOfTheConfigurationState(t *testing.T) {
 	p := startProxy(t, writeConfig(t, `
 before = ...
 local names = {}
-for k in pairs(_G) do names[#names + 1] = k end
+for k in pairs(_G) do
+    if string.sub(k, 1, 6) ~= "route_" then names[#names + 1] = k end
+end
 table.sort(names)
 function mcp_config_pools() return table.concat(names, " ") end
 function mcp_config_routes(all) mcp.attach(mcp.CMD_GET, function() return all .. "\r\n" end) end`))
 	c := dial(t, p)
 	c.says("get a\r\n")
-	c.sees("_G _VERSION assert collectgarbage coroutine debug dofile error getmetatable io ipairs load loadfile math mcp my_zone next os package " +
-		"pairs pcall pool print rawequal rawget rawlen rawset require router select setmetatable string table tonumber tostring type utf8 warn xpcall\r\n")
+	c.sees("_G _VERSION assert cmdmap collectgarbage coroutine debug dofile error getmetatable io ipairs load loadfile " +
+		"local_zone local_zone_from_env local_zone_from_file math mcp my_zone next os package pairs pcall pool pools print rawequal rawget rawlen rawset " +
+		"register_route_handlers require router routes select setmetatable settings string table tonumber tostring type utf8 verbose warn xpcall\r\n")
 }
 
 // A module that the configuration requires is read again with it, in the configuration state as in the workers.
