@@ -29,7 +29,9 @@ return handler.define{
             local fault = answers.error(rctx, f.message)
 
             local function pause(seconds)
-                seconds = seconds + jitter * random()
+                if jitter > 0 then
+                    seconds = seconds + jitter * random()
+                end
                 if seconds > 0 then
                     rctx:sleep(seconds)
                 end
