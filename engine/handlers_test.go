@@ -144,6 +144,35 @@ func TestHandlersAreDocumented(t *testing.T) {
 	}
 }
 
+// Every handler has its word, and nothing else of the library has one.
+func TestHandlersHaveWords(t *testing.T) {
+	is := map[string]bool{}
+	for _, h := range handlers(t) {
+		is[h.Name] = true
+	}
+	files, err := routes.Files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names, words []string
+	for _, file := range files {
+		name := strings.TrimSuffix(file.Name(), ".lua")
+		names = append(names, fmt.Sprintf("%q", name))
+		if is[name] {
+			words = append(words, name)
+		}
+	}
+	c := dial(t, startProxy(t, writeConfig(t, `
+local there = {}
+for _, name in ipairs{ `+strings.Join(names, ", ")+` } do
+    if _G["route_" .. name] then there[#there + 1] = name end
+end
+function mcp_config_pools() end
+function mcp_config_routes() mcp.attach(mcp.CMD_GET, function() return table.concat(there, " ") .. "\r\n" end) end`)))
+	c.says("get a\r\n")
+	c.sees(strings.Join(words, " ") + "\r\n")
+}
+
 // The example of each handler loads, as the default route of a configuration with the pools a, b and c and the sets set_z (by zone) and set_all.
 func TestHandlersExamplesLoad(t *testing.T) {
 	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})

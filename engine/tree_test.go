@@ -130,7 +130,7 @@ settings{ backend_read_timeout = 1 }
 		{`route_direct`, `route_drect`, `:2: there is no "route_drect"; did you mean "route_direct"?`},
 		{`route_direct`, `route_myhello`, `:2: there is no "route_myhello"; there are route_allasync, `},
 		{`settings{`, `register_route_handlers{ "myhello" }`, `:3: register_route_handlers: handlers in routelib's form run under routelib itself (tidepool`},
-		{`route_direct`, `route_handler`, `:2: route_handler: 'handler' is no handler`},
+		{`route_direct`, `route_handler`, `:2: there is no "route_handler"; there are route_allasync, `},
 		{`settings{`, `verbose(1)`, `:3: verbose: want true or false, got a number`},
 		{`set = "a"`, `sett = "a"`, `:2: cmdmap: there is no command "sett"; did you mean "set"?`},
 		{`set = "a"`, `set = "b"`, `:2: routes.map.bar.set: there is no pool "b"; did you mean "a"?`},
