@@ -6,10 +6,10 @@
 -- many requests in flight; one that has waited for `wait` seconds, with SERVER_ERROR waited too long for its turn. A request counts until its
 -- answer is there, whatever command it is; what the child still does after that does not count.
 --
--- max = "auto" finds the number. It begins with 16. As long as requests wait, or all places are taken, it becomes larger by one with every so many
--- answers as it is. When an answer takes twice the least latency of the last 10 to 20 seconds, and a millisecond, it becomes smaller by a tenth,
--- once in as many answers. It stays from 1 to 1024. So a fast child is given more, and one at which a queue grows less. With a reload all begins
--- anew, beside what is still under way. NAME_refused counts what was answered with an error.
+-- max = "auto" finds the number. It begins with 16. As long as all places are taken, it becomes larger by one with every so many answers as it is.
+-- When an answer takes twice the least latency of the last 10 to 20 seconds, and a millisecond, it becomes smaller by a tenth, once in as many
+-- answers. It stays from 1 to 1024. So a fast child is given more, and one at which a queue grows less. With a reload all begins anew, beside
+-- what is still under way. NAME_refused counts what was answered with an error.
 
 local handler = require "routes.handler"
 
@@ -36,8 +36,7 @@ local function adapter(turnstile)
             end
             return
         end
-        local inside, waiting = turnstile:inside()
-        if waiting > 0 or inside >= math.floor(max) then
+        if turnstile:inside() >= math.floor(max) then
             max = turnstile:adapt(1, 1 / max)
         end
     end

@@ -47,7 +47,7 @@ return handler.define{
         end
 
         local function wanted(r)
-            if fraction < 1 and math.random() >= fraction or place and place(r) ~= 1 then
+            if math.random() >= fraction or place and place(r) ~= 1 then
                 return false
             elseif meter:open() >= most then
                 skipped:add(1)

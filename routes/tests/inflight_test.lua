@@ -261,6 +261,14 @@ describe("inflight: auto, step by step", function()
         advance(1) -- 16 answers while others waited, and one while all places were taken
         expect(width()):equals(17)
     end)
+    it("grows by one each time", function()
+        backend("a"):slow(0.01)
+        for _ = 1, 64 do
+            client():start("get k")
+        end
+        advance(1)
+        expect(width()):equals(18)
+    end)
     it("does not grow when they were not", function()
         backend("a"):slow(0.01)
         for _ = 1, 100 do

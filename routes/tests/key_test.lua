@@ -72,7 +72,7 @@ describe("key", function()
         expect(#seen()):equals(1)
     end)
     it("does not change the request for others", function()
-        route([[return require "routes.split"{ 
+        route([[return require "routes.split"{
             child_a = require "routes.key"{ child = a, add = "t:" }, child_b = require "routes.direct"{ child = b } }]], "a", "b")
         backend("a"):set("t:k", "x")
         expect(send("get k").text):equals("VALUE k 0 1\r\nx\r\nEND\r\n")

@@ -99,7 +99,7 @@ describe("ttl", function()
         expect(send("get k").text):equals("END\r\n")
     end)
     it("does not change the request for others", function()
-        route([[return require "routes.split"{ 
+        route([[return require "routes.split"{
             child_a = require "routes.ttl"{ child = a, ttl = 60 }, child_b = require "routes.direct"{ child = b } }]], "a", "b")
         send("set k 7 0 3", "bar")
         local lines = seen()
