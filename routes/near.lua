@@ -34,15 +34,13 @@ local function remembers()
     local seen, n = {}, 0
     return {
         read = function(client, key, cas)
-            if n >= MOST then
-                seen, n = {}, 0
+            if cas then
+                n = n + 1
+                if n > MOST then
+                    seen, n = {}, 1
+                end
             end
             local id = client .. " " .. key
-            if not seen[id] and cas then
-                n = n + 1
-            elseif seen[id] and not cas then
-                n = n - 1
-            end
             seen[id] = cas
         end,
         had = function(client, key)

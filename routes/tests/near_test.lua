@@ -231,6 +231,55 @@ describe("near", function()
         end
     end
 
+    it("drops a read that was sent before a write began, before the write is answered", function()
+        backend("a"):slow(1, 1)
+        local read = client():start("get foo")
+        advance(0.1)
+        backend("a"):slow(2, 1)
+        local write = client():start("set foo 0 0 1", "x")
+        expect(read:wait().text):equals(HIT)
+        backend("a"):works()
+        seen()
+        send("get foo")
+        expect(#seen()):equals(1)
+        expect(stat("near_refused")):equals(1)
+        write:wait()
+        send("get foo")
+        expect(send("get foo").value):equals("x")
+        expect(stat("near_hits")):equals(1)
+    end)
+
+    it("keeps again after a write that changed nothing", function()
+        for _, w in ipairs{ { "add foo 0 0 1", "x" }, { "delete none" }, { "touch none 1" }, { "cas foo 0 0 1 999", "x" } } do
+            send(w[1], w[2])
+            local key = w[1]:match("^%a+ (%a+)")
+            backend("a"):set(key, "bar")
+            send("get " .. key)
+            seen()
+            send("get " .. key)
+            expect(seen()):equals{}
+        end
+    end)
+
+    it("keeps its copy beside leases of meta clients", function()
+        send("get foo")
+        send("mg foo v N30")
+        send("mg foo v R5")
+        seen()
+        expect(send("get foo").text):equals(HIT)
+        expect(seen()):equals{}
+    end)
+
+    it("keeps values of one byte, for at most the item's last second", function()
+        backend("a"):set("one", "1", { ttl = 1 })
+        send("get one")
+        seen()
+        expect(send("get one").value):equals("1")
+        expect(seen()):equals{}
+        advance(1.1)
+        expect(send("get one").text):equals("END\r\n")
+    end)
+
     for kind, want in pairs{ timeout = 3, down = 0, closed = 0 } do
         it("answers " .. kind .. " of the child, and keeps what comes after", function()
             backend("a"):fails(kind, 1)
@@ -391,6 +440,17 @@ describe("near's stale sets", function()
         expect(send("get foo").value):equals("new")
         backend("a"):set("foo", "newer")
         send("set foo 0 0 1", "x")
+        expect((backend("a"):get("foo"))):equals("x")
+    end)
+
+    it("are forgotten when the client reads from the child", function()
+        near(", ttl = 10, stale_sets = \"delete\"")
+        send("get foo")
+        send("get foo") -- a copy
+        client():send("set foo 0 0 3", "new")
+        expect(send("get foo").value):equals("new") -- from the child
+        backend("a"):set("foo", "newer")
+        expect(send("set foo 0 0 1", "x").text):equals("STORED\r\n")
         expect((backend("a"):get("foo"))):equals("x")
     end)
 
