@@ -15,18 +15,13 @@ M.OBJECTS = 2
 -- NONE are client flags.
 M.NONE = 1853190003
 
--- ADD are the names of ms's mode add.
-local ADD = { E = true, e = true, add = true }
-
 -- adds is whether r stores only where nothing is.
 local function adds(r)
     if r:command() == mcp.CMD_ADD then
         return true
-    elseif r:command() ~= mcp.CMD_MS then
-        return false
     end
     local there, mode = r:flag_token("M")
-    return there and ADD[mode] == true
+    return there and string.sub(mode, 1, 1) == "E" -- ms's add
 end
 
 -- sure is whether r depends on a CAS, which no placeholder's is.

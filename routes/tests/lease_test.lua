@@ -252,3 +252,135 @@ describe("lease", function()
         expect(client():send("get foo").time):near(0, 0.001)
     end)
 end)
+
+describe("lease counts and sends no more than it must:", function()
+    it("a hit is neither spared nor old", function()
+        leased()
+        backend("a"):set("foo", "bar", { flags = 5 })
+        send("get foo")
+        expect(stat("lease_spared")):equals(0)
+        expect(stat("lease_stale")):equals(0)
+        expect(send("mg foo s f").text):matches("^HD .*s3")
+    end)
+
+    it("who is answered after the first wait is spared", function()
+        leased()
+        send("get foo")
+        local call = client():start("get foo")
+        advance(0.01)
+        send("set foo 5 60 3", "bar")
+        expect(call:wait().text):equals(HIT)
+        expect(stat("lease_spared")):equals(1)
+    end)
+
+    it("looks after each part of the wait", function()
+        leased()
+        send("get foo")
+        seen()
+        expect(send("get foo").text):equals(MISS)
+        expect(#seen()):equals(6)
+    end)
+
+    it("looks once with wait = 0", function()
+        leased(", wait = 0")
+        send("get foo")
+        seen()
+        expect(send("get foo").text):equals(MISS)
+        expect(#seen()):equals(1)
+        expect(stat("lease_waited")):equals(1)
+    end)
+
+    for _, line in ipairs{ "delete foo", "md foo", "md foo q" } do
+        it(line .. " goes as it is without stale", function()
+            leased()
+            backend("a"):set("foo", "bar")
+            start(line)
+            advance(0.1)
+            expect(seen()):equals{ "a: " .. line }
+            expect(backend("a"):get("foo")):is_nil()
+        end)
+    end
+
+    for _, d in ipairs{
+        { "delete foo", "md foo I T30" }, { "md foo", "md foo I T30" }, { "md foo I", "md foo I" }, { "md foo x", "md foo x" },
+        { "md foo C1", "md foo C1" }, { "md foo T5", "md foo T5" },
+    } do
+        it(d[1] .. " is " .. d[2] .. " with stale", function()
+            leased(", stale = 30")
+            send(d[1])
+            expect(seen()):equals{ "a: " .. d[2] }
+        end)
+    end
+
+    it("an old value of one byte is given, and for its marks alone", function()
+        leased(", stale = 30")
+        backend("a"):set("foo", "x")
+        send("delete foo")
+        send("get foo")
+        local res = send("get foo")
+        expect(res.value):equals("x")
+        expect(res.time):equals(0)
+        res = send("mg foo t")
+        expect(res.text):matches("^HD t30 *\r\n$")
+        expect(res.time):equals(0)
+    end)
+end)
+
+describe("lease and writes of what is not there yet:", function()
+    before_each(function()
+        leased()
+        expect(send("get foo").text):equals(MISS)
+    end)
+
+    for _, line in ipairs{ "add foo 7 60 1", "ms foo 1 ME T60 F7", "ms foo 1 MEx T60 F7", "ms Zm9v 1 b ME T60 F7" } do
+        it(line .. " stores, once", function()
+            send(line, "x")
+            local value, of = backend("a"):get("foo")
+            expect(value):equals("x")
+            expect(of.flags):equals(7)
+            expect(of.ttl):near(60, 1)
+            local again = send(line, "y").text
+            expect(again == "NOT_STORED\r\n" or again == "NS\r\n"):is_true()
+            expect((backend("a"):get("foo"))):equals("x")
+        end)
+    end
+
+    it("an add that another overtakes is refused", function()
+        backend("a"):slow(0.3, 2)
+        local add = client():start("add foo 0 0 1", "x")
+        advance(0.5)
+        backend("a"):set("foo", "newer")
+        expect(add:wait().text):equals("NOT_STORED\r\n")
+        expect((backend("a"):get("foo"))):equals("newer")
+    end)
+
+    it("an error while it looks is the answer", function()
+        backend("a"):answers{ "NOT_STORED", "SERVER_ERROR busy" }
+        expect(send("add foo 0 0 1", "x").text):equals("SERVER_ERROR busy\r\n")
+        backend("a"):answers{ "SERVER_ERROR busy" }
+        expect(send("append foo 0 0 1", "x").text):equals("SERVER_ERROR busy\r\n")
+    end)
+
+    it("an add that is refused for what is there, or fails, is sent once", function()
+        backend("a"):answers{ "SERVER_ERROR busy" }
+        seen()
+        expect(send("add foo 0 0 1", "x").text):equals("SERVER_ERROR busy\r\n")
+        expect(seen()):equals{ "a: add foo 0 0 1" }
+    end)
+
+    it("a set by mode is no add", function()
+        seen()
+        send("ms foo 1 MS", "x")
+        expect(seen()):equals{ "a: ms foo 1 MS" }
+    end)
+end)
+
+describe("lease and writes of what is nowhere:", function()
+    for line, want in pairs{ ["touch none 10"] = "NOT_FOUND", ["incr none 1"] = "NOT_FOUND", ["ma none"] = "NF" } do
+        it(line, function()
+            leased()
+            expect(send(line).text):equals(want .. "\r\n")
+            expect(#seen()):equals(2)
+        end)
+    end
+end)

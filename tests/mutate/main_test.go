@@ -157,10 +157,10 @@ func TestList(t *testing.T) {
 func TestSpread(t *testing.T) {
 	var all []reaching
 	for i, way := range []string{"x", "x", "x", "y", "x"} {
-		all = append(all, reaching{place{0, i}, way})
+		all = append(all, reaching{place{0, i}, way, false})
 	}
-	all = append(all, reaching{place{1, 0}, "x"}, reaching{place{1, 1}, "x"})
-	want := "[{{0 0} x} {{1 0} x} {{0 3} y} {{0 1} x} {{1 1} x}]"
+	all = append(all, reaching{place{1, 0}, "x", false}, reaching{place{1, 1}, "x", true})
+	want := "[{{1 1} x true} {{0 0} x false} {{1 0} x false} {{0 3} y false} {{0 1} x false}]"
 	if got := fmt.Sprint(spread(all, 5)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -52,6 +52,7 @@ type place struct{ file, number int }
 type reaching struct {
 	place
 	way string
+	own bool // of the module's own tests
 }
 
 var isHandler = regexp.MustCompile(`(?m)^return handler\.define`)
@@ -121,7 +122,10 @@ func (m *mutant) text() string {
 func (m *mutant) long() string { return fmt.Sprintf("%s.lua:%d: %s", m.of.name, m.Line, m.key()) }
 
 // tested reports whether a test file is for the module.
-func (m *module) tested(path string) bool {
+func (m *module) tested(path string) bool { return !m.handler || m.own(path) }
+
+// own reports whether a test file is named for the module.
+func (m *module) own(path string) bool {
 	base := strings.TrimSuffix(filepath.Base(path), "_test.lua")
-	return !m.handler || base == m.name || strings.HasPrefix(base, m.name+"_")
+	return base == m.name || strings.HasPrefix(base, m.name+"_")
 }

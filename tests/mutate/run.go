@@ -60,7 +60,7 @@ func reach(s *settings, library fs.FS, paths []string, modules []*module) error 
 			mu.Lock()
 			for name, ran := range lines {
 				if m := byName[name]; m != nil && m.tested(paths[i]) {
-					m.reached(place{i, c}, ran)
+					m.reached(place{i, c}, ran, m.own(paths[i]))
 				}
 			}
 			mu.Unlock()
@@ -75,18 +75,18 @@ func reach(s *settings, library fs.FS, paths []string, modules []*module) error 
 	return err
 }
 
-func (m *module) reached(p place, lines []int) {
+func (m *module) reached(p place, lines []int, own bool) {
 	if len(lines) > 0 {
 		m.tests++
 	}
 	slices.Sort(lines)
 	way := fmt.Sprint(lines)
 	for _, line := range lines {
-		m.cases[line] = append(m.cases[line], reaching{p, way})
+		m.cases[line] = append(m.cases[line], reaching{p, way, own})
 	}
 }
 
-// spread gives at most so many of the cases that reach a line: those first that take another way through the module than any before them in their
+// spread gives at most so many of the cases that reach a line: those of the module's own tests, which are all given, and those first that take another way through the module than any before them in their
 // file, and of every file one after the other. A few of a large table of cases fail as all of it would.
 func spread(all []reaching, most int) []reaching {
 	slices.SortFunc(all, func(a, b reaching) int { return cmp.Or(a.file-b.file, a.number-b.number) })
@@ -107,15 +107,22 @@ func spread(all []reaching, most int) []reaching {
 	}
 	slices.SortStableFunc(all, func(a, b reaching) int {
 		x, y := turns[a.place], turns[b.place]
-		if x.again != y.again {
-			if x.again {
-				return 1
-			}
-			return -1
-		}
-		return x.turn - y.turn
+		return cmp.Or(trueFirst(a.own, b.own), trueFirst(y.again, x.again), x.turn-y.turn)
 	})
+	for most < len(all) && all[most].own {
+		most++
+	}
 	return all[:min(len(all), most)]
+}
+
+func trueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 // each calls do for every number below n, in workers that are made for it, until one fails.
