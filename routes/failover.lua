@@ -36,7 +36,7 @@ local function listed(f)
     local near = zone ~= nil and f.children[zone] ~= nil
     local order = { near and zone or nil }
     for _, name in ipairs(handler.sorted(f.children)) do
-        if not near or name ~= zone then
+        if name ~= zone then
             order[#order + 1] = name
         end
     end
@@ -72,7 +72,7 @@ end
 
 -- healthiest counts failures, which are worth less as time passes: note(i) is one.
 local function healthiest(n)
-    local count, last, now = {}, {}, 0
+    local count, last, now = {}, {}, nil
     for i = 1, n do
         count[i], last[i] = 0, 0
     end
@@ -93,7 +93,7 @@ end
 
 -- rendezvous goes by what the key draws for each child.
 local function rendezvous(n)
-    local factors, hash = {}, 0
+    local factors, hash = {}, nil
     for i = 1, n do
         factors[i] = (factors[i - 1] or 1) * 48271 % 4194301
     end

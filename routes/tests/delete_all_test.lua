@@ -102,7 +102,9 @@ describe("delete_all", function()
         send("set foo 0 0 1", "x")
         send("ms foo 1", "x")
         send("incr n 1")
-        expect(seen()):equals{ "a: set foo 0 0 1", "a: ms foo 1", "a: incr n 1" }
+        local cas = string.match(send("mg foo c").text, "c(%d+)")
+        send("ms foo 1 C" .. cas, "x")
+        expect(seen()):equals{ "a: set foo 0 0 1", "a: ms foo 1", "a: incr n 1", "a: mg foo c", "a: ms foo 1 C" .. cas }
     end)
 
     it("deletes elsewhere what was changed in place, with sets", function()

@@ -252,7 +252,8 @@ describe("failover", function()
 
         it("puts a child that has failed behind the others, and gives it another try", function()
             failover("order = 'least_failures'")
-            backend("a"):fails("closed", 1)
+            advance(100)
+            backend("a"):fails("timeout", 1) -- three seconds later
             send("get foo")
             expect(order(2)):equals("ab")
             send("get foo")

@@ -162,7 +162,7 @@ describe("gutter", function()
     it("is sent nothing that cannot be given a TTL", function()
         gutter()
         backend("a"):fails("down")
-        expect(send("ms foo 1 F" .. string.rep("0", 486), "x").error):is_true()
+        expect(send("ms foo 1 F" .. string.rep("0", 486), "x").text):equals("SERVER_ERROR backend failure\r\n")
         expect(backend("b"):seen()):equals{}
     end)
 

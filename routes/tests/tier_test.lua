@@ -205,6 +205,7 @@ describe("tier", function()
 
     it("counts what l1 could not be told", function()
         tier(", name = 'x'")
+        send("set foo 0 0 1", "1")
         backend("l1"):fails("down", 3)
         send("set foo 0 0 1", "1")
         send("incr foo 1")
@@ -272,6 +273,9 @@ describe("tier", function()
             expect(send("get foo").value):equals("xtidepool:none")
             send("set foo 3735928559 20 14", "tidepool:nonex")
             expect(send("get foo").value):equals("tidepool:nonex")
+            seen()
+            send("mg foo")
+            expect(seen()):equals{ "l1: mg foo f t v" }
         end)
 
         it("are kept for binary keys", function()
