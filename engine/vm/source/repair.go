@@ -54,6 +54,7 @@ func notRecursive(s *ast.LocalAssignStmt) {
 //	a, b = b, a             a is set, then read for b
 //	t, t[1] = x, y          t is set, then indexed
 //	a = (b or c) and a      a is used to hold b or c
+//	a = t.b and c           a stays as it is if t.b is false or nil: the jump over c goes past the instruction that would have set it
 //	a, b = f(a), 1          the call is built in a's own register, if a is the last parameter
 //	a = (...)               a's register is counted among those in use
 //	a, a = 1, 2             the second value stays
@@ -71,7 +72,7 @@ func (p *pass) repairAssign(s *ast.AssignStmt) []ast.Stmt {
 			e.AdjustRet = false // likewise
 			return []ast.Stmt{s}
 		case *ast.LogicalOpExpr:
-			if nestedLogic(e) && mentions(e, id.Value) {
+			if hasAnd(e) || nestedLogic(e) && mentions(e, id.Value) {
 				return p.throughTemporaries(s)
 			}
 		}
@@ -125,6 +126,10 @@ func onlyConstants(s *ast.AssignStmt) bool {
 		}
 	}
 	return true
+}
+
+func hasAnd(e *ast.LogicalOpExpr) bool {
+	return find{want: func(n any) bool { l, ok := n.(*ast.LogicalOpExpr); return ok && l.Operator == "and" }}.expr(e)
 }
 
 func nestedLogic(e *ast.LogicalOpExpr) bool {

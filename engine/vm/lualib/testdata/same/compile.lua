@@ -163,6 +163,15 @@ do
   local p = 1
   local function np(p) p = (tostring(p)), 2 return p end
   print(np(7))
+  local none, t = nil, { yes = 9 }
+  local function short(a, b, c, d)
+    a = none and 3
+    b = t.no and tostring(b)
+    c = t.yes and t.no and c
+    d = (t.no or none) and d
+    return a, b, c, d
+  end
+  print(short(1, 2, 3, 4))
 end
 -- for loops: every kind of iterator, break, goto, captures
 do
