@@ -379,11 +379,16 @@ end
 -- meant says what there is in place of a word that there is not.
 local function meant(word)
     local short = {} -- the front that all have would make any two alike
-    for i, w in ipairs(words) do
-        short[i] = string.sub(w, #"route_" + 1)
+    for _, w in ipairs(words) do
+        local name = string.sub(w, #"route_" + 1)
+        local h = require("routes." .. name)
+        if type(h) == "table" and h.make then
+            short[#short + 1] = name
+        end
     end
     local near = handler.near(string.match(word, "^route_(.+)") or word, short)
-    return "there is no \"" .. word .. "\"; " .. (near and "did you mean \"route_" .. near .. "\"?" or "there are " .. table.concat(words, ", "))
+    return "there is no \"" .. word .. "\"; " .. (near and "did you mean \"route_" .. near .. "\"?"
+        or "there are route_" .. table.concat(short, ", route_"))
 end
 
 return { pools = config_pools, routes = config_routes, used = function() return declared.first or tree.first end, meant = meant }
