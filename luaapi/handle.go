@@ -263,6 +263,7 @@ func (c *Call) endSub() {
 	case *lua.LUserData:
 		if r, ok := v.Value.(*Response); ok && r.call != nil && r.call.root == c.root && r.p != nil {
 			h.res = r
+			r.restore = r.restore || h.req.restore // it names the key that the sub-call was asked for, whatever it is made of
 		}
 	}
 	if h.res == nil && h.text == "" {

@@ -21,7 +21,7 @@ describe("fill", function()
             expect(call:wait().value):equals("bar")
         end
         expect(web:seen()):equals{ "mg 1 v f t" }
-        expect(send("get item/1").value):equals("bar")
+        expect(send("get item/1").text):equals("VALUE item/1 0 3\r\nbar\r\nEND\r\n")
         expect(#web:seen()):equals(0)
     end)
 

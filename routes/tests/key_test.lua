@@ -46,6 +46,29 @@ describe("key", function()
         expect(send("mg /a/none k v").text):matches("^EN[ k/anoe]*\r\n$") -- some versions name the key
         expect(send("md /a/k k O7").text):equals("HD k/a/k O7\r\n")
     end)
+    -- What a handler below makes of a request of its own names the key that it was asked for.
+    for _, child in ipairs{
+        "route_fill{ child = \"a\", origin = \"b\" }", "route_lease{ child = \"a\" }", "route_near{ child = \"a\", promote = 1 }",
+        "route_tier{ l1 = \"a\", l2 = \"b\" }", "route_warmup{ cold = \"a\", warm = \"b\" }",
+    } do
+        it("answers with the client's key what is made by " .. child, function()
+            config("pools{ a = { backends = { \"10.0.0.1:1 a\" } }, b = { backends = { \"10.0.0.1:2 b\" } } } " ..
+                "routes{ default = route_key{ strip = \"x/\", child = " .. child .. " } }")
+            backend("a"):set("old", "1")
+            backend("b"):set("old", "1")
+            backend("b"):set("new", "1")
+            for _ = 1, 3 do
+                expect(send("get x/old").text):equals("VALUE x/old 0 1\r\n1\r\nEND\r\n")
+                expect(send("gets x/old").text):matches("^VALUE x/old 0 1 %d+\r\n")
+                expect(send("mg x/old v k").text):matches("^VA 1 .*kx/old")
+            end
+            for _ = 1, 2 do
+                local res = send("get x/new")
+                expect(res.line):equals(res.value and "VALUE x/new 0 1" or "END")
+            end
+        end)
+    end
+
     it("changes every key of a multiget", function()
         use("add = \"t:\"")
         backend("a"):set("t:x", "1")
