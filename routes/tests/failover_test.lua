@@ -338,6 +338,7 @@ describe("failover", function()
         it("are asked once each", function()
             expect(zones(", failover_count = 3")):equals("a: get foo b: get foo c: get foo")
             expect(zones(", failover_count = 3, local_zone = 'z'")):equals("c: get foo a: get foo b: get foo")
+            expect(zones(", failover_count = 3, local_zone = 'x'")):equals("a: get foo b: get foo c: get foo")
         end)
 
         it("shuffle but for the local one", function()
