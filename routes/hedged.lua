@@ -146,33 +146,33 @@ return handler.define{
             -- more asks others besides child number `first`, which is late, or has failed with res.
             local function more(r, first, res)
                 local late = res == nil
-                local asked, seen, besides, open, last = { children[first] }, { not late }, 0, late and 1 or 0, first
+                local asked, seen, besides, last = { children[first] }, { not late }, 0, first
                 local wanted, denied = true, false
                 if late then
                     purse.late()
                 end
                 while true do
                     if wanted and not denied and besides < most and purse.take(last % n + 1, late) then
-                        last, besides, open = last % n + 1, besides + 1, open + 1
+                        last, besides = last % n + 1, besides + 1
                         asked[besides + 1], seen[besides + 1] = children[last], false
                         rctx:enqueue(r, children[last])
                     elseif wanted then
                         denied = true
                     end
-                    wanted = false
-                    if open == 0 then
-                        return res
-                    end
-                    local wait, _ = not denied and besides < most and delay(meters[last])
+                    local wait = not denied and besides < most and delay(meters[last])
+                    local came
                     if wait then
-                        _, wanted = rctx:wait_cond(1, mcp.WAIT_ANY, wait)
+                        came, wanted = rctx:wait_cond(1, mcp.WAIT_ANY, wait)
                     else
-                        rctx:wait_cond(1)
+                        came, wanted = rctx:wait_cond(1)
+                    end
+                    if came == 0 and not wanted then
+                        return res -- nobody is left
                     end
                     for i = 1, #asked do
                         local x = not seen[i] and rctx:res_any(asked[i])
                         if x then
-                            seen[i], open = true, open - 1
+                            seen[i] = true
                             local rank = x:rank()
                             if rank == HIT or i == 1 and rank == MISS then
                                 if #asked > 1 then
