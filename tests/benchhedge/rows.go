@@ -43,5 +43,5 @@ var rows = []row{
 	{name: "full", what: "each can do 1,000 requests a second or less, and is asked for more",
 		faults: [replicas]fault{{each: time.Millisecond}, {each: time.Millisecond}, {each: time.Millisecond}}, direct: anyone, hedged: spread, closed: true, extra: 0.01},
 	{name: "fixed", what: "the same, with a delay of 10 ms that knows nothing of it",
-		faults: [replicas]fault{{each: time.Millisecond}, {each: time.Millisecond}, {each: time.Millisecond}}, direct: anyone, hedged: fixed, closed: true, extra: 0.01},
+		faults: [replicas]fault{{each: time.Millisecond}, {each: time.Millisecond}, {each: time.Millisecond}}, direct: anyone, hedged: fixed, closed: true, extra: 0.02},
 }
