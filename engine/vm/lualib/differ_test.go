@@ -122,6 +122,8 @@ func allowed(ours, theirs string) string {
 		return "the same but for the variable's name"
 	case failed && strings.Contains(o[2], "attempt to compare table with ") || failed && strings.Contains(o[2], " with table"):
 		return "__lt and __le between values of two types"
+	case failed && strings.Contains(o[2], "attempt to compare two table values"):
+		return "__lt and __le that one of two tables has"
 	case failed && theyFailed:
 		return "other error text"
 	case failed && strings.Contains(o[2], "attempt to divide by zero"):
