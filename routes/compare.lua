@@ -16,15 +16,7 @@ function M.missed(res)
     return res:rank() == M.MISS and res:code() == mcp.MCMC_CODE_END
 end
 
-function M.best(list)
-    local best = list[1]
-    for _, res in ipairs(list) do
-        if res:rank() > best:rank() then
-            best = res
-        end
-    end
-    return best
-end
+M.best = require "routes.best"
 
 function M.both(list)
     local worst = list[1]
