@@ -56,7 +56,6 @@ type Call struct {
 	used   int
 	uses   int // how often the call has been used: a Pending of an earlier use is stale
 	logged []loggedAwait
-	leads  []gated // at gates
 
 	handles []handle
 	objects objects
@@ -152,7 +151,6 @@ func (c *Call) finish() {
 	c.api.st.FreeTask(c.task)
 	c.task, c.over = nil, true
 	c.wait.end()
-	c.unlead()
 }
 
 // Drop gives up a call and its sub-calls, whatever they are doing. It reports whether it lingers: answers to what it has sent may come.
@@ -171,7 +169,6 @@ func (c *Call) drop() {
 		c.api.st.DropTask(c.task)
 		c.task, c.over = nil, true
 		c.wait.end()
-		c.unlead()
 	}
 	for i := range c.handles {
 		if h := &c.handles[i]; h.sub != nil && h.sub.task != nil {

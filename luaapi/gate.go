@@ -105,21 +105,24 @@ func letGo(waits []*backend.Pending, res *backend.Pending, now int64) {
 	}
 }
 
-// gated is a call's place at a gate: that it leads, or its wait.
+// lead is that a call leads a key at a gate.
+type lead struct {
+	g   *gate
+	key string
+	c   *Call
+}
+
+// release implements hold: it opens the gate, if the call still leads.
+func (l *lead) release() {
+	waits, _ := l.g.take(l.key, l.c)
+	letGo(waits, nil, l.c.api.o.Now())
+}
+
+// gated is a wait at a gate.
 type gated struct {
 	g   *gate
 	key string
-	p   *backend.Pending // of a wait
-}
-
-// unlead opens what the call leads: it has ended, or was given up.
-func (c *Call) unlead() {
-	for i, l := range c.leads {
-		c.leads[i] = gated{}
-		waits, _ := l.g.take(l.key, c)
-		letGo(waits, nil, c.api.o.Now())
-	}
-	c.leads = c.leads[:0]
+	p   *backend.Pending
 }
 
 // quit leaves the queue in which a wait that is over has stood.
@@ -199,7 +202,7 @@ func rctxLead(a *API, L *lua.LState) int {
 	} else if !g.enter(key, c, true, func() *backend.Pending { return c.queueAt(g, key) }) {
 		return c.stand(L)
 	}
-	c.leads = append(c.leads, gated{g: g, key: string(key)})
+	c.holds = append(c.holds, &lead{g, string(key), c})
 	L.Push(lua.LTrue)
 	return 1
 }
