@@ -41,7 +41,8 @@ var ours = []struct {
 	{"engine/auth", []string{"engine/mc", "engine/server"}},
 	{"engine/face/wire", nil},
 	{"engine/face", []string{"engine/face/wire", "engine/mc", "engine/server", "engine/stat"}},
-	{"engine/topo", []string{"pools"}},
+	{"engine/topo", nil},
+	{"engine/topo/...", []string{"engine/topo"}},
 	{"engine/admin", nil},
 	{"engine/fetch", []string{"engine/mc", "pools/backend"}},
 	{"luaapi", []string{"engine/vm/...", "engine/mc", "engine/stat", "pools", "pools/hash", "pools/backend"}}, // contracts, not NATS
@@ -65,7 +66,7 @@ var libraries = []struct {
 	{"github.com/nats-io/nkeys", []string{"leaf", "leaf/access"}},
 	{"github.com/nats-io/jwt", []string{"leaf/access"}},
 	{"github.com/dgraph-io/ristretto", []string{"leaf/store"}},
-	{"go.etcd.io/", []string{"engine/topo"}},
+	{"go.etcd.io/", []string{"engine/topo/..."}},
 	{"github.com/spf13/", []string{"cmd/..."}},
 	{"go.yaml.in/yaml/", []string{"cmd/tidepool/importer"}},
 	{"github.com/prometheus/", []string{"engine", "engine/admin", "engine/stat", "leaf", "cmd/..."}},
