@@ -12,6 +12,7 @@ FUZZTIME  ?= 1m
 BENCH     ?=
 BENCHLEAF ?=
 BENCHHEDGE ?=
+BENCHROUTES ?=
 DURATION  ?= 10m
 MUTATE    ?=
 SOAK      ?=
@@ -101,6 +102,11 @@ mutate: ## change the route library in one place after the other, and tell what 
 bench-hedge: build ## measure what hedged reads save and cost, over replicas that are slow now and then (BENCHHEDGE=-help for flags)
 	@mkdir -p bin && $(GO) build -o bin/benchhedge ./tests/benchhedge
 	bin/benchhedge -tidepool bin/tidepool $(BENCHHEDGE)
+
+.PHONY: bench-routes
+bench-routes: build ## measure what leases save the database when a hot key goes, and a gutter when a backend does (BENCHROUTES=-help for flags)
+	@mkdir -p bin && $(GO) build -o bin/benchroutes ./tests/benchroutes
+	bin/benchroutes -tidepool bin/tidepool $(BENCHROUTES)
 
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)

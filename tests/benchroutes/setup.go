@@ -1,0 +1,129 @@
+// The processes: memcached-speaking backends that can die and hang, and proxies over them.
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/tests/proc"
+)
+
+// server is one process of the binary at one address.
+type server struct {
+	p    *proc.Process
+	addr string
+	args []string
+}
+
+// start starts the binary with args and waits until it listens at addr.
+func start(ctx context.Context, binary, addr string, args ...string) (*server, error) {
+	p, err := proc.Start(exec.Command(binary, args...))
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %v: %w", args, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if err := p.AwaitListening(ctx, addr); err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("cannot start %v: %w", args, err)
+	}
+	return &server{p, addr, args}, nil
+}
+
+// hang stops the process where it is, and wake lets it go on: it has what it had, and does what it was sent meanwhile.
+func (s *server) hang() error { return s.p.Cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *server) wake() error { return s.p.Cmd.Process.Signal(syscall.SIGCONT) }
+
+// kill ends the process at once, whatever it is doing, and again starts another one, which has nothing.
+func (s *server) kill() { s.p.Kill() }
+func (s *server) again(ctx context.Context, binary string) error {
+	next, err := start(ctx, binary, s.addr, s.args...)
+	if err == nil {
+		s.p = next.p
+	}
+	return err
+}
+
+// tier is some backends.
+type tier []*server
+
+func startTier(ctx context.Context, binary string, n int) (t tier, err error) {
+	addrs, err := proc.FreePorts(n)
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range addrs {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return t, err
+		}
+		s, err := start(ctx, binary, addr, "memcached", "-l", host, "-p", port, "-m", "64")
+		if err != nil {
+			t.stop()
+			return nil, err
+		}
+		t = append(t, s)
+	}
+	return t, nil
+}
+
+func (t tier) stop() {
+	for _, s := range t {
+		s.kill()
+	}
+}
+
+// list gives addresses as a configuration has them; turned begins with the one after that many.
+func (t tier) list(turned int) (text string) {
+	for i := range t {
+		text += fmt.Sprintf("%q, ", t[(i+turned)%len(t)].addr)
+	}
+	return "{ " + text + "}"
+}
+
+// gets is how many gets all of them had.
+func (t tier) gets() (sum int64, err error) {
+	for _, s := range t {
+		c, err := dial(s.addr)
+		if err != nil {
+			return 0, err
+		}
+		line, err := c.say("stats\r\n")
+		for ; err == nil && line != "END"; line, err = c.line() {
+			var n int64
+			if _, err := fmt.Sscanf(line, "STAT cmd_get %d", &n); err == nil {
+				sum += n
+			}
+		}
+		c.c.Close()
+		if err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
+// startProxy starts a proxy with that configuration.
+func startProxy(ctx context.Context, binary, config string) (*server, error) {
+	dir, err := os.MkdirTemp("", "benchroutes")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) // it has been read when the proxy listens
+	file := filepath.Join(dir, "routes.lua")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	addr, err := proc.FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, binary, addr[0], "proxy", file, "--listen", addr[0], "--admin", "none", "--log-level", "error")
+}
