@@ -33,8 +33,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 RACE := $(shell command -v "$${CC:-gcc}" >/dev/null 2>&1 && echo -race)
 
 # Programs that tests run Tidepool against, and the Debian packages that hold them. None is needed to build or to run.
-PEERS         := memcached nutcracker memccat luacheck lua5.4
-DEBIAN_PEERS  := memcached nutcracker libmemcached-tools lua-check lua5.4
+PEERS         := memcached nutcracker memccat luacheck lua5.4 etcd
+DEBIAN_PEERS  := memcached nutcracker libmemcached-tools lua-check lua5.4 etcd-server
 DEBIAN_TOOLS  := gcc libc6-dev curl
 
 .PHONY: help
