@@ -67,6 +67,8 @@ var libraries = []struct {
 	{"github.com/nats-io/jwt", []string{"leaf/access"}},
 	{"github.com/dgraph-io/ristretto", []string{"leaf/store"}},
 	{"go.etcd.io/", []string{"engine/topo/..."}},
+	{"google.golang.org/grpc", []string{"engine/topo/etcd"}}, // what etcd's client has no option for
+	{"go.uber.org/zap", []string{"engine/topo/etcd"}},
 	{"github.com/spf13/", []string{"cmd/..."}},
 	{"go.yaml.in/yaml/", []string{"cmd/tidepool/importer"}},
 	{"github.com/prometheus/", []string{"engine", "engine/admin", "engine/stat", "leaf", "cmd/..."}},

@@ -1,0 +1,179 @@
+// What the tests share: sources over a real etcd, and watchers that wait.
+
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tidepool-proxy/tidepool/engine/topo"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second
+
+// testWriter gives a source's log to the test.
+type testWriter struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (w *testWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(b)
+}
+
+func (w *testWriter) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// source runs a Source until the test ends.
+func source(t *testing.T, endpoints []string, change ...func(*Options)) *Source {
+	t.Helper()
+	log := &testWriter{}
+	o := Options{
+		Endpoints: endpoints, LeaseTTL: 2 * time.Second, CheckEvery: 200 * time.Millisecond, DialTimeout: time.Second,
+		quiet: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("%v said:\n%s", o.Proxy, log)
+		}
+	})
+	return s
+}
+
+// proxy makes the source a proxy's.
+func proxy(id string) func(*Options) {
+	return func(o *Options) { o.Proxy = &Proxy{ID: id} }
+}
+
+func leaf(name string) topo.Member {
+	return topo.Member{Name: name, Addr: "nats://127.0.0.1:1/" + name}
+}
+
+func register(t *testing.T, s *Source, pool string, names ...string) (out []*Registration) {
+	t.Helper()
+	for _, n := range names {
+		r, err := s.Register(pool, leaf(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	for _, r := range out {
+		awaitRegistered(t, r)
+	}
+	return out
+}
+
+func awaitRegistered(t *testing.T, r *Registration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// told is what a watcher was told.
+type told struct {
+	t    *testing.T
+	mu   sync.Mutex
+	all  []topo.Snapshot
+	more chan struct{}
+}
+
+// watch watches until the test ends.
+func watch(t *testing.T, s *Source, pool string) *told {
+	t.Helper()
+	w := &told{t: t, more: make(chan struct{})}
+	stop := s.Watch(pool, func(snap topo.Snapshot) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if n := len(w.all); n > 0 && snap.Epoch < w.all[n-1].Epoch {
+			t.Errorf("pool %s: epoch %d after %d", pool, snap.Epoch, w.all[n-1].Epoch)
+		}
+		if err := snap.Validate(); err != nil {
+			t.Errorf("pool %s: %v", pool, err)
+		}
+		w.all = append(w.all, snap)
+		close(w.more)
+		w.more = make(chan struct{})
+	})
+	t.Cleanup(stop)
+	return w
+}
+
+// await waits until the newest snapshot is as wanted.
+func (w *told) await(what string, ok func(topo.Snapshot) bool) topo.Snapshot {
+	w.t.Helper()
+	late := time.After(patience)
+	for {
+		w.mu.Lock()
+		all, more := slices.Clone(w.all), w.more
+		w.mu.Unlock()
+		if n := len(all); n > 0 && ok(all[n-1]) {
+			return all[n-1]
+		}
+		select {
+		case <-more:
+		case <-late:
+			w.t.Fatalf("not told: %s; was told %s", what, show(all))
+		}
+	}
+}
+
+// members waits for those members, by name.
+func (w *told) members(want string) topo.Snapshot {
+	w.t.Helper()
+	return w.await("members "+want, func(s topo.Snapshot) bool { return !s.Stale && list(s.Members) == want })
+}
+
+func list(ms []topo.Member) string { return strings.Join(names(ms), " ") }
+
+func show(all []topo.Snapshot) string {
+	var b strings.Builder
+	for _, s := range all {
+		fmt.Fprintf(&b, "\n  %d: members [%s] previous [%s] lost %v stale %v", s.Epoch, list(s.Members), list(s.Previous), s.Lost, s.Stale)
+	}
+	return b.String()
+}
+
+// eventually waits for what nobody tells of.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+func background(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,183 @@
+// A Source: what it consists of, how it begins and ends, how it is.
+
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/tidepool-proxy/tidepool/engine/topo"
+)
+
+// Source follows etcd. It is a topo.Source.
+type Source struct {
+	o      Options
+	secure *tls.Config
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	client  atomic.Pointer[clientv3.Client]
+	dialled chan struct{} // closed once there is a client
+
+	mu       sync.Mutex
+	mirror   *mirror
+	listed   bool // mirror is what etcd held, once
+	pools    map[string]*pool
+	status   topo.Status
+	err      error // why etcd is not there; nil: it is
+	mayStale bool  // etcd was waited for: what is on disk is told
+	held     map[*holder]struct{}
+	configs  map[*configWatcher]struct{}
+	config   Config // from disk, until etcd is heard
+
+	configMu sync.Mutex // one call of watchers of the configuration at a time
+
+	decide chan struct{} // pools may not fit
+	save   chan struct{} // there is something for the disk
+	me     *reporter     // nil: this process is no proxy
+}
+
+var _ topo.Source = (*Source)(nil)
+
+// New starts to follow etcd. It waits for nothing: an error means options that cannot be.
+func New(o Options) (*Source, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := o.tls()
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{
+		o: o, secure: secure, dialled: make(chan struct{}),
+		mirror: newMirror(), pools: map[string]*pool{}, held: map[*holder]struct{}{}, configs: map[*configWatcher]struct{}{},
+		decide: make(chan struct{}, 1), save: make(chan struct{}, 1),
+	}
+	s.status.Source = fmt.Sprintf("etcd %s %s", strings.Join(o.Endpoints, ","), o.Prefix)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.loadState(); err != nil {
+		return nil, err
+	}
+	s.wg.Go(s.run)
+	s.wg.Go(s.saver)
+	if o.Proxy != nil {
+		s.me = newReporter(s)
+		s.wg.Go(s.decider)
+		s.wg.Go(s.tidier)
+	}
+	return s, nil
+}
+
+// Close ends everything: registrations are taken back. Watchers are not called any more.
+func (s *Source) Close() error {
+	s.cancel()
+	s.wg.Wait()
+	if c := s.client.Load(); c != nil {
+		if err := c.Close(); err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("cannot close the connection to etcd: %w", err)
+		}
+	}
+	return nil
+}
+
+// Status tells how the source is.
+func (s *Source) Status() topo.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	st.Connected = s.listed && s.err == nil
+	return st
+}
+
+// etcd gives the client, once there is one.
+func (s *Source) etcd(ctx context.Context) (*clientv3.Client, error) {
+	select {
+	case <-s.dialled:
+		return s.client.Load(), nil
+	default:
+	}
+	select {
+	case <-s.dialled:
+		return s.client.Load(), nil
+	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err != nil {
+			return nil, fmt.Errorf("cannot reach etcd: %w", s.err)
+		}
+		return nil, fmt.Errorf("cannot reach etcd: %w", ctx.Err())
+	case <-s.ctx.Done():
+		return nil, errClosed
+	}
+}
+
+var errClosed = errors.New("the etcd source is closed")
+
+// call gives a context for one request, and the client.
+func (s *Source) call(ctx context.Context) (*clientv3.Client, context.Context, context.CancelFunc, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.DialTimeout)
+	c, err := s.etcd(ctx)
+	if err != nil {
+		cancel()
+		return nil, nil, nil, err
+	}
+	return c, ctx, cancel, nil
+}
+
+// key gives the whole key of a part.
+func (s *Source) key(part string) string { return s.o.Prefix + "/" + part }
+
+// short is key's reverse.
+func (s *Source) short(key []byte) string { return strings.TrimPrefix(string(key), s.o.Prefix+"/") }
+
+// lost notes that etcd is not there; said once until it is back. s.mu is not held.
+func (s *Source) lost(err error) {
+	if s.ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	first := s.err == nil
+	s.err, s.status.LastError = err, err.Error()
+	s.mu.Unlock()
+	if first {
+		s.o.Log.Warn("etcd is not there: what was known serves on", "error", err)
+	}
+}
+
+// heard notes that etcd has answered. s.mu is held.
+func (s *Source) heardLocked() {
+	if s.err != nil {
+		s.o.Log.Info("etcd is there again")
+	}
+	s.err, s.status.LastNews = nil, s.o.Now()
+}
+
+// pause waits for about d; false: the source is being closed.
+func (s *Source) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(time.Duration(float64(d) * (0.5 + 0.5*s.o.Rand())))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,100 @@
+// Registrations become memberships, and memberships are told.
+
+package etcd
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/topo"
+	"github.com/tidepool-proxy/tidepool/tests/etcdpeer"
+)
+
+// TestJoinDrainLeave is a pool's life: leaves come, one drains and goes, and everybody is told the same.
+func TestJoinDrainLeave(t *testing.T) {
+	c := etcdpeer.Start(t, 1)
+	a, b, tier := source(t, c.Endpoints(), proxy("a")), source(t, c.Endpoints(), proxy("b")), source(t, c.Endpoints())
+	wa, wb, wl := watch(t, a, "users"), watch(t, b, "users"), watch(t, tier, "users")
+	if s := wa.members(""); s.Epoch != 0 {
+		t.Errorf("a pool that nobody knows has epoch %d", s.Epoch)
+	}
+	if _, err := a.Refresh(background(t), "users"); !errors.Is(err, topo.ErrUnknownPool) {
+		t.Errorf("refresh of an unknown pool: %v", err)
+	}
+	regs := register(t, tier, "users", "l1", "l2", "l3")
+	one := wa.members("l1 l2 l3")
+	if len(one.Previous) != 0 || !one.WarmUntil.IsZero() {
+		t.Errorf("the first owners have nobody to be warmed from: %v", one)
+	}
+
+	l4 := register(t, tier, "users", "l4")[0]
+	two := wa.members("l1 l2 l3 l4")
+	if list(two.Previous) != "l1 l2 l3" || !two.Warms(time.Now()) || two.Epoch <= one.Epoch {
+		t.Errorf("after a join: %v", two)
+	}
+	if err := l4.SetState(topo.Draining); err != nil {
+		t.Fatal(err)
+	}
+	three := wa.members("l1 l2 l3")
+	if list(three.Previous) != "l1 l2 l3 l4" || len(three.Lost) != 0 {
+		t.Errorf("while one drains: %v", three)
+	}
+	if err := l4.Close(); err != nil {
+		t.Fatal(err)
+	}
+	four := wa.await("nobody is asked any more", func(s topo.Snapshot) bool { return len(s.Previous) == 0 })
+	for _, w := range []*told{wb, wl} {
+		if s := w.await("the same", func(s topo.Snapshot) bool { return s.Epoch == four.Epoch }); list(s.Members) != list(four.Members) {
+			t.Errorf("another was told %v", s)
+		}
+	}
+	if s, err := b.Refresh(background(t), "users"); err != nil || s.Epoch != four.Epoch {
+		t.Errorf("refresh: %v, %v", s, err)
+	}
+	// A change that moves no key keeps everybody's place.
+	if err := regs[0].Update(func(m *topo.Member) { m.Addr = "nats://127.0.0.1:2/l1" }); err != nil {
+		t.Fatal(err)
+	}
+	s := wa.await("the address", func(s topo.Snapshot) bool { return s.Members[0].Addr == "nats://127.0.0.1:2/l1" })
+	if len(s.Previous) != 0 || !s.Since.Equal(four.Since) || s.Epoch <= four.Epoch {
+		t.Errorf("after a change of address: %v", s)
+	}
+	if st := a.Status(); !st.Connected || st.LastError != "" || st.Changes < 5 || st.Refused+st.Rewatches+st.Leases != 0 || st.LastNews.IsZero() {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestSettled: a change is settled when every proxy that uses the pool goes by it.
+func TestSettled(t *testing.T) {
+	c := etcdpeer.Start(t, 1)
+	a, b := source(t, c.Endpoints(), proxy("a")), source(t, c.Endpoints(), proxy("b"))
+	wa, wb := watch(t, a, "users"), watch(t, b, "users")
+	register(t, a, "users", "l1")
+	e := wa.members("l1").Epoch
+	wb.members("l1")
+	if a.Settled("users", e) {
+		t.Error("settled before anybody goes by it")
+	}
+	a.Applied("users", e)
+	if b.Applied("users", e-1); a.Settled("users", e) {
+		t.Error("settled while another goes by an older one")
+	}
+	b.Applied("users", e)
+	eventually(t, "settled", func() bool { return a.Settled("users", e) && b.Settled("users", e) })
+	if a.Settled("users", e+1) {
+		t.Error("settled without the proxy itself")
+	}
+	// One that only just came is waited for, from before it is told.
+	third := source(t, c.Endpoints(), proxy("c"))
+	watch(t, third, "users").members("l1")
+	eventually(t, "the new proxy to be waited for", func() bool { return !a.Settled("users", e) })
+	ps, err := a.Proxies(background(t))
+	if err != nil || len(ps) != 3 || ps[0].ID != "a" || ps[1].Applied["users"] != e {
+		t.Errorf("proxies: %+v, %v", ps, err)
+	}
+	if err := third.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "settled without the one that has gone", func() bool { return a.Settled("users", e) })
+}

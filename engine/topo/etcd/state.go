@@ -1,0 +1,163 @@
+// The last memberships on disk, for a start without etcd.
+
+package etcd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// stateVersion is the form of files in StateDir.
+const stateVersion = 1
+
+// state is one file: a pool's document, or the configuration.
+type state struct {
+	Version int       `json:"version"`
+	Prefix  string    `json:"prefix"`
+	Written time.Time `json:"written"`
+	Pool    *document `json:"pool,omitempty"`
+	Config  *Config   `json:"config,omitempty"`
+}
+
+const (
+	statePool   = "pool-"
+	stateConfig = "config"
+	stateExt    = ".json"
+)
+
+// loadState reads StateDir. A file that cannot be read is said and left alone; a folder that cannot be made is an error.
+func (s *Source) loadState() error {
+	if s.o.StateDir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(s.o.StateDir, 0o700); err != nil {
+		return fmt.Errorf("cannot keep memberships: %w", err)
+	}
+	files, err := filepath.Glob(filepath.Join(s.o.StateDir, "*"+stateExt))
+	if err != nil {
+		return fmt.Errorf("cannot read kept memberships: %w", err)
+	}
+	for _, file := range files {
+		st, err := readState(file, s.o.Prefix)
+		switch {
+		case err != nil:
+			s.o.Log.Warn("a kept membership is of no use", "file", file, "error", err)
+		case st.Pool != nil:
+			p := s.poolLocked(st.Pool.Pool)
+			p.doc, p.stale = *st.Pool, true
+		case st.Config != nil:
+			s.config = *st.Config
+			s.config.Stale = true
+		}
+	}
+	return nil
+}
+
+func readState(file, prefix string) (st state, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return st, err
+	}
+	if err := json.Unmarshal(b, &st); err != nil {
+		return st, err
+	}
+	name := strings.TrimSuffix(filepath.Base(file), stateExt)
+	switch {
+	case st.Version != stateVersion:
+		return st, fmt.Errorf("it is of version %d, want %d", st.Version, stateVersion)
+	case st.Prefix != prefix:
+		return st, fmt.Errorf("it is of prefix %q, want %q", st.Prefix, prefix)
+	case st.Pool != nil && name != statePool+st.Pool.Pool:
+		return st, fmt.Errorf("it is of pool %q", st.Pool.Pool)
+	case st.Pool != nil && st.Pool.Epoch == 0:
+		return st, errors.New("it has no epoch")
+	case st.Pool != nil:
+		return st, st.Pool.Validate()
+	case st.Config == nil || name != stateConfig:
+		return st, errors.New("there is nothing in it")
+	}
+	return st, nil
+}
+
+// believeDisk: etcd was waited for.
+func (s *Source) believeDisk() {
+	s.mu.Lock()
+	s.mayStale = true
+	s.mu.Unlock()
+	s.tellAll()
+	s.tellConfig()
+}
+
+// saver writes what has changed, one change for many.
+func (s *Source) saver() {
+	wrote := map[string]uint64{}
+	for {
+		select {
+		case <-s.save:
+		case <-s.ctx.Done():
+			return
+		}
+		if s.o.StateDir == "" {
+			continue
+		}
+		for name, st := range s.unsaved(wrote) {
+			if err := writeState(filepath.Join(s.o.StateDir, name+stateExt), &st); err != nil {
+				s.o.Log.Warn("cannot keep a membership", "error", err)
+				delete(wrote, name)
+			}
+		}
+	}
+}
+
+// unsaved gives what is to be written, by file, and notes it in wrote.
+func (s *Source) unsaved(wrote map[string]uint64) map[string]state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]state{}
+	now := s.o.Now().UTC()
+	for name, p := range s.pools {
+		if file := statePool + name; p.doc.Epoch > wrote[file] && !p.stale {
+			d := p.doc
+			out[file] = state{Version: stateVersion, Prefix: s.o.Prefix, Written: now, Pool: &d}
+			wrote[file] = d.Epoch
+		}
+	}
+	if c := s.mirror.config; uint64(c.Revision) != wrote[stateConfig] && c.Text != "" {
+		out[stateConfig] = state{Version: stateVersion, Prefix: s.o.Prefix, Written: now, Config: &c}
+		wrote[stateConfig] = uint64(c.Revision)
+	}
+	return out
+}
+
+// writeState replaces the file whole: whoever reads it sees the one before or this one.
+func writeState(file string, st *state) (err error) {
+	b, err := json.MarshalIndent(st, "", "\t")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
