@@ -154,7 +154,7 @@ return handler.define{
                 while true do
                     if wanted and not denied and besides < most and purse.take(last % n + 1, late) then
                         last, besides = last % n + 1, besides + 1
-                        asked[besides + 1], seen[besides + 1] = children[last], false
+                        asked[besides + 1] = children[last]
                         rctx:enqueue(r, children[last])
                     elseif wanted then
                         denied = true
