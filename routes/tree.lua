@@ -8,14 +8,14 @@
 -- scripts/simple.lua defines them and calls the two stages at the end. In the configuration state this module outlives a load: reset begins one.
 
 local handler = require "routes.handler"
+local direct = require "routes.direct"
 
 local M = {}
 
--- reset forgets what the words have said.
+-- reset forgets what the words have said; scripts/simple.lua begins with it.
 function M.reset()
     M.pools, M.order, M.trees, M.settings, M.zone, M.first = {}, {}, {}, {}, nil, nil
 end
-M.reset()
 
 local COMMANDS = {
     mg = mcp.CMD_MG, ms = mcp.CMD_MS, md = mcp.CMD_MD, mn = mcp.CMD_MN, ma = mcp.CMD_MA, me = mcp.CMD_ME,
@@ -288,6 +288,8 @@ local function target(v, names, where, path)
         local found, problem = names(v)
         if not found then
             fail(where, path, ": ", problem)
+        elseif found == mcp.internal_handler then
+            return direct{ child = found } -- only handles take it
         end
         return found
     end
