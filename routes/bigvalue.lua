@@ -29,10 +29,9 @@ local LENGTH = #string.format(INDEX, ("0"):rep(27), 0, 0)
 
 local cut, lost, left = mcp.counter("bigvalue_cut"), mcp.counter("bigvalue_lost"), mcp.counter("bigvalue_left")
 
--- MODES are ms's modes by their names and by text commands.
-local MODES = { S = "S", s = "S", set = "S", E = "E", e = "E", add = "E", R = "R", r = "R", replace = "R", A = "A", a = "A", append = "A",
-    P = "P", p = "P", prepend = "P", [mcp.CMD_SET] = "S", [mcp.CMD_ADD] = "E", [mcp.CMD_REPLACE] = "R", [mcp.CMD_CAS] = "S",
-    [mcp.CMD_APPEND] = "A", [mcp.CMD_PREPEND] = "P" }
+-- MODES are ms's modes by their first letters, which are all that servers look at, and by text commands.
+local MODES = { S = "S", E = "E", R = "R", A = "A", P = "P", [mcp.CMD_SET] = "S", [mcp.CMD_ADD] = "E", [mcp.CMD_REPLACE] = "R",
+    [mcp.CMD_CAS] = "S", [mcp.CMD_APPEND] = "A", [mcp.CMD_PREPEND] = "P" }
 
 local function newid()
     return string.format("%011x%08x%08x", mcp.time_real_millis(), math.random(0, 0xffffffff), math.random(0, 0xffffffff))
@@ -60,7 +59,7 @@ local function written(r)
     local _, ttl = r:flag_token("T")
     local _, flags = r:flag_token("F")
     local _, new = r:flag_token("E")
-    return there and (MODES[mode] or "") or "S", cas, ttl, flags, new, r:token_int(3)
+    return there and (MODES[string.sub(mode or "", 1, 1)] or "") or "S", cas, ttl, flags, new, r:token_int(3)
 end
 
 local function make(f)
@@ -159,18 +158,15 @@ local function make(f)
             for i = 1, index.n do
                 rctx:enqueue(mcp.request("mg " .. name .. i .. " v" .. tail .. "\r\n"), parts[from + i])
             end
-            local list, size, problem, gone = {}, 0, nil, false
+            local list, size, problem = {}, 0, nil
             for i = 1, index.n do
                 local res = rctx:wait_handle(parts[from + i])
                 if res:rank() < 3 then
                     problem = problem or res
-                elseif res:rank() == 3 then
-                    gone = true
-                else
-                    list[i], size = res, size + res:vlen()
                 end
+                list[i], size = res, size + res:vlen()
             end
-            if problem or gone or size ~= index.size then
+            if problem or size ~= index.size then -- of what is gone there are no bytes
                 return nil, problem
             end
             return list
@@ -187,11 +183,8 @@ local function make(f)
                     return rctx:answer(r, problem)
                 end
                 res = send(ask, r, b)
-                if res:rank() < 4 then
-                    return rctx:answer(r, res)
-                end
                 local now = parse(res)
-                if not now then
+                if not now then -- an error, a miss, or a value that is not cut
                     return rctx:answer(r, res)
                 elseif now.id == index.id then
                     lost:add(1)
@@ -257,8 +250,6 @@ local function make(f)
             local res = send(look, r, b)
             if res:rank() < 3 then
                 return nil, nil, res
-            elseif res:rank() == 3 then
-                return nil
             end
             local _, size, _, cas = sized(res)
             if size ~= LENGTH then
@@ -267,8 +258,6 @@ local function make(f)
             res = send(ask, r, b)
             if res:rank() < 3 then
                 return nil, nil, res
-            elseif res:rank() == 3 then
-                return nil
             end
             _, _, _, cas = sized(res)
             return cas, parse(res)
@@ -309,10 +298,7 @@ local function make(f)
             end
             local joins = mode == "A" or mode == "P"
             local _, vivify = r:flag_token("N")
-            for _ = 1, TRIES do
-                if used + 3 > #keys then
-                    break
-                end
+            for _ = 1, TRIES do -- of at most three requests each
                 local cas, old, problem = current(r, b)
                 if problem then
                     return problem, false
@@ -357,7 +343,7 @@ local function make(f)
             local res, done, old = change(r, b, value)
             if index and not done then
                 discard(r, index.id, index.n)
-            elseif old then
+            elseif done and old then
                 discard(r, old.id, old.n)
             end
             return rctx:answer(r, res, { size = size })
@@ -370,9 +356,6 @@ local function make(f)
                 return pass(r)
             end
             for _ = 1, TRIES do
-                if used + 3 > #keys then
-                    break
-                end
                 local cas, old, problem = current(r, b)
                 if problem then
                     return rctx:answer(r, problem)

@@ -78,7 +78,8 @@ describe("bigvalue", function()
         { "set foo 7 100 %d", "x" }, { "add foo 7 100 %d", "x" }, { "replace foo 7 100 %d", "x" }, { "cas foo 7 100 %d 999999", "x" },
         { "cas foo 7 100 %d CAS", "x" }, { "ms foo %d F7 T100 k Oq", "x" }, { "ms foo %d ME F7 T100", "x" }, { "ms foo %d MR s", "x" },
         { "ms foo %d C999999", "x" }, { "ms foo %d CCAS F7", "x" }, { "ms Zm9v %d b F7", "x" }, { "ms foo %d MS q", "x" },
-        { "ms foo %d E77 F7", "x" }, { "ms foo %d Mx", "x" },
+        { "ms foo %d E77 F7", "x" }, { "ms foo %d Mx", "x" }, { "ms foo %d M", "x" }, { "ms foo %d ME C999999", "x" }, { "ms foo %d ME CCAS", "x" },
+        { "ms foo %d Ms", "x" }, { "ms foo %d Madd", "x" }, { "ms foo %d MSet", "x" }, { "ms foo %d MEx", "x" }, { "ms foo %d MRx", "x" },
     }
     local function there(what)
         if what then
@@ -94,7 +95,8 @@ describe("bigvalue", function()
                         local cas = send("gets foo").text:match("^VALUE foo %d+ %d+ (%d+)") or "1"
                         local res = send((form[1]:format(#after):gsub("CAS", cas)), after)
                         local now = send("mg foo v f t")
-                        return res.text, now.text
+                        local given = send("mg foo c").line == "HD c77" and form[1]:find("E77")
+                        return res.text, now.text .. (given and " 77" or "")
                     end
                     local text, now = run()
                     local index = #chunks()
@@ -127,7 +129,8 @@ describe("bigvalue", function()
         end
     end
 
-    for _, form in ipairs{ "append foo 0 0 2", "prepend foo 0 0 2", "ms foo 2 MA", "ms foo 2 MP", "ms foo 2 MA N100", "ms Zm9v 2 b MA" } do
+    for _, form in ipairs{ "append foo 0 0 2", "prepend foo 0 0 2", "ms foo 2 MA", "ms foo 2 MP", "ms foo 2 MA N100", "ms Zm9v 2 b MA",
+        "ms foo 2 MAx", "ms foo 2 MPx" } do
         for was, before in pairs{ nothing = false, small = SMALL } do
             it(form .. " to " .. was, function()
                 local function run()

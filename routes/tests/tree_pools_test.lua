@@ -68,7 +68,8 @@ describe("settings", function()
     end)
     it("give options to pools, which a pool may change", function()
         local two = "backends = { \"a:1\", \"b:1\" }"
-        config("settings{ pool_options = { hash_tag = \"{}\" } } pools{ one = { " .. two .. " }, many = { " .. two .. ", options = { hash_tag = \"<>\" } } } " ..
+        config("settings{ pool_options = { hash_tag = \"{}\" } } " ..
+            "pools{ one = { " .. two .. " }, many = { " .. two .. ", options = { hash_tag = \"<>\" } } } " ..
             "routes{ map = { one = \"one\", many = \"many\" } }")
         -- servers is how many the keys of these tags go to
         local function servers(key)
@@ -97,14 +98,16 @@ describe("pools", function()
         ["pools{ a = { backends = { \"a\" }, options = 1 } }"] = ":1: pools.a.options: want a table, got a number",
         ["pools{ a = { backends = { \"a\" }, backend_options = 1 } }"] = ":1: pools.a.backend_options: want a table, got a number",
         ["pools{ a = { backends = { \"nowhere\" } } } " .. TO_A] = ":1: pools.a: cannot read backend address \"nowhere\"",
-        ["pools{ a = { backends = { \"a:1\", { host = \"a\", depthlimit = -1 } } } } " .. TO_A] = ":1: pools.a.backends%[2%]: .*depthlimit must be >= 0",
+        ["pools{ a = { backends = { \"a:1\", { host = \"a\", depthlimit = -1 } } } } " .. TO_A] =
+            ":1: pools.a.backends%[2%]: .*depthlimit must be >= 0",
         ["pools{ set_z = { west = { backends = { \"nowhere\" } } } } routes{ default = \"set_z_west\" }"] =
             ":1: pools.set_z.west: cannot read backend address",
         ["pools{ set_z = { { backends = { \"nowhere\" } } } } routes{ default = \"set_z_1\" }"] = ":1: pools.set_z%[1%]: cannot read backend address",
         ["\n" .. A] = ":2: there is no routes{}",
         ["\n\nlocal_zone(\"x\")\n" .. A] = ":3: there is no routes{}",
         [A .. "function mcp_config_pools() end function mcp_config_routes() end"] = ":1: a file that defines mcp_config_pools cannot use",
-        ["routes{ default = \"a\" } function mcp_config_pools() end function mcp_config_routes() end"] = "a file that defines mcp_config_pools cannot use",
+        ["routes{ default = \"a\" } function mcp_config_pools() end function mcp_config_routes() end"] =
+            "a file that defines mcp_config_pools cannot use",
         ["cmdmap{} function mcp_config_pools() end function mcp_config_routes() end"] = "a file that defines mcp_config_pools cannot use",
     } do
         it("are refused: " .. text, function()

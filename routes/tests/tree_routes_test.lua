@@ -28,7 +28,8 @@ describe("routes", function()
         ["routes{ cmap = { set = \"c\" } }"] = ":1: routes.cmap.set: there is no pool \"c\"",
         ["routes{ default = route_failover{ children = \"a\" } }"] =
             "failover.children: \"a\" is one pool: want a list, or a set of pools %(a name that begins with set_%)",
-        ["routes{ default = route_failover{ children = \"set_y\" } }"] = "failover.children: there is no set of pools \"set_y\"; did you mean \"set_z\"?",
+        ["routes{ default = route_failover{ children = \"set_y\" } }"] =
+            "failover.children: there is no set of pools \"set_y\"; did you mean \"set_z\"?",
         ["routes{ default = \"set_z\" }"] = ":1: routes.default: \"set_z\" is a set of pools: want one",
         ["routes{ default = \"set_z_z2\" }"] = ":1: routes.default: there is no pool \"set_z_z2\"",
         ["pool{ name = \"x\", backends = { \"a:1\" } }"] = ":1: pool{}, router{} and my_zone%(%) make one form of configuration",
@@ -43,7 +44,8 @@ describe("routes", function()
         goes{ ["get +x:1"] = "a", ["get x:1"] = "b", ["get x/1"] = "b" }
     end)
     it("are those of their listener", function()
-        config(POOLS .. "routes{ default = \"a\" } routes{ tag = \"t\", default = \"b\" } routes{ tag = \"u\", map = { x = \"a\" }, default = \"b\" }")
+        config(POOLS .. "routes{ default = \"a\" } routes{ tag = \"t\", default = \"b\" } " ..
+            "routes{ tag = \"u\", map = { x = \"a\" }, default = \"b\" }")
         goes{ ["get 1"] = "a" }
         goes({ ["get 1"] = "b" }, client{ tag = "t" })
         goes({ ["get 1"] = "b", ["get x/1"] = "a" }, client{ tag = "u" })
