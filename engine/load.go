@@ -36,6 +36,7 @@ type loader struct {
 	crons    *crontab
 	prelude  *vm.Proto            // the declarative words
 	library  map[string]*vm.Proto // the route library
+	reads    reads
 }
 
 // chunk is a compiled configuration file.
@@ -91,6 +92,7 @@ func (l *loader) newState() (*vm.State, error) {
 		Modules: l.library,
 		Now:     l.p.wall,
 		Seed:    l.p.opts.Seed,
+		Read:    l.readFile,
 		Compile: l.p.opts.Compile,
 		Covered: l.p.opts.Covered,
 	})
@@ -105,6 +107,8 @@ func (l *loader) close() {
 // load makes a generation of the files. Nothing of it shows before the caller swaps it in: setters, user counters and pools are
 // staged and given up if the load fails. Plain Lua globals of the configuration state are not rolled back.
 func (l *loader) load(number uint64) (g *generation, err error) {
+	l.reads.begin()
+	defer l.reads.end()
 	chunks, err := l.read()
 	if err != nil {
 		return nil, err
@@ -165,7 +169,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 func (l *loader) read() ([]chunk, error) {
 	var chunks []chunk
 	for _, path := range l.p.opts.Files {
-		src, err := l.p.opts.Read(path)
+		src, err := l.readFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read configuration: %w", err)
 		}

@@ -41,6 +41,7 @@ type Options struct {
 	MaxBuffered   int64         // bytes of requests, and of answers, buffered for clients in all; 0: 512 MiB
 	MaxConnBuffer int           // bytes buffered for one client; 0: as the item limit asks
 	IdleTimeout   time.Duration // 0: none
+	Follow        time.Duration // how often to look whether the files have changed, and load them again; 0: never
 	Drain         time.Duration // how long an old generation and Shutdown wait for requests under way; 0: 30 s
 
 	AllowFlush bool   // flush_all flushes every backend
@@ -166,6 +167,7 @@ type Proxy struct {
 
 	reloading sync.Mutex // one load at a time
 	retiring  sync.WaitGroup
+	beside    sync.WaitGroup // what may reload by itself
 	serving   chan error
 	stopped   atomic.Bool
 	stop      chan struct{} // closed when it is
@@ -213,7 +215,8 @@ func Start(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	go func() { p.serving <- p.server.Serve() }()
-	p.retiring.Go(func() { p.serveCrons(p.stop) })
+	p.beside.Go(func() { p.serveCrons(p.stop) })
+	p.startFollowing()
 	return p, nil
 }
 
@@ -390,6 +393,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	if serveErr := <-p.serving; err == nil {
 		err = serveErr
 	}
+	p.beside.Wait() // before the lock, which it may wait for
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
 	p.retire(p.current.Load())

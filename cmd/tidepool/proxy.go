@@ -17,10 +17,14 @@ func newProxyCommand() *cobra.Command {
 		Long: `Run a proxy with the routes of one or more configuration files, which are loaded in order.
 
 SIGHUP, or POST /reload on the admin address, loads them again: requests under way end on the old routes, connections
-stay, and a file with a mistake changes nothing. SIGTERM and SIGINT stop accepting, finish what is under way within
---drain, and end the process; a second one ends it at once.`,
+stay, and a file with a mistake changes nothing. With --watch that happens by itself when the files, or modules that they
+require, have changed.
+
+SIGTERM and SIGINT stop accepting, finish what is under way within --drain, and end the process; a second one ends it at
+once.`,
 		Example: `  tidepool proxy routes.lua
   tidepool proxy routes.lua --listen 127.0.0.1:11211 --listen unix:/run/tidepool.sock
+  tidepool proxy --watch 2s /etc/tidepool/routes.lua
   tidepool proxy lib.lua routes.lua --listen tag_b_:0.0.0.0:11212 --insecure --log-format json`,
 		Args:              files(1, 0),
 		ValidArgsFunction: completeLua,

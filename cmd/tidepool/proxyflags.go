@@ -58,6 +58,7 @@ type proxyFlags struct {
 	workers       int
 	localMemory   int64
 	drain         time.Duration
+	watch         time.Duration
 	insecure      bool
 	allowFlush    bool
 	maxConns      int
@@ -83,6 +84,7 @@ func (f *proxyFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&f.workers, "workers", 0, "Lua states (default: one per processor)")
 	sizeVar(fs, &f.localMemory, "local-memory", defaultMemory, "memory of the proxy's own store, which serves commands without a route")
 	fs.DurationVar(&f.drain, "drain", defaultDrain, "how long requests under way may take to end at a stop or after a reload")
+	fs.DurationVar(&f.watch, "watch", 0, "how often to look whether the configuration files have changed, and to load them again then (default: never)")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
 	fs.BoolVar(&f.allowFlush, "allow-flush", false, "let clients' flush_all flush every backend, and POST /flush a pool")
 	fs.IntVar(&f.maxConns, "max-conns", 0, "most client connections (default: no limit)")
@@ -103,11 +105,14 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		value int64
 	}{
 		{"workers", int64(f.workers)}, {"max-conns", int64(f.maxConns)}, {"max-in-flight", int64(f.maxInFlight)},
-		{"drain", int64(f.drain)}, {"idle-timeout", int64(f.idleTimeout)},
+		{"drain", int64(f.drain)}, {"watch", int64(f.watch)}, {"idle-timeout", int64(f.idleTimeout)},
 	} {
 		if n.value < 0 {
 			return nil, bad(n.flag, c.Flag(n.flag).Value, "none below 0")
 		}
+	}
+	if f.watch > 0 && f.watch < minWatch {
+		return nil, bad("watch", f.watch, fmt.Sprintf("at least %v, or 0 for never", minWatch))
 	}
 	if f.maxItem < 1 || f.maxItem > maxItemLimit {
 		return nil, bad("max-item", formatSize(f.maxItem), "1 to "+formatSize(maxItemLimit))
@@ -148,6 +153,9 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 	return log, nil
 }
 
+// minWatch keeps looking at files cheap.
+const minWatch = 10 * time.Millisecond
+
 // maxItemLimit is memcached's own.
 const maxItemLimit = 1 << 30
 
@@ -171,6 +179,7 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 		MaxBuffered:   f.maxBuffered,
 		MaxConnBuffer: int(f.maxConnBuffer),
 		IdleTimeout:   f.idleTimeout,
+		Follow:        f.watch,
 		AllowFlush:    f.allowFlush,
 		LuaUnsafe:     f.luaUnsafe,
 		LuaPath:       luaPath(),

@@ -41,6 +41,8 @@ type Options struct {
 	Now       func() time.Time              // what os.time and os.clock go by; nil: time.Now
 	Seed      uint64                        // of math.random; 0: a random one
 
+	// Read is how scripts read files while they load; nil: os.ReadFile.
+	Read func(path string) ([]byte, error)
 	// Compile is how files and strings are compiled that scripts load; nil: the function Compile. What it gives may be run in many states.
 	Compile func(src []byte, name string) (*lua.FunctionProto, error)
 	// Covered is told of every line that runs, as CompileCovered has numbered it; nil: nobody is.
@@ -100,6 +102,8 @@ func New(o Options) (*State, error) {
 		Seed:    o.Seed,
 		Compile: o.Compile,
 		Covered: o.Covered,
+
+		ReadFile: o.Read,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the standard library: %w", err)
