@@ -288,9 +288,17 @@ func (l *Leaf) Close(ctx context.Context) error {
 	return nil
 }
 
+// withEnd leaves a deadline as it is, however late, and gives drainLimit where there is none.
+func withEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, drainLimit)
+}
+
 // drain waits until proxies have stopped sending and everything is answered.
 func (l *Leaf) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	ctx, cancel := withEnd(ctx)
 	defer cancel()
 	if ctx.Err() != nil {
 		return

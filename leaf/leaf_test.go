@@ -299,6 +299,23 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainTakesTheTimeItIsGiven: --drain may be longer than what a drain has by itself.
+func TestDrainTakesTheTimeItIsGiven(t *testing.T) {
+	given, cancel := context.WithTimeout(context.Background(), 10*drainLimit)
+	defer cancel()
+	want, _ := given.Deadline()
+	ctx, done := withEnd(given)
+	defer done()
+	if got, _ := ctx.Deadline(); got != want {
+		t.Errorf("it ends %v, want %v", got, want)
+	}
+	ctx, done = withEnd(context.Background())
+	defer done()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > drainLimit {
+		t.Errorf("without a deadline it ends %v (%v)", end, ok)
+	}
+}
+
 // TestNameIsTaken: two leaves of one name would both execute one incr.
 func TestNameIsTaken(t *testing.T) {
 	url := natsServer(t)
