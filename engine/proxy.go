@@ -169,6 +169,7 @@ type Proxy struct {
 	retiring  sync.WaitGroup
 	beside    sync.WaitGroup // what may reload by itself
 	serving   chan error
+	leaving   atomic.Bool // it serves as ever, but wants no new clients
 	stopped   atomic.Bool
 	stop      chan struct{} // closed when it is
 }
@@ -362,7 +363,7 @@ func (p *Proxy) Addrs() []string {
 
 // Ready says why the proxy should be sent no traffic, or nil. With pools, every pool must have a backend that is up.
 func (p *Proxy) Ready(pools bool) error {
-	if p.stopped.Load() {
+	if p.leaving.Load() || p.stopped.Load() {
 		return errors.New("the proxy is stopping")
 	}
 	if !pools {
@@ -382,6 +383,9 @@ func (p *Proxy) Ready(pools bool) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Leave makes Ready say no from now on, so that clients go elsewhere. All else goes on until Shutdown.
+func (p *Proxy) Leave() { p.leaving.Store(true) }
 
 // Shutdown stops accepting, finishes what is under way, closes idle connections, and closes the backends. When ctx ends first, the
 // remaining connections are cut.

@@ -96,6 +96,8 @@ func runDev(c *cobra.Command, f *devFlags, args []string) (err error) {
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,
+		delay:  f.drainDelay,
+		leave:  p.Leave,
 		reload: p.reload,
 		stop: func(ctx context.Context) error {
 			return errors.Join(p.stop(ctx), closeLeaves(ctx, leaves), stopAdmin(ctx, p.admin))

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -142,7 +143,8 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 			return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()))
 		}
 	}
-	a, err := f.admin.start("tidepool leaf "+f.name, leafView{l}, f.insecure, leafCollectors(l), log)
+	view := &leafView{Leaf: l}
+	a, err := f.admin.start("tidepool leaf "+f.name, view, f.insecure, leafCollectors(l), log)
 	if err != nil {
 		return errors.Join(err, clients.stop(cancelled()), l.Close(cancelled()))
 	}
@@ -150,6 +152,7 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,
+		leave:  view.leave,
 		reload: f.access.reload(l, o, log),
 		stop: func(ctx context.Context) error {
 			stopped := make(chan error, 1)
@@ -182,12 +185,22 @@ func limitHeap(items int64, log *slog.Logger) {
 }
 
 // leafView is what admin sees of a leaf.
-type leafView struct{ *leaf.Leaf }
+type leafView struct {
+	*leaf.Leaf
+	leaving atomic.Bool
+}
 
-// Ready: Start returned, so it serves; with --recover-from it also has to be warm.
-func (v leafView) Ready(bool) error { return v.Warm() }
+func (v *leafView) leave() { v.leaving.Store(true) }
 
-func (v leafView) Config() any {
+// Ready: Start returned, so it serves until it stops; with --recover-from it also has to be warm.
+func (v *leafView) Ready(bool) error {
+	if v.leaving.Load() {
+		return errors.New("the leaf is stopping")
+	}
+	return v.Warm()
+}
+
+func (v *leafView) Config() any {
 	return struct {
 		Name     string `json:"name"`
 		URL      string `json:"url"`

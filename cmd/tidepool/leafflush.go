@@ -87,7 +87,7 @@ type adminError struct {
 func (e adminError) Unwrap() []error { return []error{e.error, e.kind} }
 
 // Flush implements admin.Flusher.
-func (v leafView) Flush(_ context.Context, f admin.Flush) (string, error) {
+func (v *leafView) Flush(_ context.Context, f admin.Flush) (string, error) {
 	bad := func(problem string) (string, error) {
 		return "", adminError{errors.New("cannot flush: " + problem), admin.ErrBadRequest}
 	}

@@ -20,11 +20,11 @@ SIGHUP, or POST /reload on the admin address, loads them again: requests under w
 stay, and a file with a mistake changes nothing. With --watch that happens by itself when the files, or modules that they
 require, have changed.
 
-SIGTERM and SIGINT stop accepting, finish what is under way within --drain, and end the process; a second one ends it at
-once.`,
+SIGTERM and SIGINT make /readyz of --admin say 503, wait for --drain-delay while all goes on as before, stop accepting,
+finish what is under way within --drain, and end the process; a second one ends it at once.`,
 		Example: `  tidepool proxy routes.lua
   tidepool proxy routes.lua --listen 127.0.0.1:11211 --listen unix:/run/tidepool.sock
-  tidepool proxy --watch 2s /etc/tidepool/routes.lua
+  tidepool proxy --watch 2s --drain-delay 10s /etc/tidepool/routes.lua
   tidepool proxy lib.lua routes.lua --listen tag_b_:0.0.0.0:11212 --insecure --log-format json`,
 		Args:              files(1, 0),
 		ValidArgsFunction: completeLua,
@@ -50,6 +50,8 @@ func runProxy(c *cobra.Command, f *proxyFlags, files []string) error {
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,
+		delay:  f.drainDelay,
+		leave:  p.Leave,
 		reload: p.reload,
 		stop: func(ctx context.Context) error {
 			return errors.Join(p.stop(ctx), stopAdmin(ctx, p.admin))

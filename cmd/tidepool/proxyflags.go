@@ -58,6 +58,7 @@ type proxyFlags struct {
 	workers       int
 	localMemory   int64
 	drain         time.Duration
+	drainDelay    time.Duration
 	watch         time.Duration
 	insecure      bool
 	allowFlush    bool
@@ -84,6 +85,7 @@ func (f *proxyFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&f.workers, "workers", 0, "Lua states (default: one per processor)")
 	sizeVar(fs, &f.localMemory, "local-memory", defaultMemory, "memory of the proxy's own store, which serves commands without a route")
 	fs.DurationVar(&f.drain, "drain", defaultDrain, "how long requests under way may take to end at a stop or after a reload")
+	fs.DurationVar(&f.drainDelay, "drain-delay", 0, "how long a stop goes on serving with /readyz at 503 before anything is closed, so that clients find other proxies")
 	fs.DurationVar(&f.watch, "watch", 0, "how often to look whether the configuration files have changed, and to load them again then (default: never)")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
 	fs.BoolVar(&f.allowFlush, "allow-flush", false, "let clients' flush_all flush every backend, and POST /flush a pool")
@@ -105,7 +107,7 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		value int64
 	}{
 		{"workers", int64(f.workers)}, {"max-conns", int64(f.maxConns)}, {"max-in-flight", int64(f.maxInFlight)},
-		{"drain", int64(f.drain)}, {"watch", int64(f.watch)}, {"idle-timeout", int64(f.idleTimeout)},
+		{"drain", int64(f.drain)}, {"drain-delay", int64(f.drainDelay)}, {"watch", int64(f.watch)}, {"idle-timeout", int64(f.idleTimeout)},
 	} {
 		if n.value < 0 {
 			return nil, bad(n.flag, c.Flag(n.flag).Value, "none below 0")

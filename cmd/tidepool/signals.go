@@ -43,6 +43,8 @@ type life struct {
 	drain  time.Duration                   // how long stop may take
 	haste  time.Duration                   // the same after SIGTERM and SIGINT; 0: drain
 	reload func()                          // nil: there is nothing to reload
+	delay  time.Duration                   // how long all goes on as before between leave and stop
+	leave  func()                          // tells clients to go elsewhere; nil: nobody is told
 	stop   func(ctx context.Context) error // finishes what is under way until ctx ends, then cuts; called once
 }
 
@@ -53,12 +55,23 @@ func (s *signals) serve(l life) error {
 	beside.Go(func() { s.reload(l, done) })
 	beside.Go(func() { sizeProcessors(done, processorTime, processorWait) })
 	sig := <-s.term
-	close(done)
 	drain := l.drain
 	if l.haste > 0 && (sig == syscall.SIGTERM || sig == syscall.SIGINT) {
 		drain = l.haste
 	}
-	l.log.Info("stopping", "signal", sig.String(), "drain", drain.String())
+	l.log.Info("stopping", "signal", sig.String(), "delay", l.delay.String(), "drain", drain.String())
+	if l.leave != nil {
+		l.leave()
+	}
+	if l.delay > 0 {
+		select {
+		case <-time.After(l.delay):
+		case <-s.term:
+			return errCut
+		}
+		l.log.Info("closing")
+	}
+	close(done)
 
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
