@@ -124,11 +124,8 @@ local function loading(f, t, gate, source, background)
                 else
                     t.drop(change, r, b, cas)
                 end
-                local done = rctx:enqueue_and_wait(change, put)
-                if rank == 4 and done:rank() == 4 then
-                    local _, now = t.stored(done)
-                    return rctx:answer(look, res, { cas = now })
-                end
+                local _, now = t.stored(rctx:enqueue_and_wait(change, put))
+                return rctx:answer(look, res, { cas = now })
             end
             return res
         end
@@ -140,7 +137,7 @@ local function loading(f, t, gate, source, background)
             else
                 t.claim(look, r, b, hold)
             end
-            local pause = f.timeout / (2 ^ LOOKS - 2)
+            local pause = f.timeout / (2 ^ (LOOKS - 1) - 1) -- each is twice the one before; all together, timeout
             for i = 1, LOOKS do
                 local res = rctx:enqueue_and_wait(look, looks[i])
                 if res:rank() < 3 then
@@ -207,13 +204,13 @@ local function make(f)
         local own = rctx:request_new()
         local writer = holder.writer(rctx, h)
 
-        -- read gives the answer, and whether it is a value of the child's. plain: r itself may be sent.
+        -- read gives the answer. plain: r itself may be sent; else also whether it is a value of the child's.
         local function read(r, plain)
             local res
             if plain and not again and (r:command() ~= mcp.CMD_MG or r:has_flag("v")) then
                 res = rctx:enqueue_and_wait(r, h[1])
                 if res:rank() < 3 or res:vlen() > 0 then
-                    return res, res:rank() == 4
+                    return res
                 end
             else
                 t.ask(own, r, r:has_flag("b"))

@@ -122,7 +122,7 @@ describe("fill", function()
         send("mg foo v N30")
         local res = send("get foo")
         expect(res.text):equals(HIT)
-        expect(res.time):near(0.5, 0.5)
+        expect(res.time):near(1, 1e-6)
         expect(backend("a"):get("foo")):equals("")
     end)
 
