@@ -20,6 +20,7 @@ type generation struct {
 	files   []fileInfo
 	workers []*worker
 	pools   []*pools.Pool // in the order they were made
+	found   []*discovery  // those of them that are discovered
 	funcs   funcCounts
 	shares  shares
 	limits  limits

@@ -14,7 +14,6 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
-	"github.com/tidepool-proxy/tidepool/pools/backend"
 	"github.com/tidepool-proxy/tidepool/scripts"
 )
 
@@ -117,7 +116,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 	defer l.state.Unlock()
 	l.state.Host.Forget()
 	l.staged = l.settings
-	l.staging = &staging{registry: l.p.registry, stats: map[int]string{}, names: map[string]int{}}
+	l.staging = &staging{p: l.p, stats: map[int]string{}, names: map[string]int{}}
 	defer func() {
 		if err != nil {
 			l.staging.giveBack()
@@ -140,7 +139,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 		}
 		l.p.tellConfig(confStart)
 	}
-	g = &generation{number: number, pools: l.staging.pools, shares: shares{of: &l.p.sharing, number: number}}
+	g = &generation{number: number, pools: l.staging.pools, found: l.staging.found, shares: shares{of: &l.p.sharing, number: number}}
 	for _, c := range chunks {
 		g.files = append(g.files, c.info)
 	}
@@ -296,19 +295,21 @@ func (g *generation) closeWorkers() {
 
 // staging is what a load has made so far.
 type staging struct {
-	registry *pools.Registry
-	pools    []*pools.Pool
-	held     []pools.Member
-	stats    map[int]string
-	names    map[string]int // pools by name, to tell namesakes apart
-	crons    []*cron
+	p     *Proxy
+	pools []*pools.Pool
+	held  []pools.Member
+	found []*discovery // those of pools that are discovered
+	stats map[int]string
+	names map[string]int // pools by name, to tell namesakes apart
+	crons []*cron
 }
 
 func (s *staging) giveBack() {
 	for _, m := range s.held {
-		s.registry.Release(m.Backend)
+		s.p.registry.Release(m.Backend)
 	}
-	s.held = nil
+	s.p.topics.release(s.p, s.found)
+	s.held, s.found = nil, nil
 }
 
 // errNotLoading: a cron does what is a part of a load.
@@ -326,79 +327,4 @@ func (l *loader) AddStat(i int, name string) error {
 // Counter implements luaapi.Counters for the configuration state, where a cron counts as loading code, but nothing of it is given up.
 func (l *loader) Counter(name string, _ bool) (*stat.Counter, error) {
 	return l.p.user.Counter(name, l.staging != nil)
-}
-
-// NewPool implements luaapi.Config.
-func (l *loader) NewPool(spec luaapi.PoolSpec) (luaapi.Target, error) {
-	s := l.staging
-	if s == nil {
-		return nil, errNotLoading
-	}
-	if spec.Name == "" {
-		spec.Name = fmt.Sprintf("pool-%d", len(s.pools)+1)
-	}
-	if s.names[spec.Name]++; s.names[spec.Name] > 1 {
-		spec.Name = fmt.Sprintf("%s#%d", spec.Name, s.names[spec.Name])
-	}
-	var members []pools.Member
-	for _, be := range spec.Backends {
-		m, err := l.member(be, spec)
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, m)
-	}
-	p, err := pools.New(pools.Options{
-		Name:       spec.Name,
-		Dist:       pools.Dist(spec.Dist),
-		Hash:       pools.Hash(spec.Hash),
-		Seed:       spec.Seed,
-		Salt:       spec.Salt,
-		HashTag:    spec.HashTag,
-		Filter:     spec.Filter,
-		FilterConf: spec.FilterConf,
-		OMode:      spec.OMode,
-		OBuckets:   spec.OBuckets,
-		Latency:    l.p.backendLatency,
-		IntN:       l.p.intN(),
-	}, members)
-	if err != nil {
-		return nil, err
-	}
-	s.pools = append(s.pools, p)
-	return l.p.traced(p), nil
-}
-
-// member acquires a backend of a pool.
-func (l *loader) member(be luaapi.BackendSpec, pool luaapi.PoolSpec) (pools.Member, error) {
-	addr, err := pools.ParseAddr(be.Addr)
-	if err != nil {
-		return pools.Member{}, err
-	}
-	o := be.Options
-	spec := pools.Spec{
-		Addr: addr, Label: be.Label, Prefix: pool.Prefix,
-		Connections: o.Connections, ConnectTimeout: o.ConnectTimeout, ReadTimeout: o.ReadTimeout,
-		RetryWait: o.RetryWait, FailureLimit: o.FailureLimit, DepthLimit: o.DepthLimit,
-		FlapTime: o.FlapTime, FlapRamp: o.FlapRamp, FlapMax: o.FlapMax,
-		KeepAlive: o.KeepAlive, Down: o.Down, TLS: o.TLS, Log: o.Log,
-		AnyKey: l.p.opts.Memcached != nil,
-	}
-	if addr.Kind == pools.Memcached && !pool.IOThread && l.p.opts.Workers > 1 {
-		spec.Workers = l.p.opts.Workers
-	}
-	if spec.FailureLimit == 0 {
-		spec.FailureLimit = backend.NoTolerance
-	}
-	if be.Label == be.Addr {
-		spec.Label = "" // the address itself, or the leaf's name, is the better name
-	}
-	b, err := l.p.registry.Acquire(spec)
-	if err != nil {
-		return pools.Member{}, err
-	}
-	host, port := addr.HashAs()
-	m := pools.Member{Backend: b, Host: host, Port: port, HashName: be.HashName, Weight: be.Weight, Drained: be.Drained}
-	l.staging.held = append(l.staging.held, m)
-	return m, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/auth"
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/topo"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/luaapi"
@@ -65,7 +66,10 @@ type Options struct {
 	Local    LocalStore                             // serves what no route is attached for
 	NewStore func(memory int64) (LocalStore, error) // makes the store of a script's mcp.store; it is closed if it has a Close(). nil: there are none
 	NewLeaf  pools.Factory                          // makes the backend of a nats:// address
+	Topology topo.Source                            // where discovered pools have their members from, asked by topo.Ref; nil: there are none. Who gives it closes it, after Shutdown
 	Log      *slog.Logger                           // nil: slog.Default
+
+	FirstNews time.Duration // how long a generation waits for the members of pools that it is the first to use, before it serves without; 0: 5 s
 
 	NewMemcached pools.Factory                                 // makes the backend of a memcached server; nil: package memcached
 	NewFetcher   func(luaapi.FetchSpec) (luaapi.Target, error) // makes what a script's mcp.http is; nil: package fetch
@@ -112,6 +116,9 @@ func (o *Options) setDefaults() {
 	if o.Drain <= 0 {
 		o.Drain = 30 * time.Second
 	}
+	if o.FirstNews <= 0 {
+		o.FirstNews = 5 * time.Second
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -141,7 +148,8 @@ type Proxy struct {
 	loader    *loader
 	user      userStats
 	sharing   sharing
-	dry       bool // nothing is connected to
+	topics    topics // of discovered pools
+	dry       bool   // nothing is connected to
 	stats     *counters
 	routes    histograms // latency by route
 	backends  histograms // latency by pool and backend
@@ -187,6 +195,7 @@ func Check(o Options) error {
 		return err
 	}
 	p.discard(g)
+	p.topics.behind.Wait()
 	return nil
 }
 
@@ -202,6 +211,7 @@ func Start(o Options) (*Proxy, error) {
 			p.retire(g)
 		}
 		p.retiring.Wait()
+		p.topics.behind.Wait()
 		p.loader.close()
 		p.registry.Close()
 	}
@@ -289,6 +299,8 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	if len(p.opts.Files) > 0 {
 		p.warnListeners(g)
 	}
+	p.topics.follow(p, g.found)
+	p.await(g.found)
 	p.scriptBuffers.Store(g.limits.buffers)
 	p.current.Store(g)
 	p.stats.reloads.Add(1)
@@ -402,6 +414,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	defer p.reloading.Unlock()
 	p.retire(p.current.Load())
 	p.retiring.Wait()
+	p.topics.behind.Wait()
 	p.loader.close()
 	if closeErr := p.registry.Close(); err == nil {
 		err = closeErr

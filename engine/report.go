@@ -15,6 +15,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/stat"
+	"github.com/tidepool-proxy/tidepool/engine/topo"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/luaapi"
@@ -163,6 +164,13 @@ func (h *histograms) get(a, b string) *stat.Histogram {
 	return h.all[k]
 }
 
+// forget drops one: nobody counts there any more.
+func (h *histograms) forget(a, b string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.all, [2]string{a, b})
+}
+
 func (h *histograms) each(f func(a, b string, s *stat.Snapshot)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -227,6 +235,7 @@ func (p *Proxy) collect(emit func(prometheus.Metric)) {
 		}
 	}
 	p.user.each(func(name string, v uint64) { emit(stat.CounterMetric(stat.UserTotal, v, name)) })
+	p.collectTopology(g, emit)
 }
 
 func (p *Proxy) collectServer(emit func(prometheus.Metric)) {
@@ -256,6 +265,7 @@ type ConfigView struct {
 	Workers    int                 `json:"workers"`
 	Pools      []PoolView          `json:"pools"`
 	Routes     map[string][]string `json:"routes"` // by listener tag: "get: simple.lua:10"
+	Topology   []topo.Status       `json:"topology,omitempty"`
 }
 
 // PoolView is a pool and its backends.
@@ -263,6 +273,8 @@ type PoolView struct {
 	Name     string        `json:"name"`
 	Epoch    uint64        `json:"epoch"`
 	Backends []BackendView `json:"backends"`
+
+	Discovered *DiscoveredView `json:"discovered,omitempty"` // nil: its members are those of the configuration
 }
 
 // BackendView is one backend's state.
@@ -286,8 +298,10 @@ func (p *Proxy) Config() ConfigView {
 			s := m.Backend.Status()
 			pv.Backends = append(pv.Backends, BackendView{s.Name, s.Addr, s.Up, s.Failures, s.Queued, s.Opened, s.LastError})
 		}
+		pv.Discovered = g.viewDiscovered(pool)
 		v.Pools = append(v.Pools, pv)
 	}
+	v.Topology = p.topologyStatus()
 	for tag, h := range *g.workers[0].merged.Load() {
 		for c, r := range h {
 			if r != nil {

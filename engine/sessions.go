@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,6 +37,22 @@ func (t *sessionSet) wake() {
 	for s := range t.all {
 		s.Wake()
 	}
+}
+
+// pass waits until every batch that is under way now has ended.
+func (t *sessionSet) pass() {
+	t.mu.Lock()
+	all := slices.Collect(maps.Keys(t.all))
+	t.mu.Unlock()
+	for _, s := range all {
+		s.between()
+	}
+}
+
+// between returns between two batches.
+func (s *session) between() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 }
 
 // limiter lets a few events of a kind through each second. The zero value is ready.

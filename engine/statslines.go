@@ -27,6 +27,7 @@ var allStats = []statsOf{
 	{"proxy", 1, false, (*Proxy).proxyStats},
 	{"proxyfuncs", 1, false, (*Proxy).funcStats},
 	{"proxybe", 1, false, (*Proxy).badBackends},
+	{"proxytopology", 6, false, (*Proxy).topologyStats},
 }
 
 var generalStats = statsOf{local: true, lines: (*Proxy).generalStats}

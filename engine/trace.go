@@ -86,6 +86,8 @@ func rehearse(o Options, tag string, t tracer) (*rehearsal, error) {
 	p.trace = t
 	r := &rehearsal{p: p}
 	if r.g, err = p.loader.load(1); err == nil {
+		p.topics.follow(p, r.g.found)
+		p.await(r.g.found)
 		p.current.Store(r.g)
 		err = r.g.knowsTag(tag)
 	}
@@ -107,6 +109,7 @@ func (r *rehearsal) close() {
 	if r.g != nil {
 		r.p.discard(r.g)
 	}
+	r.p.topics.behind.Wait()
 	r.p.loader.close()
 	r.p.registry.Close()
 }

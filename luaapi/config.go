@@ -42,8 +42,13 @@ func DefaultSettings() Settings {
 
 // PoolSpec is what mcp.pool describes.
 type PoolSpec struct {
+	PoolOptions
+	Backends []BackendSpec
+}
+
+// PoolOptions are the options of mcp.pool, and of mcp.discover. They are comparable.
+type PoolOptions struct {
 	Name       string // "" = the engine gives it one
-	Backends   []BackendSpec
 	Dist       string // a name that package pools knows; "": jump
 	Hash       string // a name that package hash knows; "": the distribution's own
 	Salt       string
@@ -61,6 +66,8 @@ var configFuncs = []Func{
 	{"backend", StagePools, "label, host, port | {label=, host=, port=, ...} | address", "backend",
 		"Describes a backend. An address is nats://host:port[/leaf], host:port, memcached://host:port or unix:/path.", newBackend},
 	{"pool", StagePools, "backends, opts?", "pool", "Makes a pool. opts: name, dist, hash, seed, filter, filter_conf, omode, obuckets, beprefix, iothread, hash_tag, salt.", newPool},
+	{"discover", StagePools, "name, opts?", "pool | {zone = pool}",
+		"Gives the pool of that name in the topology, whose members come and go while it serves. opts: those of mcp.pool and of mcp.backend, from, zone, zones.", newDiscovered},
 	{"backend_connect_timeout", StagePools, "seconds", "", "Default connect timeout of backends made afterwards (5).",
 		seconds(func(o *BackendOptions) *time.Duration { return &o.ConnectTimeout })},
 	{"backend_read_timeout", StagePools, "seconds", "", "Default request timeout of backends made afterwards (3).",

@@ -55,6 +55,8 @@ type Target interface {
 type Config interface {
 	// NewPool makes a pool of backends. Its errors are shown to the script as they are.
 	NewPool(PoolSpec) (Target, error)
+	// Discover gives a pool of the topology, which has its members when the load has succeeded. Its errors are shown to the script as they are.
+	Discover(DiscoverSpec) (Target, error)
 	// AddStat names the user counter i.
 	AddStat(i int, name string) error
 	// RegisterCron has a function run every so many seconds, from when the load succeeds until one that does not register the name.

@@ -13,7 +13,8 @@ import (
 // newPool is mcp.pool(backends, opts).
 func newPool(a *API, L *lua.LState) int {
 	list := L.CheckTable(1)
-	spec := PoolSpec{IOThread: a.o.Settings.IOThread}
+	var spec PoolSpec
+	spec.IOThread = a.o.Settings.IOThread
 	for i := 1; i <= list.Len(); i++ {
 		ud, _ := list.RawGetInt(i).(*lua.LUserData)
 		var be BackendSpec
@@ -27,7 +28,7 @@ func newPool(a *API, L *lua.LState) int {
 		spec.Backends = append(spec.Backends, be)
 	}
 	if opts, ok := L.Get(2).(*lua.LTable); ok {
-		if err := poolOptions(opts, &spec); err != nil {
+		if err := poolOptions("mcp.pool", opts, &spec.PoolOptions); err != nil {
 			return raise(L, err.Error())
 		}
 		a.tellUnknown(opts)
@@ -60,20 +61,24 @@ func toTarget(v lua.LValue) (Target, bool) {
 	return t, ok
 }
 
+// poolFields are the options of mcp.pool.
+var poolFields = map[string]bool{
+	"name": true, "seed": true, "filter": true, "filter_conf": true, "omode": true, "obuckets": true, "beprefix": true, "hash_tag": true,
+	"salt": true, "iothread": true, "dist": true, "hash": true,
+}
+
 // tellUnknown logs the options of mcp.pool that mean nothing: as in memcached's proxy they are no error, but one that was meant to
 // say where keys go must not be lost without a word.
 func (a *API) tellUnknown(opts *lua.LTable) {
 	opts.ForEach(func(k, _ lua.LValue) {
-		switch k.String() {
-		case "name", "seed", "filter", "filter_conf", "omode", "obuckets", "beprefix", "hash_tag", "salt", "iothread", "dist", "hash":
-		default:
+		if !poolFields[k.String()] {
 			a.o.Logger.Log(fmt.Sprintf("mcp.pool: unknown option %q is ignored", k.String()))
 		}
 	})
 }
 
-// poolOptions reads mcp.pool's second argument.
-func poolOptions(t *lua.LTable, s *PoolSpec) error {
+// poolOptions reads the options of a pool; who is the function that takes them.
+func poolOptions(who string, t *lua.LTable, s *PoolOptions) error {
 	for name, field := range map[string]*string{
 		"name": &s.Name, "seed": &s.Seed, "filter": &s.Filter, "filter_conf": &s.FilterConf,
 		"omode": &s.OMode, "beprefix": &s.Prefix, "hash_tag": &s.HashTag, "salt": &s.Salt,
@@ -83,7 +88,7 @@ func poolOptions(t *lua.LTable, s *PoolSpec) error {
 		case lua.LString:
 			*field = string(v)
 		default:
-			return fmt.Errorf("mcp.pool: %s: want a string, got %s", name, v.Type())
+			return fmt.Errorf("%s: %s: want a string, got %s", who, name, v.Type())
 		}
 	}
 	if v := t.RawGetString("iothread"); v != lua.LNil {
@@ -99,12 +104,12 @@ func poolOptions(t *lua.LTable, s *PoolSpec) error {
 	default:
 		return fmt.Errorf("ring_hash: option argument must be a positive integer")
 	}
-	return placement(t, s)
+	return placement(who, t, s)
 }
 
 // placement reads how keys are placed: the constants of memcached's proxy and ours, or their names: hash = mcp.hash_fnv1a_64 or
 // "fnv1a_64".
-func placement(t *lua.LTable, s *PoolSpec) error {
+func placement(who string, t *lua.LTable, s *PoolOptions) error {
 	switch v := t.RawGetString("dist").(type) {
 	case *lua.LNilType:
 	case lua.LString:
@@ -119,11 +124,11 @@ func placement(t *lua.LTable, s *PoolSpec) error {
 		}
 	case *lua.LUserData:
 		if name, _ := marker(v); name != "murmur3" {
-			return fmt.Errorf("mcp.pool: dist: want a distribution such as mcp.dist_jump_hash, got %s", v.Type())
+			return fmt.Errorf("%s: dist: want a distribution such as mcp.dist_jump_hash, got %s", who, v.Type())
 		}
 		s.Dist, s.Hash = "modula", "murmur3_seed0" // what memcached 1.6.13 did without a dist
 	default:
-		return fmt.Errorf("mcp.pool: dist: want a distribution such as mcp.dist_jump_hash, got %s", v.Type())
+		return fmt.Errorf("%s: dist: want a distribution such as mcp.dist_jump_hash, got %s", who, v.Type())
 	}
 	switch v := t.RawGetString("hash").(type) {
 	case *lua.LNilType:
@@ -132,7 +137,7 @@ func placement(t *lua.LTable, s *PoolSpec) error {
 	default:
 		var ok bool
 		if s.Hash, ok = marker(v); !ok {
-			return fmt.Errorf("mcp.pool: hash: want a hash such as mcp.hash_xxhash, got %s", v.Type())
+			return fmt.Errorf("%s: hash: want a hash such as mcp.hash_xxhash, got %s", who, v.Type())
 		}
 	}
 	return nil

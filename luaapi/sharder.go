@@ -41,7 +41,7 @@ func newSharder(a *API, L *lua.LState) int {
 	if len(members) == 0 {
 		return raise(L, "mcp.sharder_new: want names, got none")
 	}
-	var spec PoolSpec
+	var spec PoolOptions
 	if opts, ok := L.Get(2).(*lua.LTable); ok {
 		if err := sharding(opts, &spec, members); err != nil {
 			return raise(L, "mcp.sharder_new: "+err.Error())
@@ -61,7 +61,7 @@ func newSharder(a *API, L *lua.LState) int {
 }
 
 // sharding reads the options of a sharder. The weights become the members'.
-func sharding(opts *lua.LTable, spec *PoolSpec, members []pools.Member) (err error) {
+func sharding(opts *lua.LTable, spec *PoolOptions, members []pools.Member) (err error) {
 	opts.ForEach(func(k, _ lua.LValue) {
 		if !shardOptions[k.String()] && err == nil {
 			err = fmt.Errorf("there is no option %q", k.String())
@@ -86,7 +86,7 @@ func sharding(opts *lua.LTable, spec *PoolSpec, members []pools.Member) (err err
 	default:
 		return fmt.Errorf("weights: want a list of numbers, got %s", v.Type())
 	}
-	return poolOptions(opts, spec)
+	return poolOptions("mcp.pool", opts, spec)
 }
 
 // callSharder is the call of a sharder.

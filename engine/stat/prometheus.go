@@ -20,6 +20,19 @@ var (
 	BackendOpened     = desc("tidepool_backend_connections_opened_total", "Connections opened to the backend.", "pool", "backend")
 	Generation        = desc("tidepool_generation", "Number of the generation that serves new requests.")
 
+	PoolMembers = desc("tidepool_pool_members", "Members of a discovered pool, by what they say of themselves: warming, ready, draining.", "pool", "state")
+	PoolEpoch   = desc("tidepool_pool_epoch", "Epoch of a discovered pool's membership; 0: its source has none.", "pool")
+	PoolApplied = desc("tidepool_pool_epoch_applied", "1 if no request is under way any more that went by an older membership.", "pool")
+	PoolStale   = desc("tidepool_pool_stale", "1 while a discovered pool's membership is from disk and has not been confirmed.", "pool")
+
+	TopologyConnected = desc("tidepool_topology_connected", "1 while the source of memberships answers.", "source")
+	TopologyNews      = desc("tidepool_topology_last_news_seconds", "When the source was last heard, in seconds since 1970.", "source")
+	TopologyChanges   = desc("tidepool_topology_changes_total", "Memberships taken from the source.", "source")
+	TopologyRefused   = desc("tidepool_topology_refused_total", "Changes held back: a file with a mistake, or too many members lost at once while they answer.", "source")
+	TopologyRewatches = desc("tidepool_topology_rewatches_total", "Watches begun again: compaction, a lost connection, a gap.", "source")
+	TopologyLeases    = desc("tidepool_topology_leases_lost_total", "Leases lost and taken anew.", "source")
+	TopologyConflicts = desc("tidepool_topology_conflicts_total", "Decisions that another proxy was the first to make.", "source")
+
 	ConnectionsTotal    = desc("tidepool_connections_total", "Client connections accepted.", "listener")
 	ConnectionsOpen     = desc("tidepool_connections_open", "Client connections open now.", "listener")
 	ConnectionsRejected = desc("tidepool_connections_rejected_total", "Client connections refused because too many were open.", "listener")
