@@ -31,7 +31,8 @@ local SETTINGS = {
     backend_use_tls = "boolean", tcp_keepalive = "boolean", active_req_limit = "number", active_request_limit = "number",
     buffer_memory_limit = "number", pool_options = "table", backend_options = "table",
 }
-local POOL = { backends = "table", backend_options = "table", options = "table" }
+local POOL = { backends = "table", backend_options = "table", options = "table", discover = "any" }
+local DISCOVER = { from = "string", pool = "string", zone = "string" }
 local TREE = { tag = "string", conf = "table", map = "table", cmap = "table", default = "any" }
 local CONF = { mode = "string", start = "string", stop = "string" }
 
@@ -70,8 +71,29 @@ function M.add_settings(t, where)
     end
 end
 
+-- discover_options checks a pool's field discover, and makes options of mcp.discover of it, and pool, a name. It is true, a string such as
+-- "dns://host:port", or a table of from, pool and zone.
+function M.discover_options(where, what, v)
+    if v == true then
+        return {}
+    elseif type(v) == "string" then
+        return { from = v }
+    elseif type(v) ~= "table" then
+        fail(where, what, ": want true, a string such as \"srv://_leaf._tcp.example.com\" or a table, got ", tostring(v))
+    end
+    check(where, what, v, DISCOVER)
+    return { from = v.from, pool = v.pool, zone = v.zone }
+end
+
 local function check_pool(where, what, t)
     check(where, what, t, POOL)
+    if t.discover ~= nil then
+        M.discover_options(where, what .. ".discover", t.discover)
+        if t.backends ~= nil then
+            fail(where, what, ": want backends or discover, not both")
+        end
+        return
+    end
     if t.backends == nil then
         fail(where, what, ".backends: is missing")
     elseif #t.backends == 0 then
@@ -201,7 +223,27 @@ local function backend(where, what, b, options)
     return made
 end
 
-local function make_pool(where, what, name, conf)
+-- discover makes a pool whose backends are found. known and zone are what it is called in the topology, and whose backends it gets, if it
+-- does not say.
+local function discover(where, what, name, conf, known, zone)
+    local o = M.discover_options(where, what .. ".discover", conf.discover)
+    local pool = o.pool or known
+    o = merged(M.settings.pool_options or {}, conf.options or {}, M.settings.backend_options or {}, conf.backend_options or {},
+        { name = name, from = o.from, zone = o.zone or zone })
+    if o.tls then
+        mcp.init_tls()
+    end
+    local ok, made = pcall(mcp.discover, pool, o)
+    if not ok then
+        fail(where, what, ": ", tostring(made))
+    end
+    return made
+end
+
+local function make_pool(where, what, name, conf, known, zone)
+    if conf.discover ~= nil then
+        return discover(where, what, name, conf, known, zone)
+    end
     local list = {}
     for i, b in ipairs(conf.backends) do
         list[i] = backend(where, what .. ".backends[" .. i .. "]", b, merged(M.settings.backend_options or {}, conf.backend_options or {}))
@@ -239,11 +281,11 @@ function M.config_pools()
             local set = {}
             for _, k in ipairs(handler.sorted(d.conf)) do
                 local what = "pools." .. name .. (type(k) == "number" and "[" .. k .. "]" or "." .. k)
-                set[k] = make_pool(d.where, what, name .. "." .. k, d.conf[k])
+                set[k] = make_pool(d.where, what, name .. "." .. k, d.conf[k], string.sub(name, 5), type(k) == "string" and k or nil)
             end
             conf.sets[name] = set
         else
-            conf.pools[name] = make_pool(d.where, "pools." .. name, name, d.conf)
+            conf.pools[name] = make_pool(d.where, "pools." .. name, name, d.conf, name)
         end
     end
     return conf

@@ -5,6 +5,7 @@
 --
 --   pool{ name = "foo", backends = { "nats://127.0.0.1:4301", "127.0.0.1:11212" } }
 --   pool{ name = "bar", zones = { z1 = { ... }, z2 = { ... } } }
+--   pool{ name = "users", discover = true }, or discover = "srv://_leaf._tcp.leaves.default.svc", or zones = { "z1", "z2" } too
 --   my_zone("z1")
 --   router{ router_type = "keyprefix", match_prefix = "/(%a+)/", default_pool = nil }
 --
@@ -23,7 +24,9 @@ local NO_ROUTE = "SERVER_ERROR no route\r\n"
 local COUNTER = "simple" -- simple_failovers counts reads that the near zone could not answer
 
 -- Fields of each word: their type, for checking.
-local POOL_FIELDS = { name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table", route = "table" }
+local POOL_FIELDS = {
+    name = "string", backends = "table", zones = "table", distributor = "table", zone_distributors = "table", route = "table", discover = "any",
+}
 local ROUTER_FIELDS = { router_type = "string", match_prefix = "string", prefix_trim = "boolean", default_pool = "string", log = "boolean" }
 
 local function sorted_keys(t)
@@ -50,7 +53,7 @@ local function check_fields(where, what, t, fields)
         if want == nil then
             fail(where, what, ": unknown field '", tostring(k), "'; there are ", table.concat(sorted_keys(fields), ", "))
         end
-        if type(v) ~= want then
+        if want ~= "any" and type(v) ~= want then
             fail(where, what, ": ", k, ": want a ", want, ", got ", type(v))
         end
     end
@@ -76,6 +79,33 @@ local function check_backends(where, what, list)
     end
 end
 
+-- has_children is whether a route asks several children and was not given them.
+local function has_children(spec)
+    for _, d in ipairs(spec.handler.fields) do
+        if d[1] == "children" and spec.given.children == nil then
+            return true
+        end
+    end
+    return false
+end
+
+-- check_discovered checks what a pool{} with discover says besides.
+local function check_discovered(where, what, t)
+    tree.discover_options(where, what .. "discover", t.discover)
+    if t.backends ~= nil then
+        fail(where, what, "want backends or discover, not both")
+    end
+    for i, zone in pairs(t.zones or {}) do
+        if type(i) ~= "number" or type(zone) ~= "string" then
+            fail(where, what, "zones: want the names of zones in a list, as discover finds their backends")
+        end
+    end
+    if t.route ~= nil and has_children(t.route) then
+        fail(where, what, "route: it asks several children, and the backends of a discovered pool are not known when routes are made: ",
+            "use pools{} and routes{}")
+    end
+end
+
 -- The words. Each notes where it stands in the file, for errors that show only later.
 
 function pool(t)
@@ -89,19 +119,22 @@ function pool(t)
     if declared.pools[t.name] then
         fail(where, what, "name: there is another pool of this name")
     end
-    if t.backends == nil and t.zones == nil then
+    if t.discover == nil and t.backends == nil and t.zones == nil then
         fail(where, what, "backends is missing")
     end
     if t.backends ~= nil then
         check_backends(where, what .. "backends", t.backends)
     end
-    for zone, list in pairs(t.zones or {}) do
+    for zone, list in pairs(t.discover == nil and t.zones or {}) do
         check_backends(where, what .. "zones." .. tostring(zone), list)
     end
     if t.route ~= nil and not handler.is_spec(t.route) then
         fail(where, what, "route: want a route, such as route_hedged{}, got a table")
     elseif t.route ~= nil and t.zones ~= nil then
         fail(where, what, "route: a pool with zones has its own")
+    end
+    if t.discover ~= nil then
+        check_discovered(where, what, t)
     end
     declared.pools[t.name] = { conf = t, where = where }
     declared.order[#declared.order + 1] = t.name
@@ -237,9 +270,31 @@ local function make_pool(where, what, name, list, opts)
     return made
 end
 
+-- discover makes a pool of a declaration with discover, or a table of one for each zone.
+local function discover(d, what)
+    local o = tree.discover_options(d.where, what .. ": discover", d.conf.discover)
+    local pool = o.pool or d.conf.name
+    o.pool, o.name, o.zones = nil, d.conf.name, d.conf.zones
+    for k, v in pairs(d.conf.distributor or {}) do
+        o[k] = v
+    end
+    local ok, made = pcall(mcp.discover, pool, o)
+    if not ok then
+        fail(d.where, what, ": ", tostring(made))
+    end
+    return made
+end
+
 -- make_zones makes a pool for each zone of a declaration.
 local function make_zones(d, my)
     local what = "pool '" .. d.conf.name .. "': zones"
+    if d.conf.discover ~= nil then
+        local zones = discover(d, "pool '" .. d.conf.name .. "'")
+        if zones[my] == nil then
+            fail(d.where, what, ": there is no zone '", my, "', which my_zone() names; there are ", table.concat(sorted_keys(zones), ", "))
+        end
+        return zones
+    end
     if d.conf.zones[my] == nil then
         fail(d.where, what, ": there is no zone '", my, "', which my_zone() names; there are ", table.concat(sorted_keys(d.conf.zones), ", "))
     end
@@ -290,6 +345,9 @@ local function config_pools()
         local d = declared.pools[name]
         if declared.zone and d.conf.zones then
             conf.pools[name] = make_zones(d, declared.zone)
+        elseif d.conf.discover ~= nil and not d.conf.zones then
+            conf.pools[name] = discover(d, "pool '" .. name .. "'")
+            conf.each[name] = d.conf.route and {}
         elseif d.conf.backends then
             local what = "pool '" .. name .. "': backends"
             conf.pools[name] = make_pool(d.where, what, name, d.conf.backends, d.conf.distributor)
