@@ -129,7 +129,7 @@ settings{ backend_read_timeout = 1 }
 		{`{ child = "a" }`, `{ }`, `:2: routes.map.foo: direct.child: is missing: want a pool, a pool's name or a route`},
 		{`route_direct`, `route_drect`, `:2: there is no "route_drect"; did you mean "route_direct"?`},
 		{`route_direct`, `route_myhello`, `:2: there is no "route_myhello"; there are route_allasync, route_allfastest, route_allinitial, route_allmajority, route_allsync, route_bigvalue, `},
-		{`settings{`, `register_route_handlers{ "myhello" }`, `:3: register_route_handlers: handlers in routelib's form run under routelib itself (tidepool`},
+		{`settings{`, `register_route_handlers{ 7 }`, `:3: register_route_handlers[1]: want handlers (what handler.define gives) and names, got a number`},
 		{`route_direct`, `route_handler`, `:2: there is no "route_handler"; there are route_allasync, `},
 		{`settings{`, `verbose(1)`, `:3: verbose: want true or false, got a number`},
 		{`set = "a"`, `sett = "a"`, `:2: cmdmap: there is no command "sett"; did you mean "set"?`},

@@ -22,6 +22,8 @@
 -- make(f) is called once for each place where the handler stands, in each worker. f has the checked fields, with defaults; children are
 -- targets: what fgen:new_handle takes. It returns a target, most often by handler.route.
 --
+-- A handler may have open = true, with a function build(spec, names, path) in place of fields and make: see routes/registered.lua.
+--
 -- Everything that is wrong with a table of fields is an error of the load that names the file and line where it stands, and the way to it:
 -- routes.map.foo: failover.children[2]: there is no pool "bar"
 
@@ -155,21 +157,22 @@ local function check(self, given, where, path, whole)
     end
     for k, v in pairs(given) do
         local d = self.byname[k]
-        if k == "child_wrap" and self.byname.child and given.child == nil then
+        if k == "child_wrap" and (self.byname.child or self.open) and given.child == nil then
             d = WRAP
         end
-        if d == nil then
+        if d == nil and not self.open then
             fail(where, path, M.unknown("there is no field", tostring(k), self.names))
         end
-        local p = problem(d, v)
+        local p = d and problem(d, v)
         if p then
             fail(where, path .. "." .. k, p)
         end
     end
+    if whole and given.child_wrap ~= nil then
+        fail(where, path .. ".child_wrap", "makes several routes, where one is wanted")
+    end
     for _, d in ipairs(self.fields) do
-        if whole and given.child_wrap ~= nil then
-            fail(where, path .. ".child_wrap", "makes several routes, where one is wanted")
-        elseif whole and d.required and given[d[1]] == nil then
+        if whole and d.required and given[d[1]] == nil then
             fail(where, path .. "." .. d[1], "is missing: want " .. TYPES[d[2]])
         end
     end
@@ -203,6 +206,7 @@ local function child(v, names, where, path)
     end
     fail(where, path, "want " .. TYPES.child .. ", got " .. show(v))
 end
+M.child = child
 
 -- expanded gives the table that stands for children: a set's pools for its name, and for a spec with child_wrap one spec around each of its list.
 local function expanded(v, names, where, path)
@@ -225,10 +229,11 @@ local function expanded(v, names, where, path)
             given[name] = value
         end
         given.child_wrap, given.child = nil, c
-        out[k] = setmetatable({ handler = v.handler, given = given, where = v.where }, SPEC)
+        out[k] = setmetatable({ handler = v.handler, given = given, where = v.where, id = v.id and v.id .. "." .. k }, SPEC)
     end
     return out
 end
+M.expanded = expanded
 
 -- children makes targets of a field of that type. A name of a set of pools stands for all of them; then it is a map if the set has names (zones).
 local function children(d, v, names, where, path)
@@ -271,6 +276,12 @@ function M.build(spec, names, path)
     local self, given = spec.handler, spec.given
     path = path .. self.name
     check(self, given, spec.where, path, true)
+    local made
+    if self.open then
+        made = self.build(spec, names, path)
+        made:made_at(spec.where)
+        return made
+    end
     local f = setmetatable({}, { handler = self, where = spec.where, path = path })
     for _, d in ipairs(self.fields) do
         local name = d[1]
@@ -290,7 +301,7 @@ function M.build(spec, names, path)
             fail(spec.where, path .. "." .. d[1], p)
         end
     end
-    local made = self.make(f)
+    made = self.make(f)
     if type(made) == "userdata" and made.made_at then
         made:made_at(spec.where)
     end

@@ -9,11 +9,13 @@
 
 local handler = require "routes.handler"
 local direct = require "routes.direct"
+local registered = require "routes.registered"
 
 local M = {}
 
 -- reset forgets what the words have said; scripts/simple.lua begins with it.
 function M.reset()
+    registered.reset()
     M.pools, M.order, M.trees, M.settings, M.zone, M.first = {}, {}, {}, {}, nil, nil
 end
 
@@ -271,28 +273,6 @@ local function apply_settings()
     end
 end
 
--- config_pools makes what config_routes is given in each worker.
-function M.config_pools()
-    apply_settings()
-    local conf = { pools = {}, sets = {}, zone = M.zone }
-    for _, name in ipairs(M.order) do
-        local d = M.pools[name]
-        if d.set then
-            local set = {}
-            for _, k in ipairs(handler.sorted(d.conf)) do
-                local what = "pools." .. name .. (type(k) == "number" and "[" .. k .. "]" or "." .. k)
-                set[k] = make_pool(d.where, what, name .. "." .. k, d.conf[k], string.sub(name, 5), type(k) == "string" and k or nil)
-            end
-            conf.sets[name] = set
-        else
-            conf.pools[name] = make_pool(d.where, "pools." .. name, name, d.conf, name)
-        end
-    end
-    return conf
-end
-
--- The routes stage.
-
 -- named gives the function that finds the pool or set of a name.
 local function named(conf)
     local names = handler.sorted(merged(conf.pools, conf.sets))
@@ -322,6 +302,56 @@ local function named(conf)
     end
 end
 
+-- configure has the handlers that a file has registered look at what their words were given (see routes/registered.lua).
+local function configure(names)
+    for _, tag in ipairs(handler.sorted(M.trees)) do
+        local t = M.trees[tag].conf
+        local function route(v, label, cmd)
+            registered.at(label, cmd or mcp.CMD_ANY_STORAGE, tag)
+            registered.configure(v, names)
+        end
+        route(t.default, "default")
+        for _, k in ipairs(handler.sorted(t.map or {})) do
+            if getmetatable(t.map[k]) == CMDMAP then
+                for cmd, c in pairs(t.map[k].commands) do
+                    route(c.route, k, cmd)
+                end
+            else
+                route(t.map[k], k)
+            end
+        end
+        for k, v in pairs(t.cmap and (getmetatable(t.cmap) == CMDMAP and t.cmap.commands or t.cmap) or {}) do
+            local cmd = type(k) == "number" and k or COMMANDS[k]
+            route(type(v) == "table" and v.route or v, "cmdmap", cmd)
+        end
+    end
+    return registered.results
+end
+
+-- config_pools makes what config_routes is given in each worker.
+function M.config_pools()
+    apply_settings()
+    local conf = { pools = {}, sets = {}, zone = M.zone }
+    for _, name in ipairs(M.order) do
+        local d = M.pools[name]
+        if d.set then
+            local set = {}
+            for _, k in ipairs(handler.sorted(d.conf)) do
+                local what = "pools." .. name .. (type(k) == "number" and "[" .. k .. "]" or "." .. k)
+                set[k] = make_pool(d.where, what, name .. "." .. k, d.conf[k], string.sub(name, 5), type(k) == "string" and k or nil)
+            end
+            conf.sets[name] = set
+        else
+            conf.pools[name] = make_pool(d.where, "pools." .. name, name, d.conf, name)
+        end
+    end
+    handler.zone = conf.zone
+    conf.registered = configure(named(conf))
+    return conf
+end
+
+-- The routes stage.
+
 -- target makes a route of what stands in a map: a handler, or the name of a pool.
 local function target(v, names, where, path)
     if handler.is_spec(v) then
@@ -338,9 +368,11 @@ local function target(v, names, where, path)
     fail(where, path, ": want a route or the name of a pool, got a ", type(v))
 end
 
-local function commands(map, names, where, path)
+-- commands makes those of a map by command; label and tag say where it stands.
+local function commands(map, names, where, path, label, tag)
     local out = {}
     for cmd, c in pairs(map) do
+        registered.at(label, cmd, tag)
         out[cmd] = target(c.route, names, where, path .. "." .. c.name)
     end
     return out
@@ -348,8 +380,9 @@ end
 
 local function attach(tree, names)
     local t, where = tree.conf, tree.where
-    local default = t.default ~= nil and target(t.default, names, where, "routes.default") or nil
     local tag = t.tag
+    registered.at("default", mcp.CMD_ANY_STORAGE, tag)
+    local default = t.default ~= nil and target(t.default, names, where, "routes.default") or nil
     if t.map == nil and t.cmap == nil then
         mcp.attach(mcp.CMD_ANY_STORAGE, default, tag)
         return
@@ -361,15 +394,16 @@ local function attach(tree, names)
         for _, k in ipairs(handler.sorted(t.map)) do
             local v, path = t.map[k], "routes.map." .. tostring(k)
             if getmetatable(v) == CMDMAP then
-                conf.map[k] = commands(v.commands, names, v.where, path)
+                conf.map[k] = commands(v.commands, names, v.where, path, k, tag)
             else
+                registered.at(k, mcp.CMD_ANY_STORAGE, tag)
                 conf.map[k] = target(v, names, where, path)
             end
         end
     end
     if t.cmap then
         local map = getmetatable(t.cmap) == CMDMAP and t.cmap.commands or check_commands(where, "routes.cmap", t.cmap)
-        conf.cmap = commands(map, names, where, "routes.cmap")
+        conf.cmap = commands(map, names, where, "routes.cmap", "cmdmap", tag)
     end
     local ok, router = pcall(mcp.router_new, conf)
     if not ok then
@@ -379,7 +413,7 @@ local function attach(tree, names)
 end
 
 function M.config_routes(conf)
-    handler.zone = conf.zone
+    handler.zone, registered.results = conf.zone, conf.registered
     local names = named(conf)
     for _, tag in ipairs(handler.sorted(M.trees)) do
         attach(M.trees[tag], names)
@@ -398,6 +432,8 @@ function M.route_of(spec, pool, each, zone, what)
             given.child = pool
         end
     end
+    registered.at(what, mcp.CMD_ANY_STORAGE)
+    registered.results = {} -- those of routelib's kind stand in routes{}
     return handler.build(handler.spec(spec.handler, given, spec.where), nil, what .. ": ")
 end
 

@@ -15,6 +15,7 @@
 --   routes{ map = { x = route_failover{ children = { "foo", "bar" } } }, default = route_direct{ child = "foo" } }
 
 local handler = require "routes.handler"
+local registered = require "routes.registered"
 local tree = require "routes.tree"
 tree.reset() -- of what was loaded before
 
@@ -222,16 +223,10 @@ function verbose(on)
     tree.note(where)
 end
 
--- register_route_handlers is routelib's, too. Handlers in its form want routelib itself.
-function register_route_handlers()
-    fail(mcp.where(2), "register_route_handlers: handlers in routelib's form run under routelib itself ",
-        "(tidepool proxy --start-arg CONFIG routelib.lua HANDLERS); docs/routes.md says how they are written here")
-end
-
 -- What the library has that is no handler.
 local PARTS = {
     handler = true, tree = true, answers = true, best = true, commands = true, compare = true, copies = true, keys = true, limit = true,
-    placeholder = true, requests = true,
+    placeholder = true, registered = true, requests = true,
 }
 
 -- route_NAME for every handler of the library, which is loaded when it is first used.
@@ -249,6 +244,28 @@ for module in pairs(package.preload) do
     end
 end
 table.sort(words)
+
+-- register_route_handlers makes words of handlers that are not the library's, or takes the place of one that is: see routes/registered.lua.
+function register_route_handlers(list)
+    local here = mcp.where(2)
+    tree.note(here)
+    if type(list) ~= "table" or list.make then
+        fail(here, "register_route_handlers: want a list, got a ", list and list.make and "handler" or type(list))
+    end
+    for i, given in ipairs(list) do
+        local h, problem = registered.add(given)
+        if not h then
+            fail(here, "register_route_handlers[", i, "]: ", problem)
+        end
+        local word = "route_" .. h.name
+        registered.words[#registered.words + 1] = word
+        _G[word] = function(t)
+            local where = mcp.where(2)
+            tree.note(where)
+            return registered.spec(h, t, where)
+        end
+    end
+end
 
 -- The pools stage.
 
@@ -437,6 +454,9 @@ end
 -- meant says what there is in place of a word that there is not.
 local function meant(word)
     local short = {} -- the front that all have would make any two alike
+    for _, w in ipairs(registered.words) do
+        short[#short + 1] = string.sub(w, #"route_" + 1)
+    end
     for _, w in ipairs(words) do
         local name = string.sub(w, #"route_" + 1)
         local h = require("routes." .. name)
