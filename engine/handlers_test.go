@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -292,84 +290,4 @@ func (f fieldDoc) start() string {
 	default:
 		return fmt.Sprintf("`%v`", v)
 	}
-}
-
-// handlersMeta are definitions for the Lua language server.
-func handlersMeta(all []handlerDoc) string {
-	types := map[string]string{"child": "tidepool.child", "children": "tidepool.children", "integer": "integer", "number": "number", "seconds": "number",
-		"string": "string", "boolean": "boolean", "function": "function", "table": "table", "any": "any"}
-	var b strings.Builder
-	b.WriteString("---@meta\n-- The words of the route library, for the Lua language server. Made from routes/*.lua by go test ./engine -run Handlers -update.\n\n" +
-		"---@alias tidepool.child string|userdata|function|table a pool, a pool's name or a route\n" +
-		"---@alias tidepool.children string|table<integer|string, tidepool.child> a list, a table by zone, or the name of a set of pools\n")
-	for _, h := range all {
-		fmt.Fprintf(&b, "\n---@class tidepool.%s\n", h.Name)
-		for _, f := range h.Fields {
-			kind := types[f.Type]
-			if f.Type == "enum" {
-				kind = `"` + strings.Join(f.Values, `"|"`) + `"`
-			}
-			optional := "?"
-			if f.Required {
-				optional = ""
-			}
-			fmt.Fprintf(&b, "---@field %s%s %s %s\n", f.Name, optional, kind, strings.ReplaceAll(f.Doc, "\n", " "))
-		}
-		fmt.Fprintf(&b, "\n---%s\n---@param fields tidepool.%s\n---@return table\nfunction route_%s(fields) end\n", strings.ReplaceAll(h.Doc, "\n", " "), h.Name, h.Name)
-	}
-	return b.String()
-}
-
-// handlersSchema is a JSON schema of each handler's fields, for tools that write configurations.
-func handlersSchema(t *testing.T, all []handlerDoc) string {
-	types := map[string]any{"integer": "integer", "number": "number", "seconds": "number", "string": "string", "boolean": "boolean", "enum": "string", "table": "object"}
-	defs := map[string]any{}
-	for _, h := range all {
-		properties, required := map[string]any{}, []string{}
-		for _, f := range h.Fields {
-			p := map[string]any{"description": f.Doc}
-			switch f.Type {
-			case "child":
-				p["$ref"] = "#/$defs/child"
-			case "children":
-				p["$ref"] = "#/$defs/children"
-			}
-			for k, v := range map[string]any{"type": types[f.Type], "default": f.Default} {
-				if v != nil {
-					p[k] = v
-				}
-			}
-			if len(f.Values) > 0 {
-				p["enum"] = f.Values
-			}
-			if f.Type == "integer" || f.Type == "number" || f.Type == "seconds" {
-				for k, v := range map[string]*float64{"minimum": f.Min, "exclusiveMinimum": f.Above, "maximum": f.Max} {
-					if v != nil {
-						p[k] = *v
-					}
-				}
-			}
-			properties[f.Name] = p
-			if f.Required {
-				required = append(required, f.Name)
-			}
-		}
-		defs["route_"+h.Name] = map[string]any{"description": h.Doc, "type": "object", "properties": properties, "required": required, "additionalProperties": false}
-	}
-	var words []map[string]any
-	for _, name := range slices.Sorted(maps.Keys(defs)) {
-		words = append(words, map[string]any{"type": "object", "properties": map[string]any{name: map[string]any{"$ref": "#/$defs/" + name}},
-			"required": []string{name}, "additionalProperties": false})
-	}
-	child := map[string]any{"description": "a pool's name, or a route: an object whose one member is its word", "anyOf": append([]map[string]any{{"type": "string"}}, words...)}
-	defs["child"] = child
-	defs["children"] = map[string]any{"description": "a list, an object by zone, or the name of a set of pools", "anyOf": []map[string]any{
-		{"type": "string"}, {"type": "array", "items": map[string]any{"$ref": "#/$defs/child"}},
-		{"type": "object", "additionalProperties": map[string]any{"$ref": "#/$defs/child"}}}}
-	text, err := json.MarshalIndent(map[string]any{"$schema": "https://json-schema.org/draft/2020-12/schema",
-		"title": "The fields of Tidepool's route handlers", "$ref": "#/$defs/child", "$defs": defs}, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text) + "\n"
 }
