@@ -51,20 +51,33 @@ func (s *server) again(ctx context.Context, binary string) error {
 	return err
 }
 
+// tries is how often a port that another process has taken meanwhile is replaced by another one.
+const tries = 3
+
+// startAnywhere starts the binary at a free address; argsOf gives its arguments.
+func startAnywhere(ctx context.Context, binary string, argsOf func(addr, host, port string) []string) (s *server, err error) {
+	for range tries {
+		var addrs []string
+		if addrs, err = proc.FreePorts(1); err != nil {
+			return nil, err
+		}
+		host, port, splitErr := net.SplitHostPort(addrs[0])
+		if splitErr != nil {
+			return nil, splitErr
+		}
+		if s, err = start(ctx, binary, addrs[0], argsOf(addrs[0], host, port)...); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
 // tier is some backends.
 type tier []*server
 
 func startTier(ctx context.Context, binary string, n int) (t tier, err error) {
-	addrs, err := proc.FreePorts(n)
-	if err != nil {
-		return nil, err
-	}
-	for _, addr := range addrs {
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return t, err
-		}
-		s, err := start(ctx, binary, addr, "memcached", "-l", host, "-p", port, "-m", "64")
+	for range n {
+		s, err := startAnywhere(ctx, binary, func(_, host, port string) []string { return []string{"memcached", "-l", host, "-p", port, "-m", "64"} })
 		if err != nil {
 			t.stop()
 			return nil, err
@@ -121,9 +134,7 @@ func startProxy(ctx context.Context, binary, config string) (*server, error) {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	addr, err := proc.FreePorts(1)
-	if err != nil {
-		return nil, err
-	}
-	return start(ctx, binary, addr[0], "proxy", file, "--listen", addr[0], "--admin", "none", "--log-level", "error")
+	return startAnywhere(ctx, binary, func(addr, _, _ string) []string {
+		return []string{"proxy", file, "--listen", addr, "--admin", "none", "--log-level", "error"}
+	})
 }
