@@ -10,40 +10,54 @@ import (
 	"testing"
 )
 
+const metaOpening = "---@meta\n-- %s, for the Lua language server. Made from routes/*.lua by go test ./engine -run Handlers -update.\n"
+
 // handlersMeta are definitions for the Lua language server.
 func handlersMeta(all []handlerDoc) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, metaOpening+"\n"+
+		"---@alias tidepool.child string|userdata|function|table a pool, a pool's name or a route\n"+
+		"---@alias tidepool.children string|table<integer|string, tidepool.child> a list, a table by zone, or the name of a set of pools\n",
+		"The words of the route library")
+	for _, h := range all {
+		class := "tidepool." + h.Name
+		b.WriteString(classMeta(class, h.Fields))
+		if _, ok := h.wrapped(); ok {
+			class += "|" + class + ".wrap"
+		}
+		fmt.Fprintf(&b, "\n---%s\n---@param fields %s\n---@return table\nfunction route_%s(fields) end\n", strings.ReplaceAll(h.Doc, "\n", " "), class, h.Name)
+	}
+	return b.String()
+}
+
+// wrapsMeta are those of the fields of handlers with child_wrap.
+func wrapsMeta(all []handlerDoc) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, metaOpening, "The fields of handlers that are put around each of a list of children")
+	for _, h := range all {
+		if fields, ok := h.wrapped(); ok {
+			b.WriteString(classMeta("tidepool."+h.Name+".wrap", fields))
+		}
+	}
+	return b.String()
+}
+
+// classMeta is a class of fields.
+func classMeta(class string, fields []fieldDoc) string {
 	types := map[string]string{"child": "tidepool.child", "children": "tidepool.children", "integer": "integer", "number": "number", "seconds": "number",
 		"string": "string", "boolean": "boolean", "function": "function", "table": "table", "any": "any"}
 	var b strings.Builder
-	b.WriteString("---@meta\n-- The words of the route library, for the Lua language server. Made from routes/*.lua by go test ./engine -run Handlers -update.\n\n" +
-		"---@alias tidepool.child string|userdata|function|table a pool, a pool's name or a route\n" +
-		"---@alias tidepool.children string|table<integer|string, tidepool.child> a list, a table by zone, or the name of a set of pools\n")
-	for _, h := range all {
-		class := "tidepool." + h.Name
-		fmt.Fprintf(&b, "\n---@class %s\n", class)
-		field := func(f fieldDoc) {
-			kind := types[f.Type]
-			if f.Type == "enum" {
-				kind = `"` + strings.Join(f.Values, `"|"`) + `"`
-			}
-			optional := "?"
-			if f.Required {
-				optional = ""
-			}
-			fmt.Fprintf(&b, "---@field %s%s %s %s\n", f.Name, optional, kind, strings.ReplaceAll(f.Doc, "\n", " "))
+	fmt.Fprintf(&b, "\n---@class %s\n", class)
+	for _, f := range fields {
+		kind := types[f.Type]
+		if f.Type == "enum" {
+			kind = `"` + strings.Join(f.Values, `"|"`) + `"`
 		}
-		for _, f := range h.Fields {
-			field(f)
+		optional := "?"
+		if f.Required {
+			optional = ""
 		}
-		param := class
-		if wrap, ok := h.wrapped(); ok {
-			param += "|" + class + ".wrap"
-			fmt.Fprintf(&b, "\n---@class %s.wrap\n", class)
-			for _, f := range wrap {
-				field(f)
-			}
-		}
-		fmt.Fprintf(&b, "\n---%s\n---@param fields %s\n---@return table\nfunction route_%s(fields) end\n", strings.ReplaceAll(h.Doc, "\n", " "), param, h.Name)
+		fmt.Fprintf(&b, "---@field %s%s %s %s\n", f.Name, optional, kind, strings.ReplaceAll(f.Doc, "\n", " "))
 	}
 	return b.String()
 }

@@ -213,6 +213,7 @@ func TestHandlersPages(t *testing.T) {
 	for path, want := range map[string]string{
 		page:                         prose + begin + "\n" + handlersPage(all),
 		"../scripts/meta/routes.lua": handlersMeta(all),
+		"../scripts/meta/wraps.lua":  wrapsMeta(all),
 		"../docs/routes.schema.json": handlersSchema(t, all),
 	} {
 		if *update {

@@ -52,11 +52,6 @@ function route_allsync(fields) end
 ---@field threshold? integer bytes above which a value is cut, and of a chunk
 ---@field max_chunks? integer of a value; larger ones are refused
 
----@class tidepool.bigvalue.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field threshold? integer bytes above which a value is cut, and of a chunk
----@field max_chunks? integer of a value; larger ones are refused
-
 ---Cuts values above a threshold into chunks, and puts them together again.
 ---@param fields tidepool.bigvalue|tidepool.bigvalue.wrap
 ---@return table
@@ -86,10 +81,6 @@ function route_cmd(fields) end
 ---@field child tidepool.child where requests go
 ---@field name? string what the counter's name begins with; otherwise that of the route
 
----@class tidepool.coalesce.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field name? string what the counter's name begins with; otherwise that of the route
-
 ---Sends one request for all who read the same key at the same time.
 ---@param fields tidepool.coalesce|tidepool.coalesce.wrap
 ---@return table
@@ -102,13 +93,6 @@ function route_coalesce(fields) end
 ---@field wait? boolean whether all are waited for, and a failure of any is the answer
 ---@field name? string NAME of the counter; else the prefix that is routed
 
----@class tidepool.delete_all.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field everywhere tidepool.children the other pools that deletes go to
----@field sets? boolean whether plain sets go there too, and deletes after what changes an item in place
----@field wait? boolean whether all are waited for, and a failure of any is the answer
----@field name? string NAME of the counter; else the prefix that is routed
-
 ---Sends to its child, and deletes to every pool listed too.
 ---@param fields tidepool.delete_all|tidepool.delete_all.wrap
 ---@return table
@@ -116,9 +100,6 @@ function route_delete_all(fields) end
 
 ---@class tidepool.direct
 ---@field child tidepool.child where requests go
-
----@class tidepool.direct.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 
 ---Sends every request to its child and answers what the child answers.
 ---@param fields tidepool.direct|tidepool.direct.wrap
@@ -164,18 +145,6 @@ function route_failover(fields) end
 ---@field timeout? number how long a load may take
 ---@field max? integer bytes of a value that is fetched by HTTP
 
----@class tidepool.fill.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field url? string where values are fetched by HTTP; %k stands for the key
----@field origin? tidepool.child a pool or route that has the values
----@field getter? function a function of key and request that gives a value and a TTL, or nil
----@field ttl? integer seconds for which a value is kept; 0: for ever
----@field jitter? number the share of ttl by which it is shortened at most, by chance
----@field negative? integer seconds for which it is remembered that there is no value
----@field stale_while? integer seconds after ttl in which the old value is answered while it is loaded again
----@field timeout? number how long a load may take
----@field max? integer bytes of a value that is fetched by HTTP
-
 ---Loads what its child does not have, once for all who wait, stores it and answers it.
 ---@param fields tidepool.fill|tidepool.fill.wrap
 ---@return table
@@ -183,14 +152,6 @@ function route_fill(fields) end
 
 ---@class tidepool.gutter
 ---@field child tidepool.child where requests go
----@field gutter tidepool.child where they go when the child fails
----@field ttl? integer seconds that an item lives in the gutter at most
----@field deletes? "recent"|"both" "recent": deletes go to the gutter too when it may hold something of this proxy; "both": always
----@field stats? boolean whether requests that the gutter was asked are counted, as NAME_gutter
----@field stats_name? string NAME; else the prefix that is routed
-
----@class tidepool.gutter.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field gutter tidepool.child where they go when the child fails
 ---@field ttl? integer seconds that an item lives in the gutter at most
 ---@field deletes? "recent"|"both" "recent": deletes go to the gutter too when it may hold something of this proxy; "both": always
@@ -222,12 +183,6 @@ function route_hedged(fields) end
 ---@field threshold? number reads of a key a second, in this proxy, from which on copies are read
 ---@field ttl? integer seconds that a copy lives at most
 
----@class tidepool.hotkey.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field replicas? integer how many there are to read from, the key itself among them
----@field threshold? number reads of a key a second, in this proxy, from which on copies are read
----@field ttl? integer seconds that a copy lives at most
-
 ---Reads keys above a rate from several copies in turn, which lie under keys of their own.
 ---@param fields tidepool.hotkey|tidepool.hotkey.wrap
 ---@return table
@@ -241,14 +196,6 @@ function route_hotkey(fields) end
 ---@field per_client? integer requests of one client connection at once; all without it
 ---@field name? string what the counter's name begins with; otherwise that of the route
 
----@class tidepool.inflight.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field max any requests at once, in all workers together, or "auto"
----@field queue? integer requests that may wait for their turn
----@field wait? number how long one may
----@field per_client? integer requests of one client connection at once; all without it
----@field name? string what the counter's name begins with; otherwise that of the route
-
 ---Lets at most so many requests at once through to its child, client connections in turns.
 ---@param fields tidepool.inflight|tidepool.inflight.wrap
 ---@return table
@@ -256,12 +203,6 @@ function route_inflight(fields) end
 
 ---@class tidepool.key
 ---@field child tidepool.child where requests go
----@field strip? string is cut off the front of keys that begin with it
----@field replace? any a table of prefixes and what stands in their place, or a function from key to key
----@field add? string is put before the key
-
----@class tidepool.key.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field strip? string is cut off the front of keys that begin with it
 ---@field replace? any a table of prefixes and what stands in their place, or a function from key to key
 ---@field add? string is put before the key
@@ -280,15 +221,6 @@ function route_key(fields) end
 ---@field share? number which part of the requests this happens to, by chance
 ---@field message? string the error's text
 
----@class tidepool.latency.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field before? number delay of a request
----@field after? number delay of its answer
----@field jitter? number up to so much more of each delay, by chance
----@field fault? "none"|"refuse"|"lose" what else is done to a request
----@field share? number which part of the requests this happens to, by chance
----@field message? string the error's text
-
 ---Delays requests, or has them fail.
 ---@param fields tidepool.latency|tidepool.latency.wrap
 ---@return table
@@ -300,12 +232,6 @@ function route_latency(fields) end
 ---@field wait? number how long plain clients wait for who fills it
 ---@field stale? integer seconds for which a deleted value is given to those who are not told to fill it; none: it is not
 
----@class tidepool.lease.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field ttl? integer seconds for which nobody else is told to fill the key
----@field wait? number how long plain clients wait for who fills it
----@field stale? integer seconds for which a deleted value is given to those who are not told to fill it; none: it is not
-
 ---Lets one of the clients that miss a key fill it, and has the others wait for it or gives them the old value.
 ---@param fields tidepool.lease|tidepool.lease.wrap
 ---@return table
@@ -313,13 +239,6 @@ function route_lease(fields) end
 
 ---@class tidepool.log
 ---@field child tidepool.child where requests go
----@field tag? string a word to find the lines by
----@field deadline? number logs what took longer
----@field rate? integer logs one request in so many, by chance
----@field errors? boolean logs what failed
-
----@class tidepool.log.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field tag? string a word to find the lines by
 ---@field deadline? number logs what took longer
 ---@field rate? integer logs one request in so many, by chance
@@ -344,14 +263,6 @@ function route_migrate(fields) end
 
 ---@class tidepool.near
 ---@field child tidepool.child where requests go; it must know the meta protocol
----@field ttl? integer seconds for which a copy is answered
----@field size? integer bytes of memory for copies
----@field promote? any reads a second from which on a key is kept, or a function of the key and that rate that says whether it is
----@field stale_sets? "pass"|"delete" what becomes of a set whose client has read an older copy than the child holds
----@field name? string of the store; with one, copies outlive a reload, and writes that began before it drop them
-
----@class tidepool.near.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field ttl? integer seconds for which a copy is answered
 ---@field size? integer bytes of memory for copies
 ---@field promote? any reads a second from which on a key is kept, or a function of the key and that rate that says whether it is
@@ -401,16 +312,6 @@ function route_random(fields) end
 ---@field fail_until_limit? boolean turn it round: what has a token is refused
 ---@field name? string what the counter's name begins with; otherwise that of the route
 
----@class tidepool.ratelim.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
----@field limit integer tokens at most, of which one stays: how many may come at once
----@field fillrate integer tokens that are added each tick
----@field tickrate? integer milliseconds of a tick
----@field global? boolean one bucket for all workers, instead of one for each
----@field fallback? tidepool.child where the rest goes; without it the answer is that there is nothing
----@field fail_until_limit? boolean turn it round: what has a token is refused
----@field name? string what the counter's name begins with; otherwise that of the route
-
 ---Is ratelimit, under routelib's name.
 ---@param fields tidepool.ratelim|tidepool.ratelim.wrap
 ---@return table
@@ -418,16 +319,6 @@ function route_ratelim(fields) end
 
 ---@class tidepool.ratelimit
 ---@field child tidepool.child where requests go that may
----@field limit integer tokens at most, of which one stays: how many may come at once
----@field fillrate integer tokens that are added each tick
----@field tickrate? integer milliseconds of a tick
----@field global? boolean one bucket for all workers, instead of one for each
----@field fallback? tidepool.child where the rest goes; without it the answer is that there is nothing
----@field fail_until_limit? boolean turn it round: what has a token is refused
----@field name? string what the counter's name begins with; otherwise that of the route
-
----@class tidepool.ratelimit.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field limit integer tokens at most, of which one stays: how many may come at once
 ---@field fillrate integer tokens that are added each tick
 ---@field tickrate? integer milliseconds of a tick
@@ -457,15 +348,6 @@ function route_replicated(fields) end
 
 ---@class tidepool.shadow
 ---@field child tidepool.child who answers
----@field shadow tidepool.child who is sent copies
----@field fraction? number the share of requests that are copied, by chance
----@field key_fraction? number the share of keys of which requests are copied, always the same
----@field compare? boolean count and log answers that differ
----@field outstanding? integer most copies that are unanswered, in each worker
----@field name? string what the counters' names begin with; otherwise that of the route
-
----@class tidepool.shadow.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field shadow tidepool.child who is sent copies
 ---@field fraction? number the share of requests that are copied, by chance
 ---@field key_fraction? number the share of keys of which requests are copied, always the same
@@ -519,11 +401,6 @@ function route_tier(fields) end
 
 ---@class tidepool.ttl
 ---@field child tidepool.child where requests go
----@field ttl integer seconds; 0 is for ever
----@field action? "set"|"min" give every item this TTL, or none a longer one
-
----@class tidepool.ttl.wrap
----@field child_wrap tidepool.children the children that one each is put around, where a list is wanted
 ---@field ttl integer seconds; 0 is for ever
 ---@field action? "set"|"min" give every item this TTL, or none a longer one
 
