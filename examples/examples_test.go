@@ -68,6 +68,21 @@ func TestEveryExample(t *testing.T) {
 	}
 }
 
+// A handler of one's own takes fewer than 60 lines, its tests included.
+func TestCustomIsShort(t *testing.T) {
+	lines := 0
+	for _, path := range []string{"custom.lua", "tests/custom_test.lua"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += strings.Count(string(text), "\n")
+	}
+	if lines >= 60 {
+		t.Errorf("it takes %d", lines)
+	}
+}
+
 func files(t *testing.T, pattern string) []string {
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {

@@ -245,24 +245,26 @@ for module in pairs(package.preload) do
 end
 table.sort(words)
 
--- register_route_handlers makes words of handlers that are not the library's, or takes the place of one that is: see routes/registered.lua.
+-- register_route_handlers makes words of handlers that are not the library's, or takes the place of one that is: see routes/registered.lua. What
+-- require gives besides a module, where its file is, may stand behind it in the list.
 function register_route_handlers(list)
     local here = mcp.where(2)
     tree.note(here)
-    if type(list) ~= "table" or list.make then
-        fail(here, "register_route_handlers: want a list, got a ", list and list.make and "handler" or type(list))
+    if type(list) ~= "table" then
+        fail(here, "register_route_handlers: want a list, got a ", type(list))
     end
-    for i, given in ipairs(list) do
+    for i, given in ipairs(list.make and { list } or list) do
         local h, problem = registered.add(given)
-        if not h then
+        if h then
+            local word = "route_" .. h.name
+            registered.words[#registered.words + 1] = word
+            _G[word] = function(t)
+                local where = mcp.where(2)
+                tree.note(where)
+                return registered.spec(h, t, where)
+            end
+        elseif type(given) ~= "string" or type(list[i - 1]) ~= "table" then
             fail(here, "register_route_handlers[", i, "]: ", problem)
-        end
-        local word = "route_" .. h.name
-        registered.words[#registered.words + 1] = word
-        _G[word] = function(t)
-            local where = mcp.where(2)
-            tree.note(where)
-            return registered.spec(h, t, where)
         end
     end
 end

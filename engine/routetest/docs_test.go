@@ -1,6 +1,7 @@
 package routetest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,31 +12,53 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// TestDocs runs the examples of docs/testing.md, which begin with the name of their file, and looks for every word there.
-func TestDocs(t *testing.T) {
-	page, err := os.ReadFile("../../docs/testing.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// blocks writes the Lua blocks of a page that begin with the name of their file, a test for each of the others, that it loads, and gives all tests.
+func blocks(t *testing.T, page string) (tests []string) {
+	t.Helper()
 	dir := t.TempDir()
-	var tests []string
-	for _, m := range regexp.MustCompile("(?s)```lua\n-- (\\S+\\.lua)\n.*?```").FindAllStringSubmatch(string(page), -1) {
-		path := filepath.Join(dir, m[1])
-		text := strings.TrimSuffix(strings.TrimPrefix(m[0], "```lua\n"), "```")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	for i, m := range regexp.MustCompile("(?s)```lua\n(?:-- (\\S+\\.lua)\\b[^\n]*\n)?(.*?)```").FindAllStringSubmatch(page, -1) {
+		name, text := m[1], m[2]
+		if name == "" {
+			name, text = fmt.Sprintf("loads%d_test.lua", i), "it(\"loads\", function() config([==[\n"+text+"]==]) end)\n"
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("\n"+text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if strings.HasSuffix(path, suffix) {
 			tests = append(tests, path)
 		}
 	}
-	all, _ := RunAll(tests, Options{Seed: 1}, 1)
-	if len(all) != 2+25 {
-		t.Errorf("%d tests in %q", len(all), tests)
+	return tests
+}
+
+// TestDocs runs the examples of docs/testing.md and of docs/routes.md's own text, and looks for every word of tests in the first.
+func TestDocs(t *testing.T) {
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
-	for _, res := range all {
-		if res.Failure != nil {
-			t.Errorf("%s\n%v", res.Name, res.Failure)
+	page := read("../../docs/testing.md")
+	routes, _, ok := strings.Cut(read("../../docs/routes.md"), "<!-- made from")
+	if !ok {
+		t.Error("docs/routes.md has no part that is made from the library")
+	}
+	for name, d := range map[string]struct {
+		text string
+		want int
+	}{"testing.md": {page, 2 + 25}, "routes.md": {routes, 2 + 3}} {
+		tests := blocks(t, d.text)
+		all, _ := RunAll(tests, Options{Seed: 1}, 1)
+		if len(all) != d.want {
+			t.Errorf("docs/%s: %d tests in %q, want %d", name, len(all), tests, d.want)
+		}
+		for _, res := range all {
+			if res.Failure != nil {
+				t.Errorf("docs/%s: %s: %s\n%v", name, res.File, res.Name, res.Failure)
+			}
 		}
 	}
 	words := Globals()
@@ -45,7 +68,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	for _, name := range words {
-		if !regexp.MustCompile(`\b` + name + `\b[({\x60]`).Match(page) {
+		if !regexp.MustCompile(`\b` + name + `\b[({\x60]`).MatchString(page) {
 			t.Errorf("docs/testing.md has no %s", name)
 		}
 	}

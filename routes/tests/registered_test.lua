@@ -111,7 +111,8 @@ describe("routelib's kind", function()
         { [[register_route_handlers("x")]], "register_route_handlers: want a list, got a string" },
         { [[register_route_handlers{ 1 }]], "register_route_handlers%[1%]: want handlers .*, got a number" },
         { [[register_route_handlers{ "a b" }]], "register_route_handlers%[1%]: want handlers .*, got \"a b\"" },
-        { [[register_route_handlers(require "routes.direct")]], "register_route_handlers: want a list, got a handler" },
+        { [[register_route_handlers{ "x", "a b" }]], "register_route_handlers%[2%]: want handlers .*, got \"a b\"" },
+        { [[register_route_handlers{ {} }]], "register_route_handlers%[1%]: want handlers .*, got a table" },
         { [[register_route_handlers{ "x" } routes{ default = route_x{} }]],
             "default: x: there is no function route_x_conf, which register_route_handlers{ \"x\" } wants" },
         { [[register_route_handlers{ "x" } function route_x_conf(t) return t end routes{ map = { m = route_x{} } }]],
@@ -155,6 +156,14 @@ describe("the framework's kind", function()
         config(POOLS .. TWICE .. [[routes{ default = route_twice{ child = "a", also = route_direct{ child = "b" } } }]])
         send("get k")
         expect(seen()):equals{ "a: get k", "b: get k" }
+    end)
+
+    it("is what require gives, in a list or alone", function()
+        for _, text in ipairs{ [[{ require "routes.tier" }]], [[{ require "routes.tier", "x" }]], [[(require "routes.tier")]] } do
+            config(POOLS .. "register_route_handlers" .. text .. [[routes{ default = route_tier{ l1 = "a", l2 = "b" } }]])
+            send("get k")
+            expect(seen()):equals{ "a: get k", "b: mg k f t v" }
+        end
     end)
 
     it("goes with the other", function()
