@@ -110,7 +110,6 @@ local function problem(d, v)
     elseif kind == "seconds" then
         ok = t == "number" and v >= 0
     elseif kind == "enum" then
-        ok = false
         for _, allowed in ipairs(d.values) do
             ok = ok or v == allowed
         end
@@ -365,11 +364,8 @@ function M.route(f, slot, opts)
     return gen
 end
 
--- listed gives the handles of a field of children in order: a list as it is, a table by name by the names.
+-- listed gives the handles of a field of children in order: of a list that, of a table by name that of the names.
 function M.listed(t)
-    if #t > 0 then
-        return t
-    end
     local out = {}
     for i, k in ipairs(M.sorted(t)) do
         out[i] = t[k]

@@ -67,10 +67,8 @@ function M.new()
             local res = rctx:enqueue_and_wait(ask, handle)
             if res:rank() < 3 then
                 return nil, res
-            elseif res:rank() == 3 then
-                return false
             end
-            local stale, won, sent, _, size, _, cas, _, flags = marks(res)
+            local stale, won, sent, _, size, _, cas, _, flags = marks(res) -- none of a miss
             return stale or size == 0 and (sent or flags == M.NONE), cas, stale and won
         end
 

@@ -23,8 +23,6 @@ local function options(f, names)
     }
     if o.seed == nil and not HASH_THEMSELVES[f.dist] then
         o.seed = "sharded"
-    elseif o.seed == "" then
-        o.seed = nil
     end
     if f.weights then
         o.weights = {}

@@ -34,6 +34,10 @@ describe("a field", function()
         { "children", "{ a, b }" }, { "children", "a", "want a list of pools, pools' names or routes, got a userdata" },
         { "children", "'a'", '"a" is a name; a script has the pools themselves' },
         { "children", "{}", "want at least 1, got none" }, { "children", "{ a, [3] = b }", "the list has holes" },
+        { "children", "{ a, [0] = b }", "the list has holes" }, { "children", "{ a, b, [1.5] = c }", "the list has holes" },
+        { "children", "{ a, [1000] = b }", "the list has holes" }, { "children", "{ a, {} }", "probe.x%[2%]: want a pool, a pool's name or a route" },
+        { "children', map = true, min = 2, 'z", "{ x = a }", "want at least 2, got 1" }, { "children', max = 2, 'z", "{ a, b }" },
+        { "children', map = true, max = 1, 'z", "{ x = a, y = b }", "want at most 1, got 2" },
         { "children", "{ a, 5 }", "probe.x%[2%]: want a pool" }, { "children", "{ x = a }", "want a list, got names" },
         { "children', min = 2, 'z", "{ a }", "want at least 2, got 1" }, { "children', max = 1, 'z", "{ a, b }", "want at most 1, got 2" },
         { "children', map = true, 'z", "{ x = a }" }, { "children', map = true, 'z", "{ a }" },
@@ -58,6 +62,32 @@ describe("a field", function()
         expect(function() with(fields, "{ childen = 1 }") end):errors('there is no field "childen"; did you mean "children"?')
         expect(function() with(fields, "{ mis = 1 }") end):errors('did you mean "miss"?')
         expect(function() with(fields, "{ zzzz = 1 }") end):errors('there is no field "zzzz"; there are children, miss')
+    end)
+    it("was meant if at most a third of its letters is wrong", function()
+        local function said(word)
+            local ok, problem = pcall(with, "{ 'children', 'any' }", "{ " .. word .. " = 1 }")
+            expect(ok):is_false()
+            return (tostring(problem):match("did you mean \"(%w+)\"%?"))
+        end
+        for _, word in ipairs{ "childran", "abildren", "abchildren", "chidrn", "abcchildren", "hildrne" } do
+            expect(said(word)):equals("children")
+        end
+        for _, word in ipairs{ "abcdefchildren", "abcdren", "childabcd", "ch" } do
+            expect(said(word)):is_nil()
+        end
+    end)
+    it("is named with its file and line, whether its type is wrong or it is missing", function()
+        local function at(text)
+            return function()
+                route("local probe = require \"routes.handler\".define{ name = \"probe\", fields = { { \"x\", \"child\", required = true } }, " ..
+                    "make = function() end }\n\nlocal made = " .. text .. "\nreturn made")
+            end
+        end
+        expect(at("probe{}")):errors("%]:3: probe%.x: is missing")
+        expect(at("probe{ x = 5 }")):errors("%]:3: probe%.x: want a pool")
+        expect(function() config("\nroutes{ map = { foo = route_direct{ child = {} } } }") end):errors("%]:2: direct%.child: want a pool")
+        expect(function() config("\nroutes{ default = route_drect{ child = \"a\" } }") end):errors(
+            ":2: there is no \"route_drect\"; did you mean \"route_direct\"?")
     end)
     it("that is required has to be there", function()
         expect(function() with("{ 'x', 'seconds', required = true }", "{}") end):errors("probe.x: is missing: want a number of seconds")
@@ -133,5 +163,7 @@ end)
 describe("sorted", function()
     it("puts numbers first, and in their order", function()
         expect(with("", "{}", "table.concat(handler.sorted{ b = 1, a = 1, [10] = 1, [9] = 1, [1.5] = 1 }, ' ')")):equals("1.5 9 10 a b")
+        local signs = "{ ['-'] = 1, ['!'] = 1, ['+'] = 1, ['#'] = 1, [2] = 1, [1] = 1, [3] = 1, ['$'] = 1, [5] = 1, [4] = 1 }"
+        expect(with("", "{}", "table.concat(handler.sorted" .. signs .. ", ' ')")):equals("1 2 3 4 5 ! # $ + -")
     end)
 end)

@@ -38,6 +38,14 @@ describe("hotkey", function()
         expect(n["foo#hot2"]):equals(30)
     end)
 
+    it("counts the copies that could not be deleted, and none that are not there", function()
+        send("delete foo")
+        expect(stat("hotkey_undropped")):equals(0)
+        backend("a"):answers{ "STORED", "SERVER_ERROR busy", "NF" }
+        send("set foo 0 0 1", "x")
+        expect(stat("hotkey_undropped")):equals(1)
+    end)
+
     it("makes a copy once, with the value's flags and at most ttl", function()
         for _ = 1, 3 do
             send("get foo")

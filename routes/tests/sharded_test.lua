@@ -105,6 +105,7 @@ describe("sharded", function()
     it("hashes what key gives", function()
         route(text .. [[, key = function(k) return string.sub(k, 1, 3) end }]], "a", "b", "c")
         expect(next(shares(100), next(shares(100)))):is_nil()
+        expect(send("get key1").text):equals("END\r\n")
     end)
     it("hashes what is between the tags", function()
         route(text .. [[, hash_tag = "{}" }]], "a", "b", "c")
@@ -165,7 +166,7 @@ describe("sharded", function()
         expect(homes_seen):equals{ ab = true, cd = true }
     end)
     for field, value in pairs{ dist = "\"jump\"", hash = "\"xxhash\"", seed = "\"x\"", salt = "\"1\"", filter = "\"tags\"", filter_conf = "\"{}\"",
-        hash_tag = "\"{}\"", key = "function(k) return k end" } do
+        hash_tag = "\"{}\"", weights = "{}", key = "function(k) return k end" } do
         it("has no " .. field .. " with pool", function()
             expect(function() route("return require \"routes.sharded\"{ pool = a, " .. field .. " = " .. value .. " }", "a") end)
                 :errors(field .. ": the pool has its own way to place keys")
