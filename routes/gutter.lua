@@ -8,9 +8,11 @@
 --
 -- Deletes never get a TTL. One that the child fails to do is sent to the gutter too, and answered with the child's error: whatever the gutter
 -- says, the child may serve the item again when it is back. (One that the gutter alone fails to do is confirmed: what is left there lives for ttl
--- seconds at most.) Until ttl seconds have passed since this proxy last wrote to the gutter, something may
--- be left there: deletes go to both at once then, and an item that the child has stored or changed is deleted from the gutter after the answer.
--- Later nothing is sent to the gutter while the child is well. That time is noted in the proxy's own store, for all its workers. Several
+-- seconds at most.)
+--
+-- Until ttl seconds have passed since this proxy last wrote to the gutter, something may be left there: deletes go to both at once then, and an item
+-- that the child has stored or changed is deleted from the gutter after the answer. Later nothing is sent to the gutter while the child is well.
+-- That time is noted in the proxy's own store, for all its workers. Several
 -- proxies that share a gutter do not know of each other's writes: with deletes = "both" deletes always go to both.
 --
 -- What was set in the gutter is not carried to the child. A child that is slow, not down, costs each request its timeout before the gutter is asked:
