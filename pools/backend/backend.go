@@ -77,8 +77,11 @@ type Pending struct {
 
 	Stamps *Stamps // nil: nobody watches this request
 
-	// Set by the pool, if it measures.
-	Latency *stat.Histogram // where the waiter counts End - Start
+	// Set by the pool.
+	Latency *stat.Histogram // where the waiter counts End - Start; nil: nowhere
+	Term    *Term           // the membership by which it was placed; nil: of a pool that has no epochs
+	Mode    uint8           // how a leaf is to take it: see package frame. 0: as it is
+	Tries   uint8           // how often it was placed anew because its leaf knew a newer membership
 
 	// Set by the backend before Done.
 	Resp    mc.Response // valid when Err is nil; Raw lies in Buf

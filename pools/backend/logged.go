@@ -65,6 +65,9 @@ type logged struct {
 	pool sync.Pool
 }
 
+// Unwrap gives the backend whose requests are reported.
+func (l *logged) Unwrap() Backend { return l.Backend }
+
 // Send implements Backend.
 func (l *logged) Send(r *mc.Request, p *Pending) {
 	w := l.pool.Get().(*logWaiter)
@@ -103,6 +106,9 @@ func (w *logWaiter) Done(p *Pending) bool {
 	w.free()
 	return false
 }
+
+// Unwrap gives who waits for the request itself.
+func (w *logWaiter) Unwrap() Waiter { return w.waiter }
 
 // Wake implements Waiter.
 func (w *logWaiter) Wake() {

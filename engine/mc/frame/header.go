@@ -16,9 +16,10 @@ const (
 const (
 	FlagAnswer  uint8 = 1 << iota // answers, not requests
 	FlagAck                       // only tells Acked: no body, and no answer to it
-	FlagRefused                   // nothing was executed; Reason says why
+	FlagRefused                   // nothing more was executed; Reason says why
+	FlagTold                      // a Membership, as JSON; no answer to it
 
-	allFlags = FlagAnswer | FlagAck | FlagRefused
+	allFlags = FlagAnswer | FlagAck | FlagRefused | FlagTold
 )
 
 // Reason says why a frame was refused.
@@ -49,7 +50,7 @@ type Header struct {
 	Part, Parts uint16 // which part this is, and of how many; Parts 0 is written as 1
 	Instance    uint64 // the leaf's instance that is meant, or that answers
 	ID          uint64 // pairs answers with requests
-	Epoch       uint64 // of the membership the sender goes by
+	Epoch       uint64 // of the membership that the sender goes by, 0: of none; in answers, the leaf's: it executes nothing older any more
 	Millis      uint32 // requests: milliseconds left to execute them
 	Reason      Reason // refusals: in the place of Millis
 	Len         uint32 // bytes of body in this message; set by Put and Append
@@ -134,9 +135,10 @@ func (h *Header) check(version byte, body int) error {
 		return ErrVersion
 	case h.Flags&^allFlags != 0,
 		h.Flags&FlagAck != 0 && h.Flags != FlagAck,
+		h.Flags&FlagTold != 0 && h.Flags != FlagTold,
 		h.Flags&FlagRefused != 0 && h.Flags&FlagAnswer == 0:
 		return ErrFlags
-	case h.Parts == 0 || h.Part >= h.Parts, h.Parts > 1 && h.Flags&(FlagAck|FlagRefused) != 0:
+	case h.Parts == 0 || h.Part >= h.Parts, h.Parts > 1 && h.Flags&(FlagAck|FlagRefused|FlagTold) != 0:
 		return ErrPart
 	case uint64(h.Len) != uint64(body), body > 0 && h.Flags&(FlagAck|FlagRefused) != 0:
 		return ErrLength

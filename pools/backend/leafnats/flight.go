@@ -17,8 +17,9 @@ const (
 // lane is the frame that the next turn of the writer will send.
 type lane struct {
 	list   backend.List
-	buf    []byte // room for a header, then the requests of list
-	oldest int64  // when the first of list was queued
+	buf    []byte        // room for a header, then the requests of list
+	oldest int64         // when the first of list was queued
+	term   *backend.Term // by which all of list were placed
 
 	watched backend.Watched // those of list that somebody watches
 }
@@ -37,6 +38,9 @@ func (e *early) push(r *mc.Request, p *backend.Pending) int {
 		e.oldest = startOf(p)
 	}
 	before := len(e.buf)
+	if p.Mode != 0 {
+		e.buf = append(e.buf, p.Mode)
+	}
 	e.buf = mc.AppendWire(e.buf, r)
 	e.ends = append(e.ends, len(e.buf))
 	e.list.Push(p)
@@ -51,7 +55,8 @@ type flight struct {
 	n        int          // requests in all
 	size     int          // their bytes
 	deadline int64
-	buf      []byte // the frame, until it is published
+	buf      []byte // the frame, until it is published; with a term, until it is answered
+	term     *backend.Term
 	part     uint16 // the part of the answer that must come next
 	carry    []byte // the beginning of an answer that the last part did not hold whole
 	need     int    // how long that answer is, if known
@@ -95,33 +100,53 @@ func (l *flightList) remove(f *flight) {
 	f.prev, f.next = nil, nil
 }
 
-// takeLocked makes flights of everything queued, one for each lane that has something, and appends them to out.
+// takeLocked makes flights of everything queued, one for each lane that has something, and appends them to out, after those that
+// were cut before.
 func (b *Backend) takeLocked(out []*flight) []*flight {
+	if len(b.cut) > 0 {
+		out = append(out, b.cut...)
+		clear(b.cut)
+		b.cut = b.cut[:0]
+	}
 	if b.queued == 0 {
 		return out
 	}
 	for i := range b.lanes {
-		ln := &b.lanes[i]
-		if ln.list.Len() == 0 {
-			continue
+		if b.lanes[i].list.Len() > 0 {
+			out = append(out, b.flyLocked(i))
 		}
-		f := b.free
-		if f == nil {
-			f = new(flight)
-		} else {
-			b.free = f.next
-		}
-		b.nextID++
-		*f = flight{
-			id: b.nextID, lane: i, list: ln.list, n: ln.list.Len(), size: len(ln.buf) - frame.Size,
-			deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf, watched: ln.watched,
-		}
-		*ln = lane{buf: b.bufLocked()}
-		b.putLocked(f)
-		out = append(out, f)
 	}
-	b.queued = 0
 	return out
+}
+
+// flyLocked makes a flight of what is queued on a lane.
+func (b *Backend) flyLocked(i int) *flight {
+	ln, f := &b.lanes[i], b.free
+	if f == nil {
+		f = new(flight)
+	} else {
+		b.free = f.next
+	}
+	b.nextID++
+	*f = flight{
+		id: b.nextID, lane: i, list: ln.list, n: ln.list.Len(), size: len(ln.buf) - frame.Size,
+		deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf, term: ln.term, watched: ln.watched,
+	}
+	*ln = lane{buf: b.bufLocked()}
+	b.queued--
+	b.putLocked(f)
+	return f
+}
+
+// turnLocked makes term that of a lane: what was queued by another goes in a frame of its own.
+func (b *Backend) turnLocked(i int, term *backend.Term) {
+	if b.lanes[i].list.Len() > 0 {
+		b.cut = append(b.cut, b.flyLocked(i))
+	}
+	b.lanes[i].term = term
+	if term != nil && (b.term == nil || term.Epoch > b.term.Epoch) {
+		b.term = term
+	}
 }
 
 // putLocked notes f as in flight.
@@ -151,6 +176,9 @@ func (b *Backend) dischargeLocked(f *flight) {
 // endLocked forgets a flight that was taken out and will not be put back, and keeps its memory.
 func (b *Backend) endLocked(f *flight) {
 	b.dischargeLocked(f)
+	if f.term != nil {
+		b.returnLocked(f.buf)
+	}
 	*f = flight{next: b.free}
 	b.free = f
 }
@@ -174,6 +202,8 @@ func (b *Backend) returnLocked(buf []byte) {
 
 // takeFlightsLocked gives up all flights: their requests go to out.
 func (b *Backend) takeFlightsLocked(out *backend.List) {
+	clear(b.cut) // their buffers are nobody's
+	b.cut = b.cut[:0]
 	for f := b.byTime.head; f != nil; f = b.byTime.head {
 		b.giveUpLocked(f, out)
 	}

@@ -21,6 +21,7 @@ package leafnats
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -85,7 +86,9 @@ type Backend struct {
 	early   early // where they wait
 
 	lanes   []lane
-	queued  int // lanes that hold something
+	queued  int           // lanes that hold something
+	cut     []*flight     // made before the writer's turn, because what came next was placed by another membership
+	term    *backend.Term // the newest by which anything was placed; nil: none
 	flights map[uint64]*flight
 	byTime  flightList // the same, by deadline
 	nextID  uint64
@@ -107,6 +110,8 @@ type Backend struct {
 	ackDue   bool
 
 	opened, refused, markedBad uint64
+
+	fenced atomic.Uint64 // the highest epoch that the leaf's present instance has told; written with mu
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -156,8 +161,7 @@ func (b *Backend) Send(r *mc.Request, p *backend.Pending) {
 		b.mu.Unlock()
 		return
 	}
-	ln := &b.lanes[p.Lane%uint32(len(b.lanes))]
-	first := b.enqueueLocked(ln, p, r)
+	first := b.enqueueLocked(int(p.Lane%uint32(len(b.lanes))), p, r)
 	b.count++
 	b.mu.Unlock()
 	if first {
@@ -180,8 +184,15 @@ func (b *Backend) admitLocked() error {
 }
 
 // enqueueLocked adds a request to a lane's frame. It reports whether the writer must be woken.
-func (b *Backend) enqueueLocked(ln *lane, p *backend.Pending, r *mc.Request) (first bool) {
+func (b *Backend) enqueueLocked(i int, p *backend.Pending, r *mc.Request) (first bool) {
+	ln := &b.lanes[i]
+	if ln.term != p.Term {
+		b.turnLocked(i, p.Term)
+	}
 	before := len(ln.buf)
+	if p.Mode != 0 {
+		ln.buf = append(ln.buf, p.Mode)
+	}
 	ln.buf = mc.AppendWire(ln.buf, r)
 	b.bytes += len(ln.buf) - before
 	return b.addLocked(ln, p)

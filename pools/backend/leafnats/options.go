@@ -34,7 +34,6 @@ type Options struct {
 	QueueLimit  int // requests queued or in flight. 0: 65536
 	Window      int // bytes of answers that may be on their way here. 0: 16 MiB, less when many share a connection
 
-	Epoch   func() uint64       // the membership epoch to put into frames; must be cheap. nil: 0, none
 	TLS     *tls.Config         // nil: as Access of Conns says
 	Conns   *Conns              // shares NATS connections with other backends. nil: one of its own
 	OnEvent func(backend.Event) // told of ups and downs; must not block or call the Backend. nil: nobody
@@ -87,9 +86,6 @@ func (o Options) withDefaults() (Options, error) {
 	setTo(&o.Window, defaultWindow)
 	if o.Health.Rand == nil && o.Health.Jitter == 0 {
 		o.Health.Rand, o.Health.Jitter = rand.Float64, 0.1
-	}
-	if o.Epoch == nil {
-		o.Epoch = func() uint64 { return 0 }
 	}
 	if o.Conns == nil {
 		o.Conns = NewConns(Access{})

@@ -53,6 +53,7 @@ func (s *session) claim(h *frame.Header, size int) *flight {
 		b.ackDue = true
 		b.wakeWriter()
 	}
+	b.fenceLocked(h.Epoch)
 	f := b.claimLocked(h.ID)
 	if f != nil {
 		b.reading++
@@ -170,7 +171,8 @@ func (f *flight) keep(rest []byte, need int) {
 	f.need = need
 }
 
-// refused fails a frame of which the leaf has executed nothing.
+// refused fails a frame of which the leaf has executed nothing, or nothing more. What was placed by a membership that is too old is
+// handed to who placed it.
 func (s *session) refused(h *frame.Header) {
 	b := s.b
 	err := errReasons[h.Reason]
@@ -178,9 +180,14 @@ func (s *session) refused(h *frame.Header) {
 		err = errUnknownWhy
 	}
 	var out backend.List
+	var old outdated
 	b.mu.Lock()
 	if b.sess == s {
+		if s.route != nil && s.route.instance == h.Instance {
+			b.fenceLocked(h.Epoch)
+		}
 		if f := b.flights[h.ID]; f != nil {
+			old = outdated{f.term, f.buf, f.n - f.list.Len()}
 			b.giveUpLocked(f, &out)
 		}
 	}
@@ -193,6 +200,9 @@ func (s *session) refused(h *frame.Header) {
 	}
 	b.mu.Unlock()
 	depth := out.Len()
+	if h.Reason == frame.ReasonEpoch {
+		old.again(&out)
+	}
 	s.wakes.FailAll(&out, err)
 	s.wakes.Wake()
 	switch h.Reason {

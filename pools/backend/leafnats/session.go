@@ -32,6 +32,10 @@ type session struct {
 	received atomic.Uint64 // bytes of answers from the present instance; written by the reader
 	ackSent  atomic.Uint64 // of them, what the leaf has been told of
 	ackEvery atomic.Uint64 // so many are acknowledged without waiting for a frame to go with; set with each hello
+
+	// The writer's.
+	told    []*backend.Term // by lane: what the leaf knows to be the membership of the frames to come
+	toldFor *route          // whom
 }
 
 // route is how frames get to one instance of a leaf. It does not change.
@@ -201,6 +205,7 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 		b.takeFlightsLocked(&out) // they were meant for the one before
 		b.adoptLocked(s, r, &out)
 	}
+	b.fenceLocked(r.Epoch)
 	lost := s.settle(r.Sent)
 	wasUp := b.up
 	b.up = r.State == frame.StateServing && (b.up && b.health.Allow() || b.forgivenLocked(fresh))
@@ -262,6 +267,7 @@ func (b *Backend) adoptLocked(s *session, r *frame.HelloReply, out *backend.List
 	s.route = rt
 	s.received.Store(0)
 	s.ackSent.Store(0)
+	b.fenced.Store(0)
 	if len(b.lanes) == r.Lanes {
 		return // what is queued has not been sent to anyone
 	}
@@ -279,7 +285,11 @@ func (b *Backend) dealEarlyLocked() {
 	from := 0
 	for i := 0; b.early.list.Len() > 0; i++ {
 		p := b.early.list.Pop()
-		ln := &b.lanes[p.Lane%uint32(len(b.lanes))]
+		at := int(p.Lane % uint32(len(b.lanes)))
+		ln := &b.lanes[at]
+		if ln.term != p.Term {
+			b.turnLocked(at, p.Term)
+		}
 		ln.buf = append(ln.buf, b.early.buf[from:b.early.ends[i]]...)
 		from = b.early.ends[i]
 		b.addLocked(ln, p)

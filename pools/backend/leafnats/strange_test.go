@@ -191,7 +191,7 @@ func two(b *Backend, c *client, r *mc.Request) {
 	for i := range p {
 		p[i].Waiter, p[i].Tag, p[i].Start = c, i, backend.Now()
 		c.owed[p[i]] = true
-		b.enqueueLocked(&b.lanes[0], p[i], r)
+		b.enqueueLocked(0, p[i], r)
 		b.count++
 	}
 	b.mu.Unlock()

@@ -22,6 +22,7 @@ type turn struct {
 	hello   bool
 	serves  uint64 // the instance that hello says requests go to; 0: none
 	ack     bool
+	tell    *backend.Term // a leaf that was started since has not heard of it; nil: there is none
 	retired []*session
 	flights []*flight
 }
@@ -65,7 +66,10 @@ func (b *Backend) look(t *turn) bool {
 	}
 	t.ack = b.ackDue && t.route != nil && len(t.flights) == 0
 	b.ackDue = false
-	return t.hello || t.ack || len(t.flights) > 0 || len(t.retired) > 0
+	if t.route != nil && len(t.flights) == 0 && b.term != nil && b.sess.toldFor != t.route {
+		t.tell = b.term
+	}
+	return t.hello || t.ack || t.tell != nil || len(t.flights) > 0 || len(t.retired) > 0
 }
 
 func (b *Backend) do(t *turn) {
@@ -81,6 +85,9 @@ func (b *Backend) do(t *turn) {
 	if t.hello {
 		b.sayHello(t.nc, t.sess, t.serves)
 	}
+	if t.tell != nil {
+		b.tellTerm(t, 0, t.tell)
+	}
 	for _, f := range t.flights {
 		b.publish(t, f)
 	}
@@ -92,26 +99,36 @@ func (b *Backend) do(t *turn) {
 // publish sends one flight, in as many parts as it takes, unless it has been given up meanwhile.
 func (b *Backend) publish(t *turn, f *flight) {
 	// Once it has been answered f is used again: what is needed of it is read before.
-	id, subject, deadline, buf := f.id, t.route.lanes[f.lane], f.deadline, f.buf
+	id, subject, deadline, buf, term := f.id, t.route.lanes[f.lane], f.deadline, f.buf, f.term
 	f.watched.Write()
+	if term != nil {
+		b.tellTerm(t, f.lane, term)
+	}
 	limit := frame.MaxBody(t.route.maxPayload)
 	body := len(buf) - frame.Size
 	parts, err := frame.Parts(body, t.route.maxPayload)
-	h := frame.Header{Parts: uint16(parts), ID: id, Instance: t.route.instance, Epoch: b.o.Epoch()}
+	h := frame.Header{Parts: uint16(parts), ID: id, Instance: t.route.instance, Epoch: term.Number()}
 	for i := 0; i < parts && err == nil; i++ {
 		left, alive := b.timeLeft(id, deadline)
 		if !alive {
 			break
 		}
-		// The header goes over the bytes just before, which NATS has copied already.
-		msg := buf[i*limit : frame.Size+min((i+1)*limit, body)]
 		h.Part, h.Millis, h.Acked = uint16(i), left, t.sess.ackNow()
-		h.Put(msg)
+		var msg []byte
+		if i == 0 || term == nil {
+			// The header goes over the bytes just before, which NATS has copied already.
+			msg = buf[i*limit : frame.Size+min((i+1)*limit, body)]
+			h.Put(msg)
+		} else { // and whoever places a refused frame's requests anew may read already
+			msg = frame.AppendPart(nil, h, buf[frame.Size:], i, parts, t.route.maxPayload)
+		}
 		err = t.nc.PublishRequest(subject, t.sess.inbox, msg)
 	}
 	var out backend.List
 	b.mu.Lock()
-	b.returnLocked(buf)
+	if term == nil { // else its flight has it
+		b.returnLocked(buf)
+	}
 	if g := b.flights[id]; g != nil && err != nil {
 		b.giveUpLocked(g, &out)
 	}
