@@ -1,4 +1,4 @@
-// Claims: the keys that clients wrote, or tried to, while a recovery is under way.
+// Claims: the keys that clients wrote, or tried to, while a recovery is under way or the pool warms.
 
 package store
 
@@ -8,10 +8,13 @@ import "math/bits"
 // brings an older item under it. Whatever changes an item claims its key by itself; this is for writes that change only what
 // they find, before they look: if what is there is early (see Recovery), and may be old, they shall not find it.
 func (t *Tx) Claim() {
-	if t.sh.claimed == nil {
+	if t.sh.claimed == nil && t.sh.warm == nil {
 		return
 	}
 	t.claim()
+	if t.sh.claimed == nil {
+		return
+	}
 	r := t.sh.recovery
 	if t.locate(); t.g != nil && r.settled.Load() != 0 && r.early(t.g.at(t.off).epoch()) {
 		t.drop()
@@ -21,6 +24,9 @@ func (t *Tx) Claim() {
 func (t *Tx) claim() {
 	if t.sh.claimed != nil {
 		t.sh.claimed.add(t.sh.s.hash(t.key))
+	}
+	if t.sh.warm != nil {
+		t.sh.warm.add(t.sh.s.hash(t.key))
 	}
 }
 

@@ -17,6 +17,8 @@ type view struct {
 	epoch uint32 // what is stored is marked with it
 	from  uint32 // items of earlier epochs are gone
 	names *prefixes
+	keep  *keeper // nil: there is none
+	need  Keeping // what is kept by less is gone
 }
 
 // view takes the state of now. A flush that was set for a time that has come happens here.
@@ -32,7 +34,7 @@ func (s *Store) view(now int64) view {
 	// never lets it carry on a value that was flushed, nor see one that a dropped prefix hid.
 	epoch := s.epoch.Load()
 	names := s.names.Load()
-	return view{now: now, epoch: epoch, names: names, from: s.from.Load()}
+	return view{now: now, epoch: epoch, names: names, from: s.from.Load(), keep: s.keeper.Load(), need: KeptUnknown}
 }
 
 // gone says that an item is expired or flushed.
@@ -44,12 +46,16 @@ func (v *view) gone(b slot) bool {
 	if e < v.from {
 		return true
 	}
+	if v.keep != nil && e < v.keep.from && v.keep.f(b.key(), b.bits(), e) < v.need {
+		return true
+	}
 	return v.names != nil && v.names.gone(b.key(), e)
 }
 
 // goneAt is gone for an item that would be stored.
-func (v *view) goneAt(key []byte, exp int64, epoch uint32) bool {
-	return exp != 0 && exp <= v.now || epoch < v.from || v.names != nil && v.names.gone(key, epoch)
+func (v *view) goneAt(key []byte, exp int64, epoch uint32, bits uint8) bool {
+	return exp != 0 && exp <= v.now || epoch < v.from || v.names != nil && v.names.gone(key, epoch) ||
+		v.keep != nil && epoch < v.keep.from && v.keep.f(key, bits, epoch) < v.need
 }
 
 func (p *prefixes) gone(key []byte, epoch uint32) bool {
@@ -79,6 +85,7 @@ func (s *Store) flushLocked() {
 	s.from.Store(epoch)
 	s.epoch.Store(epoch)
 	s.names.Store(nil) // what they hid is hidden by from
+	s.warms.Store(false)
 	s.sweepAll.Store(true)
 }
 
@@ -115,6 +122,7 @@ func (s *Store) notePrefix(prefix []byte) bool {
 	}
 	s.names.Store(newPrefixes(from))
 	s.epoch.Store(epoch)
+	s.warms.Store(false)
 	s.sweepAll.Store(true)
 	return true
 }

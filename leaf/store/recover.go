@@ -67,8 +67,8 @@ func (s *Store) Recover(sources int) (*Recovery, error) {
 	if !s.recovering.CompareAndSwap(false, true) {
 		return nil, ErrRecovering
 	}
-	words := max(blockWords, int(s.o.Memory/64/8)/len(s.shards)/blockWords*blockWords)
-	r := &Recovery{s: s, sources: uint32(sources), floor: 2 * s.reserve, filter: int64(words * 8 * len(s.shards))}
+	words, size := s.filterSize()
+	r := &Recovery{s: s, sources: uint32(sources), floor: 2 * s.reserve, filter: size}
 	if !s.mem.take(r.filter) {
 		s.recovering.Store(false)
 		return nil, ErrNoMemory
@@ -159,7 +159,7 @@ func (r *Recovery) Put(source int, it *Item, heat int) Taken {
 		cas: it.CAS, exp: it.Exp, flags: it.Flags, access: s.ticks(it.Access), epoch: r.first + uint32(source),
 		bits: it.Bits, heat: min(max(heat, 0), maxHeat),
 	}
-	if tx.view.goneAt(it.Key, f.exp, f.epoch) {
+	if tx.view.goneAt(it.Key, f.exp, f.epoch, f.bits) {
 		return TakenGone
 	}
 	if !r.roomFor(&tx, itemSize(len(it.Key), len(it.Value))) {

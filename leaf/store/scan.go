@@ -16,6 +16,7 @@ type Listing struct {
 	Prefix  []byte      // of keys
 	Values  bool        // with values
 	Hottest bool        // what was read most first, by heat in five classes; takes up to 1/64 of the limit beside it
+	Past    bool        // only those that are kept for another owner (KeptPast); else only those that are owned
 	Between func() bool // called without a lock, every thousand items looked at or so; false ends it. nil: nobody asks
 }
 
@@ -90,6 +91,10 @@ func (b *scan) collect(sh *shard, from uint64) (next uint64, more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	v := s.view(s.now())
+	v.need = KeptOwned
+	if b.o.Past {
+		v.need = KeptPast
+	}
 	table := sh.index.table[sh.index.first(uint32(from)):]
 	for seen := 0; ; {
 		for len(table) > 0 && table[0] == 0 {
@@ -119,7 +124,7 @@ func (b *scan) take(sh *shard, v *view, entries []uint64) {
 	}
 	for _, e := range entries {
 		g, off := sh.deref(uint32(e))
-		if it := g.at(off); bytes.HasPrefix(it.key(), b.o.Prefix) && !v.gone(it) {
+		if it := g.at(off); bytes.HasPrefix(it.key(), b.o.Prefix) && !v.gone(it) && (!b.o.Past || v.keeping(it) == KeptPast) {
 			b.add(sh.s, it)
 		}
 	}

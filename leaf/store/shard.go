@@ -24,6 +24,7 @@ type shard struct {
 
 	recovery *Recovery // the one under way; nil when there is none
 	claimed  filter    // keys that clients wrote since it began; nil when there is none
+	warm     filter    // keys that clients wrote since Warm; nil while nothing is filled
 
 	reads  uint // of its items, noted or not
 	closed bool

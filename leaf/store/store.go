@@ -109,6 +109,8 @@ type Store struct {
 	flushMu    sync.Mutex
 	sweepAll   atomic.Bool
 	recovering atomic.Bool
+	keeper     atomic.Pointer[keeper] // age.go; written with flushMu
+	warms      atomic.Bool            // fills are taken
 	closeOnce  sync.Once
 
 	// The demoter's.

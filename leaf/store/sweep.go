@@ -46,7 +46,7 @@ func (s *Store) renumber() {
 	if s.recovering.Load() {
 		return // by the epochs of what was taken its sources are told apart
 	}
-	v := view{now: s.now(), epoch: 0, names: s.names.Load(), from: s.from.Load()}
+	v := view{now: s.now(), epoch: 0, names: s.names.Load(), from: s.from.Load(), keep: s.keeper.Load(), need: KeptOwned}
 	for i := range s.shards {
 		for _, g := range s.shards[i].segs {
 			if g != nil {
@@ -57,6 +57,7 @@ func (s *Store) renumber() {
 	s.epoch.Store(0)
 	s.from.Store(0)
 	s.names.Store(nil)
+	s.keeper.Store(nil) // what is left is owned
 }
 
 // shrinkIndex gives memory back when most items are gone.
@@ -98,6 +99,8 @@ func (sh *shard) sweepSegment(g *segment, v view, renumber bool) {
 				g.noteExp(b.exp())
 				if renumber {
 					b.setEpoch(v.epoch)
+				} else if v.keep != nil {
+					v.confirm(sh.s, b)
 				}
 			}
 		}

@@ -27,7 +27,9 @@ func (s *Store) Begin(key []byte) Tx {
 	h := s.hash(key)
 	sh := &s.shards[h>>s.shardShift]
 	sh.mu.Lock()
-	return Tx{sh: sh, key: key, tag: tagOfHash(h), view: s.view(s.now())}
+	t := Tx{sh: sh, key: key, tag: tagOfHash(h), view: s.view(s.now())}
+	t.view.need = KeptOwned
+	return t
 }
 
 // End unlocks.
@@ -63,6 +65,9 @@ func (t *Tx) item() slot {
 	b := t.g.at(t.off)
 	if t.view.gone(b) {
 		return nil
+	}
+	if t.view.keep != nil {
+		t.view.confirm(t.sh.s, b)
 	}
 	return b
 }

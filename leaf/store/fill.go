@@ -1,0 +1,92 @@
+// Fills: what the previous owners of keys hold, taken for keys that nobody has written here.
+
+package store
+
+// Warm begins to note the keys that clients write, or try to: from here on what another store held under a key may be filled in as long
+// as the key is not noted. The note is kept as a recovery keeps its own: with false positives, about one in a thousand when as many keys
+// were written as memory holds items, each of which costs a fill. Warm within Warm goes on, and began is false; a flush ends it.
+func (s *Store) Warm() (began bool, err error) {
+	if s.warms.Load() {
+		return false, nil
+	}
+	s.Warmed() // if a flush has ended it, there is still the filter
+	words, size := s.filterSize()
+	if !s.mem.take(size) {
+		return false, ErrNoMemory
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		sh.warm = make(filter, words)
+		sh.mu.Unlock()
+	}
+	s.warms.Store(true)
+	return true, nil
+}
+
+// Warmed ends it. Warm and Warmed must not be called at the same time.
+func (s *Store) Warmed() {
+	s.warms.Store(false)
+	_, size := s.filterSize()
+	had := false
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		had = had || sh.warm != nil
+		sh.warm = nil
+		sh.mu.Unlock()
+	}
+	if had {
+		s.mem.give(size)
+	}
+}
+
+// filterSize is how large a filter of claimed keys is: in words for each shard, and in bytes for all.
+func (s *Store) filterSize() (words int, bytes int64) {
+	words = max(blockWords, int(s.o.Memory/64/8)/len(s.shards)/blockWords*blockWords)
+	return words, int64(words * 8 * len(s.shards))
+}
+
+// Elsewhere reports whether another store may hold what is not here: there is no item, and the key was not noted since Warm.
+func (t *Tx) Elsewhere() bool {
+	return t.sh.warm != nil && t.sh.s.warms.Load() && t.item() == nil && !t.sh.warm.has(t.sh.s.hash(t.key))
+}
+
+// Nothing notes that there is nothing elsewhere, if nothing is known yet, and reports that.
+func (t *Tx) Nothing() bool {
+	if !t.Elsewhere() {
+		return false
+	}
+	t.claim()
+	return true
+}
+
+// Fill stores what another store held under the key, with its CAS, bits and heat, and reports what became of it.
+func (t *Tx) Fill(it *Item, heat int) Taken {
+	s := t.sh.s
+	switch {
+	case len(it.Key) > maxKey || len(it.Key)+len(it.Value) > s.o.MaxItem:
+		return TakenLarge
+	case t.sh.warm == nil || t.sh.closed || !s.warms.Load():
+		return TakenOver
+	case !t.Elsewhere():
+		return TakenKept
+	}
+	f := fields{
+		cas: it.CAS, exp: it.Exp, flags: it.Flags, access: s.ticks(it.Access), epoch: t.view.epoch,
+		bits: it.Bits, heat: min(max(heat, 0), maxHeat),
+	}
+	if t.view.goneAt(it.Key, f.exp, f.epoch, f.bits) {
+		return TakenGone
+	}
+	if f.cas == 0 {
+		f.cas = s.NextCAS()
+	} else {
+		s.passCAS(f.cas)
+	}
+	if err := t.store(f, it.Value, nil); err != nil {
+		return TakenFull
+	}
+	t.wrote = true
+	return TakenStored
+}
