@@ -25,13 +25,25 @@ const (
 // execute runs what is left of w. It reports false if it had to stop for want of room; w then holds the rest.
 func (ln *lane) execute(w *work) (done bool) {
 	l := ln.l
-	if !l.o.Now().Before(w.expires) {
-		l.refuse(w.peer.reply, w.id, frame.ReasonExpired)
+	if w.epoch > l.members.fenced.Load() {
+		l.raise(w.epoch, nil)
+	}
+	ln.exec.Lock()
+	defer ln.exec.Unlock()
+	why := frame.Reason(0)
+	switch {
+	case !l.o.Now().Before(w.expires):
+		why = frame.ReasonExpired
+	case l.members.outdated(w.epoch): // it came before the newer one was known, or has waited for room
+		why = frame.ReasonEpoch
+	}
+	if why != 0 {
+		l.refuse(w.peer.reply, w.id, why)
 		l.uncharge(w.peer, w.size)
 		return true
 	}
 	for len(w.body) > 0 {
-		n, err := ln.cut(w.body)
+		n, err := ln.cut(w)
 		if err != nil && !w.begun {
 			l.refuse(w.peer.reply, w.id, frame.ReasonFormat)
 			l.uncharge(w.peer, w.size)
@@ -53,11 +65,16 @@ func (ln *lane) execute(w *work) (done bool) {
 	return true
 }
 
-// cut parses up to chunk requests at the start of body. An error means that what follows them is not a request.
-func (ln *lane) cut(body []byte) (n int, err error) {
+// cut parses up to chunk requests at the start of w's body. An error means that what follows them is not a request.
+func (ln *lane) cut(w *work) (n int, err error) {
 	var p mc.Parser
-	at := 0
+	at, body := 0, w.body
 	for n < chunk && at < len(body) {
+		ln.modes[n] = 0
+		if m := body[at]; m < frame.Modes && w.epoch != 0 {
+			ln.modes[n] = m
+			at++
+		}
 		took, _, err := p.Next(body[at:], &ln.l.rules, &ln.reqs[n])
 		if err == nil && (lost(&ln.reqs[n]) || p.Swallow > 0) { // to be swallowed: a value that goes beyond the frame
 			err = errLost
@@ -90,7 +107,7 @@ func (ln *lane) executeChunk(w *work, n int) bool {
 			return false
 		}
 		w.begun = true
-		ln.dst = l.answer(&ln.reqs[i], ln.dst)
+		ln.dst = l.answer(&ln.reqs[i], ln.modes[i], ln.dst)
 		at = ln.ends[i]
 		if len(ln.dst) >= flushAt && at < len(w.body) {
 			ln.emit(w, false)
@@ -102,9 +119,13 @@ func (ln *lane) executeChunk(w *work, n int) bool {
 }
 
 // answer executes one request. Whatever it is, it has exactly one answer: the proxy counts them.
-func (l *Leaf) answer(r *mc.Request, dst []byte) []byte {
+func (l *Leaf) answer(r *mc.Request, mode uint8, dst []byte) []byte {
 	before := len(dst)
-	dst = l.exec(r, dst)
+	if mode == 0 {
+		dst = l.exec(r, dst)
+	} else {
+		dst = l.answerMode(r, mode, dst)
+	}
 	if len(dst) == before {
 		dst = append(dst, answerNone...)
 	}
@@ -125,7 +146,7 @@ func (ln *lane) emit(w *work, last bool) {
 		msg := ln.dst[first : frame.Size+end]
 		h := frame.Header{
 			Flags: frame.FlagAnswer, Part: w.parts, Parts: w.parts + 2,
-			Instance: ln.l.instance, ID: w.id, Epoch: ln.l.epoch.Load(),
+			Instance: ln.l.instance, ID: w.id, Epoch: ln.l.members.fenced.Load(),
 		}
 		if last && end == len(body) {
 			h.Parts = w.parts + 1

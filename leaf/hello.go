@@ -83,7 +83,7 @@ func (l *Leaf) helloReply(p *peer) *frame.HelloReply {
 		Lanes:      l.o.Lanes,
 		MaxItem:    l.o.MaxItem,
 		MaxPayload: int(l.maxPayload.Load()),
-		Epoch:      l.epoch.Load(),
+		Epoch:      l.members.fenced.Load(),
 		State:      stateNames[l.state.Load()],
 	}
 	if p != nil {

@@ -37,11 +37,14 @@ type lane struct {
 	queue []work
 
 	wake chan struct{} // holds one token when queue is not empty
+	exec sync.Mutex    // held while a frame is executed; whoever raises the epoch waits for it
 
 	// What follows belongs to run.
 	parked map[*peer][]work
+	other  map[*peer]bool // what comes next goes by another pool's membership
 	spare  []work
 	reqs   [chunk]mc.Request
+	modes  [chunk]uint8
 	ends   [chunk]int // where each of reqs ends in the body
 	dst    []byte     // the answer under way: room for a header, then the body
 }
@@ -55,7 +58,10 @@ type work struct {
 	expires time.Time
 	parts   uint16 // of the answer, sent so far
 	begun   bool   // something of it was executed
+	epoch   uint64 // of the membership that it goes by; 0: of none
 	resume  bool   // not a frame: the peer may have room again
+
+	told *frame.Membership // not a frame, but what those that follow go by; nil: it is one
 }
 
 func newLane(l *Leaf, n int) *lane {
@@ -64,6 +70,7 @@ func newLane(l *Leaf, n int) *lane {
 		parts:  frame.Assembler{Limits: frame.Limits{Bytes: int64(l.o.MaxPending)}},
 		wake:   make(chan struct{}, 1),
 		parked: map[*peer][]work{},
+		other:  map[*peer]bool{},
 		dst:    make([]byte, frame.Size, 64<<10),
 	}
 }
@@ -90,7 +97,15 @@ func (ln *lane) arrive(m *nats.Msg) {
 		return
 	}
 	l.acked(p, h.Acked)
-	if h.Flags == frame.FlagAck {
+	switch h.Flags {
+	case frame.FlagAck:
+		return
+	case frame.FlagTold:
+		if m := l.parseMembership(body); m != nil {
+			ln.push(work{peer: p, told: m})
+		} else {
+			l.refuse(p.reply, h.ID, frame.ReasonFormat)
+		}
 		return
 	}
 	if why := ln.accept(p, h, body, now); why != 0 {
@@ -107,7 +122,7 @@ func (l *Leaf) check(h *frame.Header, err error) frame.Reason {
 		return frame.ReasonFormat
 	case h.Instance != l.instance:
 		return frame.ReasonInstance
-	case h.Epoch != 0 && h.Epoch < l.epoch.Load():
+	case h.Flags == 0 && l.members.outdated(h.Epoch):
 		return frame.ReasonEpoch
 	}
 	return 0
@@ -133,7 +148,7 @@ func (ln *lane) accept(p *peer, h frame.Header, body []byte, now time.Time) fram
 		}
 		body = whole
 	}
-	w := work{peer: p, id: h.ID, body: body, size: len(body) + overhead, expires: now.Add(left)}
+	w := work{peer: p, id: h.ID, body: body, size: len(body) + overhead, expires: now.Add(left), epoch: h.Epoch}
 	if !ln.l.charge(p, w.size) {
 		return frame.ReasonOverloaded
 	}
@@ -178,8 +193,18 @@ func (ln *lane) take() []work {
 }
 
 func (ln *lane) handle(w *work) {
-	if w.resume {
+	switch {
+	case w.resume:
 		ln.unpark(w.peer)
+		return
+	case w.told != nil:
+		if delete(ln.other, w.peer); !ln.l.learn(w.told) {
+			ln.other[w.peer] = true
+		}
+		return
+	case w.epoch != 0 && ln.other[w.peer]:
+		ln.l.refuse(w.peer.reply, w.id, frame.ReasonEpoch)
+		ln.l.uncharge(w.peer, w.size)
 		return
 	}
 	if _, waits := ln.parked[w.peer]; waits || !ln.execute(w) {

@@ -48,7 +48,7 @@ type Leaf struct {
 	peers    *peers
 
 	state      atomic.Int32
-	epoch      atomic.Uint64
+	members    membership
 	maxPayload atomic.Int64 // of a NATS message, in bytes
 	routed     []string     // leaves to which the log says that there are routes; the janitor's
 	alone      bool         // the log says that there is none; the janitor's
@@ -72,6 +72,7 @@ func Start(ctx context.Context, o Options) (*Leaf, error) {
 		peers: newPeers(o.MaxProxies, o.Lanes, o.Window),
 		quit:  make(chan struct{}),
 	}
+	l.members.start(o.Epoch)
 	l.streams = newStreams(l)
 	l.routeTLS.Store(o.Cluster.TLS)
 	for l.instance == 0 {
@@ -196,15 +197,6 @@ func (l *Leaf) URL() string {
 // Local is the leaf's store and commands; nil if Options.Exec replaced them.
 func (l *Leaf) Local() *Local { return l.local }
 
-// SetEpoch raises the membership epoch: frames that name an older one are refused. Frames without one (0) are not.
-func (l *Leaf) SetEpoch(e uint64) {
-	for old := l.epoch.Load(); e > old; old = l.epoch.Load() {
-		if l.epoch.CompareAndSwap(old, e) {
-			return
-		}
-	}
-}
-
 // charge notes bytes of requests that wait, or refuses them.
 func (l *Leaf) charge(p *peer, n int) bool {
 	all, own := l.count.pending.Add(int64(n)), p.pending.Add(int64(n))
@@ -225,7 +217,7 @@ func (l *Leaf) refuse(reply string, id uint64, why frame.Reason) {
 	l.count.refused[why].Add(1)
 	h := frame.Header{
 		Flags: frame.FlagAnswer | frame.FlagRefused, Reason: why,
-		Instance: l.instance, ID: id, Epoch: l.epoch.Load(),
+		Instance: l.instance, ID: id, Epoch: l.members.fenced.Load(),
 	}
 	var msg [frame.Size]byte
 	h.Put(msg[:])
@@ -271,6 +263,7 @@ func (l *Leaf) janitor() {
 			l.resume(p) // frames of a proxy that does not acknowledge expire where they are parked
 		}
 		l.peers.forget(now)
+		l.cool(now)
 		l.tellRoutes()
 	}
 }

@@ -60,6 +60,10 @@ type Options struct {
 
 	Recover Recover // whose items to take at the start
 
+	// Epoch is the membership epoch of its pool that is known at the start, such as etcd tells it. What went by an older one is
+	// refused from the first frame on: a leaf that was restarted has forgotten what its predecessor refused. 0: none.
+	Epoch uint64
+
 	stats func(dst []byte, sub string) ([]byte, bool) // the leaf's own lines
 
 	self nkeys.KeyPair // the leaf's own, where Users or NKeys are wanted

@@ -30,6 +30,11 @@ type Stats struct {
 	StreamItems    uint64 // items of streams that have ended
 	StreamBytes    uint64 // bytes of their frames
 	Flushes        uint64 // flushes beside flush_all
+
+	Elsewhere uint64 // requests for moved keys that had to wait for what the previous owner holds
+	HandedOn  uint64 // items given to the owners that came after this leaf, by request
+	Filled    uint64 // items taken from previous owners, and keys of which they hold nothing
+	Pulled    uint64 // items taken from previous owners before anybody asked for them
 }
 
 // numReasons is the size of a table indexed by frame.Reason.
@@ -41,6 +46,8 @@ type counters struct {
 	parked, dropped, lost                       atomic.Uint64
 	refused                                     [numReasons]atomic.Uint64
 	pending                                     atomic.Int64
+
+	elsewhere, handedOn, filled, pulled atomic.Uint64
 
 	streams, streamsRefused, streamsCut, streamItems, streamBytes, flushes atomic.Uint64
 }
@@ -68,6 +75,11 @@ func (l *Leaf) Stats() Stats {
 		StreamItems:    c.streamItems.Load(),
 		StreamBytes:    c.streamBytes.Load(),
 		Flushes:        c.flushes.Load(),
+
+		Elsewhere: c.elsewhere.Load(),
+		HandedOn:  c.handedOn.Load(),
+		Filled:    c.filled.Load(),
+		Pulled:    c.pulled.Load(),
 	}
 	for i := range s.Refused {
 		s.Refused[i] = c.refused[i].Load()

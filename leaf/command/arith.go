@@ -55,7 +55,7 @@ func (e *Executor) delta(tx *store.Tx, it *store.Item, incr bool, by, wantCAS ui
 	rest := pad[:0]
 	switch short := len(it.Value) - len(text); {
 	case short < 0:
-		bits &= bitBinaryKey
+		bits &= BitBinaryKey
 	case short <= len(pad):
 		rest = pad[:short]
 	default:

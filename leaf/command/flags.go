@@ -168,7 +168,7 @@ func (f *flags) binaryKey() bool { return f.binary != nil }
 // keyBits gives the bits of an item made by this request.
 func (f *flags) keyBits() uint8 {
 	if f.binaryKey() {
-		return bitBinaryKey
+		return BitBinaryKey
 	}
 	return 0
 }

@@ -153,7 +153,7 @@ func appendItemFlag(dst, t []byte, it *store.Item, exp, now int64) []byte {
 	case 'O':
 		return append(append(dst, ' '), t...)
 	case 'k':
-		return appendKey(dst, it.Key, it.Bits&bitBinaryKey != 0)
+		return appendKey(dst, it.Key, it.Bits&BitBinaryKey != 0)
 	}
 	return dst
 }
@@ -179,7 +179,7 @@ func (e *Executor) metaDebug(r *mc.Request, dst []byte) []byte {
 		return append(dst, "EN\r\n"...)
 	}
 	dst = append(dst, "ME "...)
-	if it.Bits&bitBinaryKey != 0 {
+	if it.Bits&BitBinaryKey != 0 {
 		dst = base64.StdEncoding.AppendEncode(dst, it.Key)
 	} else {
 		dst = append(dst, it.Key...)

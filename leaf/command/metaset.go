@@ -129,7 +129,7 @@ func (e *Executor) remove(f *flags, tx *store.Tx, it *store.Item) bool {
 	}
 	bits := it.Bits
 	if f.removeValue {
-		bits = it.Bits & bitBinaryKey
+		bits = it.Bits & BitBinaryKey
 		if !e.empty(f, tx, it) {
 			return false
 		}
@@ -154,7 +154,7 @@ func (e *Executor) empty(f *flags, tx *store.Tx, it *store.Item) bool {
 	if f.hasNewCAS {
 		cas = f.newCAS
 	}
-	if _, err := tx.Put(nil, f.clientFlags, expiry(e.now(), f.ttl), it.Bits&bitBinaryKey, cas); err != nil {
+	if _, err := tx.Put(nil, f.clientFlags, expiry(e.now(), f.ttl), it.Bits&BitBinaryKey, cas); err != nil {
 		return false
 	}
 	if cas == 0 {

@@ -33,9 +33,9 @@ const (
 	noMemory
 )
 
-// bitBinaryKey marks an item whose key was given in base64, so that answers give it in base64 again. It lives beside the
+// BitBinaryKey marks an item whose key was given in base64, so that answers give it in base64 again. It lives beside the
 // store's own bits in Item.Bits.
-const bitBinaryKey uint8 = 1 << 3
+const BitBinaryKey uint8 = 1 << 3
 
 // write is one write to be done.
 type write struct {
@@ -123,7 +123,7 @@ func (e *Executor) writeOver(w *write, tx *store.Tx, old *store.Item) (outcome, 
 		if w.mode == modePrepend {
 			a, b = b, a
 		}
-		return put(tx, a, b, old.Flags, old.Exp, old.Bits&bitBinaryKey, w.newCAS)
+		return put(tx, a, b, old.Flags, old.Exp, old.Bits&BitBinaryKey, w.newCAS)
 	}
 	return put(tx, w.value, nil, w.flags, w.exp, w.bits(), w.newCAS)
 }
@@ -148,7 +148,7 @@ func (e *Executor) writeCAS(w *write, tx *store.Tx, old *store.Item) (outcome, u
 // bits gives a new item's bits.
 func (w *write) bits() uint8 {
 	if w.binary {
-		return bitBinaryKey
+		return BitBinaryKey
 	}
 	return 0
 }

@@ -112,6 +112,21 @@ func (d *decoder) ms(now int64) (err error) {
 	return nil
 }
 
+// Item makes an item of one ms line, whose key is given as it is stored; now is Unix milliseconds. Its bytes are the request's and the key's.
+func Item(r *mc.Request, key []byte, now int64, l *store.Listed) error {
+	cas, okCAS := r.Flag('E')
+	flags, okFlags := r.Flag('F')
+	more, okMore := r.Flag('O')
+	var d decoder
+	if r.Cmd != mc.CmdMS || len(r.Value) < 2 || !okCAS || !okFlags || !okMore || !d.numbers(cas, flags) || !d.more(more, now) {
+		return malformed(r.Line)
+	}
+	*l = d.item
+	l.Key, l.Value = key, r.Value[:len(r.Value)-2]
+	l.Size = len(l.Value)
+	return nil
+}
+
 // hd reads an item without its value.
 func (d *decoder) hd(now int64) error {
 	r := &d.resp

@@ -94,3 +94,21 @@ func appendMore(dst []byte, l *store.Listed, now int64) []byte {
 	dst = strconv.AppendInt(append(dst, '.'), max(0, now-l.Access), moreBase)
 	return strconv.AppendInt(append(dst, '.'), left, moreBase)
 }
+
+// AppendAnswer appends an item as the answer to an mg that asks for all of it: VA, f c t and O, and the value. EN if it has expired.
+func AppendAnswer(dst []byte, l *store.Listed, now int64) []byte {
+	if gone(l, now) {
+		return append(dst, "EN\r\n"...)
+	}
+	dst = strconv.AppendInt(append(dst, "VA "...), int64(len(l.Value)), 10)
+	dst = strconv.AppendUint(append(dst, " f"...), uint64(l.Flags), 10)
+	dst = strconv.AppendUint(append(dst, " c"...), l.CAS, 10)
+	ttl := int64(-1)
+	if l.Exp != 0 {
+		ttl = seconds(l.Exp - now)
+	}
+	dst = strconv.AppendInt(append(dst, " t"...), ttl, 10)
+	dst = appendMore(dst, l, now)
+	dst = append(dst, "\r\n"...)
+	return append(append(dst, l.Value...), "\r\n"...)
+}

@@ -29,12 +29,12 @@ var ours = []struct {
 	{"pools/backend", []string{"engine/mc", "engine/stat"}},
 	{"pools/backend/memcached", []string{"engine/mc", "engine/stat", "engine/sock", "pools/hash", "pools/backend"}},
 	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/backend"}},
-	{"pools", []string{"engine/mc", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
+	{"pools", []string{"engine/mc/...", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
 
 	{"leaf/command", []string{"engine/mc", "engine/watch", "leaf/store"}},
 	{"leaf/access", nil},
 	{"leaf/stream", []string{"engine/mc", "engine/mc/frame", "leaf/store"}},
-	{"leaf", []string{"engine/mc/...", "engine/stat", "leaf/..."}},
+	{"leaf", []string{"engine/mc/...", "engine/stat", "pools/hash", "leaf/..."}}, // hash: it knows which keys are its own
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
 	{"engine/server", []string{"engine/mc", "engine/stat", "engine/sock"}},
