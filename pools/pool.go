@@ -54,6 +54,10 @@ type membership struct {
 	latency []*stat.Histogram // by member; nil without Options.Latency
 	dist    hash.Dist         // or
 	byKey   hash.KeyDist      // what hashes keys itself
+
+	term *backend.Term // of SetMembership; nil: it came by SetMembers
+	fence
+	warming
 }
 
 // Pool places keys on backends.
@@ -63,8 +67,12 @@ type Pool struct {
 	seed   uint64
 	filter hash.Filter
 
-	mu sync.Mutex // serialises SetMembers
+	mu sync.Mutex // serialises SetMembers and SetMembership
 	m  atomic.Pointer[membership]
+
+	held     held     // fence.go
+	outdated outdated // retry.go
+	moving   moving   // move.go
 }
 
 var _ Target = (*Pool)(nil)
@@ -93,27 +101,39 @@ func New(o Options, members []Member) (*Pool, error) {
 // they are. An epoch older than the present one is refused, so that news which overtook one another cannot undo the
 // newer; the members are copied.
 func (p *Pool) SetMembers(epoch uint64, members []Member) error {
+	m, err := p.newMembership(epoch, members)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.swapLocked(m)
+}
+
+func (p *Pool) newMembership(epoch uint64, members []Member) (*membership, error) {
 	m := &membership{epoch: epoch, members: append([]Member(nil), members...)}
 	for i := range m.members {
 		if m.members[i].Backend == nil {
-			return fmt.Errorf("cannot set members of pool %q: members[%d] has no backend", p.o.Name, i+1)
+			return nil, fmt.Errorf("cannot set members of pool %q: members[%d] has no backend", p.o.Name, i+1)
 		}
 		if m.members[i].Name == "" {
 			m.members[i].Name = m.members[i].Backend.Name()
 		}
 	}
 	if err := p.distribute(m); err != nil {
-		return err
+		return nil, err
 	}
 	if p.o.Latency != nil {
 		for _, mb := range m.members {
 			m.latency = append(m.latency, p.o.Latency(p.o.Name, mb.Backend.Name()))
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if old := p.m.Load(); old != nil && epoch < old.epoch {
-		return fmt.Errorf("cannot set members of pool %q: epoch %d is older than %d", p.o.Name, epoch, old.epoch)
+	return m, nil
+}
+
+func (p *Pool) swapLocked(m *membership) error {
+	if old := p.m.Load(); old != nil && m.epoch < old.epoch {
+		return fmt.Errorf("cannot set members of pool %q: epoch %d is older than %d", p.o.Name, m.epoch, old.epoch)
 	}
 	p.m.Store(m)
 	return nil
@@ -173,6 +193,10 @@ func (p *Pool) Send(r *mc.Request, pe *backend.Pending) {
 	if i := p.place(m, r.Key); i >= 0 {
 		if m.latency != nil {
 			pe.Latency = m.latency[i]
+		}
+		if m.term != nil {
+			p.sendBy(m, i, r, pe)
+			return
 		}
 		m.members[i].Backend.Send(r, pe)
 		return

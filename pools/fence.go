@@ -1,0 +1,283 @@
+// Fences: no write is done by a membership while a leaf may still serve an older one to somebody else.
+
+package pools
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// fence is what a membership knows of those before it.
+//
+// Another proxy may go by an older membership yet, and read and write a key at whoever owned it by that. A write or delete that
+// was acknowledged here would be unknown there. So what is not a mere read waits until every leaf that owned its key by an older
+// membership is fenced, which is when it has answered anything with this epoch or a newer one; or until nobody goes by an older one (Settled).
+// Reads need not wait: a new owner holds only what was written when its predecessors were fenced.
+type fence struct {
+	open      atomic.Bool   // there is nothing to wait for any more
+	older     []*membership // that somebody may go by
+	strangers bool          // there may be others that this pool has never heard of: only Settled helps
+
+	refresh func(context.Context) error
+	settled func() bool
+	now     func() time.Time
+	wait    time.Duration
+}
+
+const (
+	fenceWait = 2 * time.Second // how long a write waits
+	fencePoll = 20 * time.Millisecond
+	maxHeld   = 10000   // requests
+	maxBytes  = 8 << 20 // of them
+)
+
+var errFence = fmt.Errorf("the key's previous owner cannot be reached and may still serve other proxies: %w", backend.ErrDown)
+
+// past gives what there is to wait for of m when it has been replaced: how it places keys.
+func (m *membership) past() *membership {
+	return &membership{epoch: m.epoch, members: m.members, dist: m.dist, byKey: m.byKey}
+}
+
+// fenceFrom fills in what m has to wait for when it replaces old.
+func (m *membership) fenceFrom(old *membership, ms *Membership) {
+	known := old != nil && old.term != nil
+	if !known {
+		m.strangers = ms.After != 0 || ms.Previous != nil
+	} else {
+		m.strangers = ms.After != 0 && ms.After != old.epoch
+		if !old.open.Load() {
+			m.older = slices.DeleteFunc(slices.Clone(old.older), (*membership).over)
+			m.strangers = m.strangers || old.strangers
+		}
+		m.older = append(m.older, old.past())
+	}
+	m.check()
+}
+
+// refuses: b refuses whoever goes by o. One that fences nobody cannot be waited for.
+func (o *membership) refuses(b backend.Backend) bool {
+	f, ok := backend.AsFencer(b)
+	return !ok || f.Fenced() > o.epoch
+}
+
+// over: none of its leaves serves m any more.
+func (m *membership) over() bool {
+	return !slices.ContainsFunc(m.members, func(mb Member) bool { return !m.refuses(mb.Backend) })
+}
+
+// check opens m if there is nothing to wait for.
+func (m *membership) check() {
+	switch {
+	case m.open.Load():
+	case m.settled != nil && m.settled():
+		m.open.Store(true)
+	case !m.strangers && !slices.ContainsFunc(m.older, func(o *membership) bool { return !o.over() }):
+		m.open.Store(true)
+	}
+}
+
+// clear reports whether a write of key may go to the i-th member.
+func (p *Pool) clear(m *membership, i int, key []byte) bool {
+	if m.open.Load() {
+		return true
+	}
+	if m.strangers {
+		return false
+	}
+	for _, o := range m.older {
+		if j := p.place(o, key); j >= 0 && o.members[j].Name != m.members[i].Name && !o.refuses(o.members[j].Backend) {
+			return false
+		}
+	}
+	return true
+}
+
+// held are requests that wait for a fence.
+type held struct {
+	releasing sync.Mutex   // one at a time, so that the order stays
+	n         atomic.Int64 // how many there are
+
+	mu    sync.Mutex
+	list  []*heldOne
+	keys  map[string]int // how many of each are held, or about to be sent
+	bytes int
+	polls bool
+}
+
+type heldOne struct {
+	owned
+	pe    *backend.Pending
+	until int64 // by backend.Now
+}
+
+// reads: it leaves everything as it is.
+func reads(r *mc.Request) bool {
+	return r.PureRead() || r.Cmd == mc.CmdGets || r.Cmd == mc.CmdME
+}
+
+// hold takes r if it has to wait, or to stay behind one of its key that does. It reports whether it did.
+func (p *Pool) hold(m *membership, i int, r *mc.Request, pe *backend.Pending) bool {
+	h := &p.held
+	m.check()
+	h.mu.Lock()
+	if h.keys[string(r.Key)] == 0 && (reads(r) || p.clear(m, i, r.Key)) {
+		h.mu.Unlock()
+		return false
+	}
+	if len(h.list) >= maxHeld || h.bytes >= maxBytes {
+		h.mu.Unlock()
+		backend.Refuse(pe, backend.ErrOverloaded)
+		return true
+	}
+	one := &heldOne{pe: pe, until: backend.Now() + int64(m.wait)}
+	one.keep(r)
+	if h.keys == nil {
+		h.keys = map[string]int{}
+	}
+	h.keys[string(r.Key)]++
+	h.n.Add(1)
+	h.bytes += len(one.buf)
+	h.list = append(h.list, one)
+	poll := !h.polls
+	h.polls = true
+	h.mu.Unlock()
+	if poll {
+		p.poll()
+	}
+	return true
+}
+
+// poll looks after what is held until there is nothing.
+func (p *Pool) poll() {
+	time.AfterFunc(fencePoll, func() {
+		m := p.m.Load()
+		p.release(m)
+		h := &p.held
+		h.mu.Lock()
+		more := len(h.list) > 0
+		h.polls = more
+		h.mu.Unlock()
+		if more {
+			p.greet(m)
+			p.poll()
+		}
+	})
+}
+
+// release lets go of what need not wait any more, and of what has waited for too long. Requests of one key go in their order.
+func (p *Pool) release(m *membership) {
+	if m.term != nil {
+		m.check()
+	}
+	h := &p.held
+	h.releasing.Lock()
+	defer h.releasing.Unlock()
+	h.mu.Lock()
+	list := h.list
+	h.list = nil
+	h.mu.Unlock()
+	var kept []*heldOne
+	waits := map[string]bool{}
+	for _, one := range list {
+		r := one.request()
+		i := -1
+		if r != nil && m.term != nil {
+			i = p.place(m, r.Key)
+		}
+		switch {
+		case r == nil:
+			backend.Refuse(one.pe, errFence)
+		case i < 0:
+			p.Send(r, one.pe)
+		case !waits[string(r.Key)] && (reads(r) || p.clear(m, i, r.Key)):
+			one.pe.Term = m.term
+			p.sendOn(m, i, r, one.pe)
+		case backend.Now() >= one.until:
+			backend.Refuse(one.pe, errFence)
+		default:
+			waits[string(r.Key)] = true
+			kept = append(kept, one)
+			continue
+		}
+		h.drop(one, r)
+	}
+	h.mu.Lock()
+	h.list = append(kept, h.list...)
+	h.mu.Unlock()
+}
+
+// drop ends the account of one that is not held any more.
+func (h *held) drop(one *heldOne, r *mc.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.n.Add(-1)
+	h.bytes -= len(one.buf)
+	if r == nil {
+		return
+	}
+	if h.keys[string(r.Key)]--; h.keys[string(r.Key)] <= 0 {
+		delete(h.keys, string(r.Key))
+	}
+}
+
+// greet tells every leaf of m, and of those before, of m's epoch. Its answer says that it is fenced.
+func (p *Pool) greet(m *membership) {
+	if m.term == nil {
+		return
+	}
+	var asked []backend.Backend
+	all := [][]Member{m.members}
+	for _, o := range m.older {
+		all = append(all, o.members)
+	}
+	if m.previous != nil {
+		all = append(all, m.previous.members)
+	}
+	for _, members := range all {
+		for i := range members {
+			b := members[i].Backend
+			if f, ok := backend.AsFencer(b); !ok || f.Fenced() >= m.epoch || slices.Contains(asked, b) {
+				continue
+			}
+			asked = append(asked, b)
+			pe := backend.NewPending()
+			pe.Waiter, pe.Term, pe.Start = &greeting{p, m}, m.term, backend.Now()
+			b.Send(&nop, pe)
+		}
+	}
+}
+
+// nop is a request that does nothing.
+var nop = func() (r mc.Request) {
+	var parser mc.Parser
+	if _, _, err := parser.Next([]byte("mn\r\n"), &mc.Rules{}, &r); err != nil {
+		panic(err) // cannot happen
+	}
+	return r
+}()
+
+// greeting waits for a leaf's answer.
+type greeting struct {
+	p *Pool
+	m *membership
+}
+
+// Done implements backend.Waiter.
+func (g *greeting) Done(pe *backend.Pending) bool {
+	pe.Release()
+	return true
+}
+
+// Wake implements backend.Waiter.
+func (g *greeting) Wake() {
+	if g.p.m.Load() == g.m {
+		g.p.release(g.m)
+	}
+}

@@ -1,0 +1,125 @@
+package pools
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// leaf is a fake that fences, and refuses what is older than it knows.
+type leaf struct {
+	fake
+	epoch atomic.Uint64
+}
+
+func newLeaf(name string, epoch uint64) *leaf {
+	l := &leaf{fake: fake{name: name}}
+	l.epoch.Store(epoch)
+	return l
+}
+
+func (l *leaf) Fenced() uint64 { return l.epoch.Load() }
+func (l *leaf) Send(r *mc.Request, p *backend.Pending) {
+	if p.Term.Number() < l.epoch.Load() {
+		p.Term.Again([]backend.Again{{Request: *r, Pending: p}})
+		return
+	}
+	l.fake.Send(r, p)
+}
+
+// answer is a Waiter that hands over what comes.
+type answer chan error
+
+func (a answer) Done(p *backend.Pending) bool { a <- p.Err; return false }
+func (a answer) Wake()                        {}
+
+func ask(p *Pool, r *mc.Request) error {
+	done := make(answer, 1)
+	pe := backend.NewPending()
+	pe.Waiter = done
+	p.Send(r, pe)
+	return <-done
+}
+
+// TestRetry: a request that was placed by an old membership is placed anew when the new one has come, and fails if none comes.
+func TestRetry(t *testing.T) {
+	l := newLeaf("a", 5)
+	members := []Member{{Backend: l}}
+	p := mustPool(t, Options{Dist: DistRendezvous}, nil)
+	asked := 0
+	ms := Membership{Epoch: 4, Members: members, Settled: func() bool { return true }}
+	ms.Refresh = func(context.Context) error {
+		next := ms
+		next.Epoch = 5
+		asked++
+		return p.SetMembership(next)
+	}
+	if err := p.SetMembership(ms); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(p, get(t, "k")); err != nil || asked != 1 || l.sent.Load() != 1 {
+		t.Errorf("%v after %d refreshes, %d sent", err, asked, l.sent.Load())
+	}
+	l.epoch.Store(6)
+	late := errors.New("etcd is away")
+	ms.Epoch, ms.Refresh = 5, func(context.Context) error { return late }
+	p2 := mustPool(t, Options{Dist: DistRendezvous}, nil)
+	if err := p2.SetMembership(ms); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(p2, get(t, "k")); !errors.Is(err, backend.ErrRefused) || !errors.Is(err, late) {
+		t.Errorf("%v", err)
+	}
+	ms.Refresh = nil
+	p3 := mustPool(t, Options{Dist: DistRendezvous}, nil)
+	if err := p3.SetMembership(ms); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(p3, get(t, "k")); !errors.Is(err, backend.ErrRefused) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestFence: a write waits until the leaf that owned its key before is fenced, or nobody goes by the old membership; a read does not.
+func TestFence(t *testing.T) {
+	a, b := newLeaf("a", 1), newLeaf("b", 0)
+	var settled atomic.Bool
+	p := mustPool(t, Options{Dist: DistRendezvous}, nil)
+	set := func(epoch, after uint64, wait time.Duration, l *leaf) {
+		t.Helper()
+		ms := Membership{Epoch: epoch, After: after, Members: []Member{{Backend: l}}, Wait: wait, Settled: settled.Load}
+		if err := p.SetMembership(ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := request(t, "delete k\r\n")
+	set(1, 0, time.Minute, a)
+	if err := ask(p, write); err != nil {
+		t.Errorf("the first membership: %v", err)
+	}
+	set(2, 1, time.Nanosecond, b)
+	if err := ask(p, write); !errors.Is(err, backend.ErrDown) {
+		t.Errorf("a serves others: %v", err)
+	}
+	if err := ask(p, get(t, "k")); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	a.epoch.Store(2)
+	if err := ask(p, write); err != nil {
+		t.Errorf("a is fenced: %v", err)
+	}
+	set(4, 3, time.Nanosecond, a) // who owned keys in 3?
+	b.epoch.Store(4)
+	if err := ask(p, write); !errors.Is(err, backend.ErrDown) {
+		t.Errorf("strangers may serve others: %v", err)
+	}
+	settled.Store(true)
+	if err := ask(p, write); err != nil {
+		t.Errorf("settled: %v", err)
+	}
+}
