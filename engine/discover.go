@@ -117,6 +117,17 @@ func (t *topics) take(p *Proxy, spec luaapi.DiscoverSpec) (*discovery, error) {
 	return d, nil
 }
 
+// load makes a generation of the files, whose discovered pools have their members, as far as those are known.
+func (p *Proxy) load(number uint64) (*generation, error) {
+	g, err := p.loader.load(number)
+	if err != nil {
+		return nil, err
+	}
+	p.topics.follow(p, g.found)
+	p.await(g.found)
+	return g, nil
+}
+
 // follow has discoveries follow the topology from now on, those that do not yet.
 func (t *topics) follow(p *Proxy, found []*discovery) {
 	if p.opts.Topology == nil {

@@ -83,7 +83,7 @@ func (t *script) fresh() error {
 	number := t.g.number + 1
 	t.s.Close()
 	t.p.discard(t.g) // before the load, which would share what both have
-	g, err := t.p.loader.load(number)
+	g, err := t.p.load(number)
 	if t.g = g; err != nil {
 		t.g = nil // it has been given back
 		return err

@@ -286,7 +286,10 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 		p.opts.Loading()
 	}
 	begin := p.now()
-	g, err := p.loader.load(number)
+	if t, ok := p.opts.Topology.(interface{ Reread() }); ok && old != nil {
+		t.Reread() // its files are a part of what is loaded
+	}
+	g, err := p.load(number)
 	if err != nil {
 		p.stats.reloadFails.Add(1)
 		p.tellError(err)
@@ -299,8 +302,6 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	if len(p.opts.Files) > 0 {
 		p.warnListeners(g)
 	}
-	p.topics.follow(p, g.found)
-	p.await(g.found)
 	p.scriptBuffers.Store(g.limits.buffers)
 	p.current.Store(g)
 	p.stats.reloads.Add(1)

@@ -85,9 +85,7 @@ func rehearse(o Options, tag string, t tracer) (*rehearsal, error) {
 	}
 	p.trace = t
 	r := &rehearsal{p: p}
-	if r.g, err = p.loader.load(1); err == nil {
-		p.topics.follow(p, r.g.found)
-		p.await(r.g.found)
+	if r.g, err = p.load(1); err == nil {
 		p.current.Store(r.g)
 		err = r.g.knowsTag(tag)
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidepool-proxy/tidepool/engine"
+	"github.com/tidepool-proxy/tidepool/engine/topo"
 )
 
 // exitCode ends the process with a code of its own; what is to be said has been said.
@@ -30,8 +32,9 @@ const (
 type diffFlags struct {
 	scriptFlags
 	engine.DiffOptions
-	keys string
-	json bool
+	topology, newTopology string
+	keys                  string
+	json                  bool
 }
 
 func newDiffCommand() *cobra.Command {
@@ -61,6 +64,8 @@ something cannot be read.`,
 	}
 	fs := c.Flags()
 	f.scriptFlags.add(fs)
+	addTopologyFile(fs, &f.topology)
+	fs.StringVar(&f.newTopology, "new-topology", "", "the same for NEW (default: as for OLD)")
 	fs.StringVar(&f.keys, "keys", "", "`file` of keys, one a line; - is standard input")
 	fs.IntVar(&f.Sample, "sample", 100_000, "how many keys are made up without --keys")
 	fs.Uint64Var(&f.Seed, "seed", 0, "another seed makes up other keys")
@@ -102,8 +107,23 @@ func (f *diffFlags) run(c *cobra.Command, before, after string) (*engine.Differe
 		}
 	}
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	options := func(files string) engine.Options {
+	was, err := offlineTopology(f.topology)
+	if err != nil {
+		return nil, err
+	}
+	now, err := offlineTopology(cmp.Or(f.newTopology, f.topology))
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range []topo.Source{was, now} {
+		if t != nil {
+			defer t.Close()
+		}
+	}
+	options := func(files string, members topo.Source) engine.Options {
 		return engine.Options{
+			Topology:  members,
+			FirstNews: 1,
 			Files:     fileList(files),
 			LuaUnsafe: f.luaUnsafe,
 			LuaPath:   luaPath(),
@@ -111,7 +131,7 @@ func (f *diffFlags) run(c *cobra.Command, before, after string) (*engine.Differe
 			Log:       log,
 		}
 	}
-	return engine.Diff(options(before), options(after), f.DiffOptions)
+	return engine.Diff(options(before, was), options(after, now), f.DiffOptions)
 }
 
 // fileList cuts a list of files at its commas, unless all of it is a file's name.

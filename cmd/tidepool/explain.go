@@ -19,7 +19,7 @@ import (
 func newExplainCommand() *cobra.Command {
 	var f scriptFlags
 	var live liveFlags
-	var tag string
+	var tag, topology string
 	var depth int
 	var asJSON bool
 	c := &cobra.Command{
@@ -51,6 +51,7 @@ written and answered, what the route waited for, and whose answer the client got
 	}
 	f.add(c.Flags())
 	c.Flags().StringVar(&tag, "tag", "", "the tag of the listener that the request comes from")
+	addTopologyFile(c.Flags(), &topology)
 	c.Flags().IntVar(&depth, "depth", 6, "print what follows on so many answers in a row; 0: all")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().StringVar(&live.admin, "live", "", "the admin `address` of a running proxy that serves the request: host:port, a URL or unix:/path")
@@ -64,7 +65,16 @@ written and answered, what the route waited for, and whose answer the client got
 		if err != nil {
 			return usageError{c.CommandPath(), err.Error()}
 		}
+		members, err := offlineTopology(topology)
+		if err != nil {
+			return err
+		}
+		if members != nil {
+			defer members.Close()
+		}
 		e, err := engine.Explain(engine.Options{
+			Topology:  members,
+			FirstNews: 1,
 			Files:     files,
 			LuaUnsafe: f.luaUnsafe,
 			LuaPath:   luaPath(),

@@ -19,6 +19,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/admin"
 	"github.com/tidepool-proxy/tidepool/engine/face"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/topo"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
 	"github.com/tidepool-proxy/tidepool/leaf"
 	"github.com/tidepool-proxy/tidepool/leaf/command"
@@ -52,6 +53,7 @@ type proxyFlags struct {
 	log    logFlags
 	leaves clientFlags
 	face   faceFlags
+	topo   topologyFlags
 	way    leafnats.Access // to leaves; made of leaves by check
 
 	listen        []string
@@ -81,6 +83,7 @@ func (f *proxyFlags) add(fs *pflag.FlagSet) {
 	f.admin.add(fs, defaultAdmin)
 	f.log.add(fs)
 	f.face.add(fs)
+	f.topo.add(fs)
 	fs.StringArrayVar(&f.listen, "listen", []string{defaultListen}, "`address` for clients: host:port, unix:/path, either with tag_NAME_: before it; may be given again")
 	fs.IntVar(&f.workers, "workers", 0, "Lua states (default: one per processor)")
 	sizeVar(fs, &f.localMemory, "local-memory", defaultMemory, "memory of the proxy's own store, which serves commands without a route")
@@ -146,6 +149,9 @@ func (f *proxyFlags) check(c *cobra.Command) (*slog.Logger, error) {
 	if f.way, err = f.leaves.way(log); err != nil {
 		return nil, err
 	}
+	if p := f.topo.problem(); p != "" {
+		return nil, usageError{c.CommandPath(), p}
+	}
 	if p := f.face.problem(c.Flags().Changed); p != "" {
 		return nil, usageError{c.CommandPath(), p}
 	}
@@ -199,9 +205,10 @@ func (f *proxyFlags) options(files []string, local engine.LocalStore, log *slog.
 // runningProxy is a proxy with its own store and its admin address.
 type runningProxy struct {
 	*engine.Proxy
-	local *leaf.Local
-	face  *face.Face    // nil: none
-	admin *admin.Server // nil: none
+	local    *leaf.Local
+	topology topo.Source
+	face     *face.Face    // nil: none
+	admin    *admin.Server // nil: none
 }
 
 // inspected is what admin sees of a proxy.
@@ -224,15 +231,21 @@ func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more 
 	}
 	o := f.options(files, local, log)
 	o.Watch = hub
+	topology, err := f.topo.open(f.way, log)
+	if err != nil {
+		local.Close()
+		return nil, fmt.Errorf("cannot start the proxy: %w", err)
+	}
+	o.Topology = topology
 	if f.standIn != nil {
 		f.standIn(&o)
 	}
 	p, err := engine.Start(o)
 	if err != nil {
 		local.Close()
-		return nil, fmt.Errorf("cannot start the proxy: %w", err)
+		return nil, fmt.Errorf("cannot start the proxy: %w", errors.Join(err, topology.Close()))
 	}
-	r := &runningProxy{Proxy: p, local: local}
+	r := &runningProxy{Proxy: p, local: local, topology: topology}
 	if r.face, err = f.startFace(p, log); err != nil {
 		return nil, errors.Join(err, r.stop(cancelled()))
 	}
@@ -253,7 +266,7 @@ func (r *runningProxy) stop(ctx context.Context) error {
 	if r.face != nil { // before the engine: what has come by it is answered
 		err = r.face.Close(ctx)
 	}
-	err = errors.Join(err, r.Proxy.Shutdown(ctx))
+	err = errors.Join(err, r.Proxy.Shutdown(ctx), r.topology.Close())
 	r.local.Close()
 	return err
 }

@@ -17,7 +17,7 @@ import (
 
 // FileOptions are a File's.
 type FileOptions struct {
-	Poll time.Duration // how often the file is looked at; 0: 500 ms
+	Poll time.Duration // how often the file is looked at; 0: 200 ms
 	Log  *slog.Logger  // nil: nothing is logged
 }
 
@@ -50,7 +50,7 @@ var _ Source = (*File)(nil)
 // NewFile gives the source of a file. It is first looked at when somebody watches a pool.
 func NewFile(path string, o FileOptions) *File {
 	if o.Poll <= 0 {
-		o.Poll = 500 * time.Millisecond
+		o.Poll = 200 * time.Millisecond
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

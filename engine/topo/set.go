@@ -48,7 +48,7 @@ type SetOptions struct {
 	Probe    Probe         // whether a member that DNS does not name any more answers; nil: it is believed to be gone
 	Resolver Resolver      // nil: the system's
 	Interval time.Duration // between two questions to DNS, give or take a fifth; 0: 5 s
-	Poll     time.Duration // how often files are looked at; 0: 500 ms
+	Poll     time.Duration // how often files are looked at; 0: 200 ms
 	Log      *slog.Logger  // nil: nothing is logged
 }
 
