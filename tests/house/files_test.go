@@ -161,7 +161,7 @@ func TestNoBannedWords(t *testing.T) {
 
 // top is what may lie at the top of the checkout. A new folder is a new idea: it gets its row here and in README.
 var top = []string{
-	".ci", ".gitattributes", ".gitignore", ".luacheckrc", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
+	".ci", ".dockerignore", ".gitattributes", ".gitignore", ".luacheckrc", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
 	"go.mod", "go.sum", "staticcheck.conf",
 	"client", "cmd", "docs", "engine", "examples", "leaf", "luaapi", "pools", "routes", "scripts", "tests",
 }

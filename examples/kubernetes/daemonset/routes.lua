@@ -1,0 +1,16 @@
+-- Reads ask the leaf of this node first; what it has not is fetched from the others and kept on the node for ten seconds. Writes and deletes go to
+-- the others and then to this node's leaf. Cost: what another node has written or deleted may be read here in its old form for those ten
+-- seconds, so it is for keys that may be that stale.
+
+pools{
+    near = { backends = { "nats://127.0.0.1:4302" } },
+    main = {
+        backends = {
+            "nats://tidepool-leaf-0.tidepool-leaves.tidepool.svc:4301",
+            "nats://tidepool-leaf-1.tidepool-leaves.tidepool.svc:4301",
+            "nats://tidepool-leaf-2.tidepool-leaves.tidepool.svc:4301",
+        },
+    },
+}
+
+routes{ default = route_tier{ l1 = "near", l2 = "main", ttl = 10 } }
