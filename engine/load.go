@@ -14,6 +14,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/luaapi"
 	"github.com/tidepool-proxy/tidepool/pools"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
 	"github.com/tidepool-proxy/tidepool/scripts"
 )
 
@@ -54,6 +55,9 @@ type fileInfo struct {
 func newLoader(p *Proxy) (*loader, error) {
 	l := &loader{p: p, settings: luaapi.DefaultSettings(), crons: newCrontab()}
 	l.settings.IOThread = p.opts.Memcached == nil
+	if p.opts.Memcached != nil {
+		l.settings.Backend.Multiget = backend.MultigetNever
+	}
 	var err error
 	if l.prelude, err = p.opts.Compile(scripts.Simple, scripts.SimpleName); err != nil {
 		return nil, fmt.Errorf("cannot compile the declarative words: %w", err)

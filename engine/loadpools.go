@@ -90,7 +90,7 @@ func (p *Proxy) backendSpec(addr pools.Address, o *luaapi.BackendOptions, pool *
 		RetryWait: o.RetryWait, FailureLimit: o.FailureLimit, DepthLimit: o.DepthLimit,
 		FlapTime: o.FlapTime, FlapRamp: o.FlapRamp, FlapMax: o.FlapMax,
 		KeepAlive: o.KeepAlive, Down: o.Down, TLS: o.TLS, Log: o.Log,
-		AnyKey: p.opts.Memcached != nil,
+		Multiget: o.Multiget, AnyKey: p.opts.Memcached != nil,
 	}
 	if addr.Kind == pools.Memcached && !pool.IOThread && p.opts.Workers > 1 {
 		spec.Workers = p.opts.Workers

@@ -27,7 +27,8 @@ type BackendOptions struct {
 	FlapMax        time.Duration
 	Connections    int // sockets
 	KeepAlive      bool
-	Down           bool // never connected to
+	Multiget       backend.Multiget // whether gets that queue up travel as one
+	Down           bool             // never connected to
 	TLS            backend.TLS
 	Log            backend.LogRule // which requests are reported
 }
@@ -142,6 +143,8 @@ func (a *API) backendOptions(t *lua.LTable, o *BackendOptions) error {
 			if *field(o) = string(s); !ok || s == "" {
 				err = fmt.Errorf("mcp.backend: %s: want a string that is not empty, got %s", option, v.Type())
 			}
+		} else if option == "multiget" {
+			o.Multiget = multiget(lua.LVAsBool(v))
 		} else if option == "log" {
 			err = backendLog(v, &o.Log)
 		} else if !backendFields[option] {
@@ -149,6 +152,14 @@ func (a *API) backendOptions(t *lua.LTable, o *BackendOptions) error {
 		}
 	})
 	return err
+}
+
+// multiget is the option of that name: without it, it depends on the server.
+func multiget(on bool) backend.Multiget {
+	if on {
+		return backend.MultigetAlways
+	}
+	return backend.MultigetNever
 }
 
 // toNumber is v as a number, if it is one or reads like one.

@@ -23,7 +23,7 @@ type Settings struct {
 	StatLimit      int   // highest index of a user counter
 }
 
-// DefaultSettings are memcached's proxy's, but for IOThread.
+// DefaultSettings are memcached's proxy's, but for IOThread and Backend.Multiget.
 func DefaultSettings() Settings {
 	return Settings{
 		Backend: BackendOptions{
@@ -85,6 +85,11 @@ var configFuncs = []Func{
 		seconds(func(o *BackendOptions) *time.Duration { return &o.FlapMax })},
 	{"backend_use_iothread", StagePools, "on", "", "What iothread is for pools made afterwards that do not say it: true, workers share connections to memcached; false, each worker has its own (true).",
 		onOff(func(s *Settings) *bool { return &s.IOThread })},
+	{"backend_use_multiget", StagePools, "on", "", "Whether gets that queue up for backends made afterwards travel as one get of several keys (to those that greet as memcached 1.4 or newer, when they are busy).",
+		func(a *API, L *lua.LState) int {
+			a.o.Settings.Backend.Multiget = multiget(L.CheckBool(1))
+			return 0
+		}},
 	{"backend_use_tls", StagePools, "on", "", "Whether backends made afterwards are spoken to over TLS (false).",
 		onOff(func(s *Settings) *bool { return &s.Backend.TLS.On })},
 	{"init_tls", StagePools, "", "", "To be called before the first pool of a backend with TLS.", func(a *API, _ *lua.LState) int {

@@ -152,6 +152,7 @@ func newMemcached(s Spec, tell func(backend.Event), room func() bool) (backend.B
 		FlapRamp:       s.FlapRamp,
 		FlapMax:        s.FlapMax,
 		KeepAlive:      s.KeepAlive,
+		Multiget:       s.Multiget,
 		AnyKey:         s.AnyKey,
 		TLS:            s.TLS,
 		Down:           s.Down,

@@ -17,20 +17,21 @@ type Spec struct {
 	Prefix  string // a pool's beprefix: pools with different prefixes share no connections
 	Workers int    // of the memcached kind: so many sets of Connections, one for each worker (iothread = false). 0: one, for all
 
-	Connections    int             // connections to a memcached server, 1 to 8. 0: 1
-	ConnectTimeout time.Duration   // 0: 5 s
-	ReadTimeout    time.Duration   // longest silence while answers are due (memcached), a request's deadline (leaf). 0: 3 s
-	RetryWait      time.Duration   // between going bad and the probe. 0: 3 s
-	FailureLimit   int             // failures in a row that are tolerated. 0: 3. backend.NoTolerance: none
-	DepthLimit     int             // a request that finds more than this queued on its connection is refused. 0: off
-	FlapTime       time.Duration   // 0: off
-	FlapRamp       float64         // 0: 1.5
-	FlapMax        time.Duration   // 0: 1 h
-	KeepAlive      bool            // TCP keepalive
-	TLS            backend.TLS     // for the memcached kind; leaves have tls:// addresses
-	Log            backend.LogRule // which requests are reported
-	Down           bool            // never connects; every request fails
-	AnyKey         bool            // scripts look at keys in answers: see memcached.Options
+	Connections    int              // connections to a memcached server, 1 to 8. 0: 1
+	ConnectTimeout time.Duration    // 0: 5 s
+	ReadTimeout    time.Duration    // longest silence while answers are due (memcached), a request's deadline (leaf). 0: 3 s
+	RetryWait      time.Duration    // between going bad and the probe. 0: 3 s
+	FailureLimit   int              // failures in a row that are tolerated. 0: 3. backend.NoTolerance: none
+	DepthLimit     int              // a request that finds more than this queued on its connection is refused. 0: off
+	FlapTime       time.Duration    // 0: off
+	FlapRamp       float64          // 0: 1.5
+	FlapMax        time.Duration    // 0: 1 h
+	KeepAlive      bool             // TCP keepalive
+	TLS            backend.TLS      // for the memcached kind; leaves have tls:// addresses
+	Log            backend.LogRule  // which requests are reported
+	Down           bool             // never connects; every request fails
+	Multiget       backend.Multiget // of the memcached kind
+	AnyKey         bool             // scripts look at keys in answers: see memcached.Options
 }
 
 // Limits of a Spec, upstream's.

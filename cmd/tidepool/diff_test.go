@@ -56,7 +56,9 @@ func (n *noter) serve(c net.Conn) {
 			w.WriteString("VERSION 1.6.45\r\n")
 		} else {
 			n.mu.Lock()
-			n.keys[f[1]] = true
+			for _, key := range f[1:] {
+				n.keys[key] = true
+			}
 			n.mu.Unlock()
 			w.WriteString("END\r\n")
 		}

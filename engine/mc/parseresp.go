@@ -25,6 +25,16 @@ const (
 // ParseResponse parses one whole answer at the start of buf. ErrMore like Parser.Next. Other errors mean that the
 // stream cannot be followed any more. A STAT line is such an error: it has no place among answers to requests by key.
 func ParseResponse(buf []byte, r *Response) (n, need int, err error) {
+	return parseAnswer(buf, r, endLine)
+}
+
+// ParsePart is ParseResponse for a part of the answer to a get of several keys: a value without the END that follows the last, or that END.
+func ParsePart(buf []byte, r *Response) (n, need int, err error) {
+	return parseAnswer(buf, r, "")
+}
+
+// parseAnswer parses an answer; end follows the value of a VALUE line.
+func parseAnswer(buf []byte, r *Response, end string) (n, need int, err error) {
 	eol := bytes.IndexByte(buf[:min(len(buf), maxAnswerLine)], '\n')
 	if eol < 0 {
 		if len(buf) >= maxAnswerLine {
@@ -51,7 +61,7 @@ func ParseResponse(buf []byte, r *Response) (n, need int, err error) {
 	case hasPrefix(line, "VALUE "):
 		vlen := r.valueLine(line)
 		if vlen >= 0 {
-			return r.data(buf, n, vlen, endLine)
+			return r.data(buf, n, vlen, end)
 		}
 	default:
 		r.word(line)

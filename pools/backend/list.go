@@ -40,6 +40,20 @@ func (l *List) Pop() *Pending {
 	return p
 }
 
+// PopAfter takes the one that follows p, which is in the list, or the first if p is nil. There must be one.
+func (l *List) PopAfter(p *Pending) *Pending {
+	if p == nil {
+		return l.Pop()
+	}
+	q := p.Next
+	if p.Next = q.Next; l.tail == q {
+		l.tail = p
+	}
+	q.Next = nil
+	l.n--
+	return q
+}
+
 // Move puts all of from at the end of l, in order, and empties from.
 func (l *List) Move(from *List) {
 	if from.head == nil {

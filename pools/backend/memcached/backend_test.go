@@ -9,18 +9,19 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
-// echo answers every get with its key as the value, miss* with a miss.
+// echo answers every get with its keys as the values, miss* with misses.
 func echo(p *peer) {
 	for {
 		f := strings.Fields(p.line())
-		switch {
-		case len(f) == 0:
+		if len(f) == 0 {
 			return
-		case len(f) > 1 && strings.HasPrefix(f[1], "miss"):
-			p.say("END\r\n")
-		case len(f) > 1:
-			p.say("VALUE %s 0 %d\r\n%s\r\nEND\r\n", f[1], len(f[1]), f[1])
 		}
+		for _, key := range f[1:] {
+			if !strings.HasPrefix(key, "miss") {
+				p.say("VALUE %s 0 %d\r\n%s\r\n", key, len(key), key)
+			}
+		}
+		p.say("END\r\n")
 	}
 }
 
@@ -163,13 +164,15 @@ func TestLargeAnswers(t *testing.T) {
 	const limit = 3 << 20
 	host, port := serve(t, func(p *peer) {
 		for l := p.line(); l != ""; l = p.line() {
-			key := strings.Fields(l)[1]
-			var size int
-			fmt.Sscanf(key, "size%d", &size)
-			p.say("VALUE %s 0 %d\r\n%s\r\nEND\r\n", key, size, strings.Repeat("x", size))
+			for _, key := range strings.Fields(l)[1:] {
+				var size int
+				fmt.Sscanf(key, "size%d", &size)
+				p.say("VALUE %s 0 %d\r\n%s\r\n", key, size, strings.Repeat("x", size))
+			}
+			p.say("END\r\n")
 		}
 	})
-	b, _ := at(t, host, port, Options{MaxAnswer: limit + 100})
+	b, _ := at(t, host, port, Options{MaxAnswer: limit + 100, Multiget: backend.MultigetAlways})
 	w := newWaiter()
 	sizes := []int{0, 1, 65000, 1 << 20, 10, 70000, limit, 5, readSize - 30}
 	var ps []*backend.Pending
@@ -187,7 +190,7 @@ func TestLargeAnswers(t *testing.T) {
 		t.Errorf("the read buffer keeps %d bytes", n)
 	}
 	var ev *events
-	b, ev = at(t, host, port, Options{MaxAnswer: limit + 100})
+	b, ev = at(t, host, port, Options{MaxAnswer: limit + 100, Multiget: backend.MultigetAlways})
 	if got := ask(t, b, fmt.Sprintf("get size%d\r\n", limit+200)); got != backend.ErrProtocol.Error() {
 		t.Errorf("over the limit: %q", got)
 	}
@@ -198,13 +201,15 @@ func TestLargeAnswers(t *testing.T) {
 func TestLargeAnswersStay(t *testing.T) {
 	host, port := serve(t, func(p *peer) {
 		for l := p.line(); l != ""; l = p.line() {
-			key := strings.Fields(l)[1]
-			var size int
-			fmt.Sscanf(key[1:], "%d", &size)
-			p.say("VALUE %s 0 %d\r\n%s\r\nEND\r\n", key, size, strings.Repeat(key[:1], size))
+			for _, key := range strings.Fields(l)[1:] {
+				var size int
+				fmt.Sscanf(key[1:], "%d", &size)
+				p.say("VALUE %s 0 %d\r\n%s\r\n", key, size, strings.Repeat(key[:1], size))
+			}
+			p.say("END\r\n")
 		}
 	})
-	b, _ := at(t, host, port, Options{})
+	b, _ := at(t, host, port, Options{Multiget: backend.MultigetAlways})
 	w := newWaiter()
 	sizes := []int{backend.Large, 3, 100_000, 100_000, 10, 300_000, backend.Large - 30, 1 << 20, 0}
 	for round := range 5 {

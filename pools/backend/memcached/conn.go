@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -35,6 +36,8 @@ type conn struct {
 	quickly int           // sockets in a row that were lost without one answer
 	turn    chan struct{} // closed when the connection before it has made its first try; nil: it is the first
 	tried   chan struct{} // closed by its own; nil after that, and if nobody follows
+	joint   joint         // the answer under way, if it is one to several requests
+	resp    mc.Response   // a part of it
 
 	mu       sync.Mutex
 	refuse   error        // why new requests are not taken: nil, ErrDown or ErrClosed
@@ -43,6 +46,8 @@ type conn struct {
 	unsent   backend.List // queued; their bytes are wbuf
 	sent     backend.List // handed to the socket and not yet seen by the reader
 	wbuf     []byte       // bytes to write
+	joins    bool         // gets are joined for the server that greeted last
+	tail     tail         // what the next request may be joined to
 	spare    []byte       // the other write buffer; nil while the writer has it
 	cuts     []int        // TLS: where in wbuf a record must end
 	spareCut []int        // the other cuts, likewise
@@ -237,6 +242,9 @@ func (c *conn) greet(nc net.Conn) *failure {
 			return failed(backend.EventReading, backend.ErrDisconnected, "cannot read the answer to version: %w", err)
 		}
 	}
+	c.mu.Lock()
+	c.joins = c.joinsFor(c.rbuf[:c.to])
+	c.mu.Unlock()
 	c.from, c.to = 0, 0
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return failed(backend.EventReading, backend.ErrDisconnected, "cannot clear deadline: %w", err)
@@ -285,8 +293,8 @@ func (c *conn) fail(f *failure) {
 	if c.up {
 		c.quickly++
 	}
-	c.nc, c.up, c.armed, c.inflight = nil, false, false, 0
-	c.wbuf, c.cuts, c.watched = c.wbuf[:0], c.cuts[:0], nil
+	c.nc, c.up, c.armed, c.inflight, c.joins = nil, false, false, 0, false
+	c.wbuf, c.tail, c.cuts, c.watched = c.wbuf[:0], tail{}, c.cuts[:0], nil
 	switch {
 	case closed:
 		c.refuse = backend.ErrClosed
@@ -311,7 +319,7 @@ func (c *conn) fail(f *failure) {
 	case !wasBad:
 		c.b.failed.Add(1)
 	}
-	c.from, c.to = 0, 0
+	c.from, c.to, c.joint = 0, 0, joint{}
 }
 
 // close ends the socket; run answers what is queued.

@@ -22,7 +22,8 @@ const (
 	noteOK                 // OK
 	noteKey                // meta with flag k: the answer carries the key
 	noteData               // the request had a data block
-	noteBits   = 9
+	noteJoined             // it was joined to the one before it: see join.go
+	noteBits   = 10
 
 	noteFound = noteStore | noteDelete | noteTouch | noteCount // whose answer may be NOT_FOUND
 	noteAny   = noteGet | noteMeta | noteFound | noteOK

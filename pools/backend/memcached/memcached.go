@@ -36,19 +36,20 @@ type Options struct {
 	Label      string // as the configuration calls it; may be empty
 	Name       string // what people see. "": the label, host:port or the path
 
-	Connections    int           // 1 to 8. 0: 1
-	Workers        int           // each has Connections of its own: requests of lane l take those of l modulo Workers. 0: 1
-	ConnectTimeout time.Duration // 0: 5 s
-	ReadTimeout    time.Duration // longest silence while answers are due; received bytes start it anew. 0: 3 s
-	RetryWait      time.Duration // between going bad and the probe, made up to a tenth longer at random. 0: 3 s
-	RetryMax       time.Duration // RetryWait doubles with each failed probe up to this. 0: it does not grow
-	FailureLimit   int           // failures in a row that are tolerated. 0: 3. backend.NoTolerance: none
-	DepthLimit     int           // a request that finds more than this queued on its connection is refused. 0: off
-	FlapTime       time.Duration // a connection that lived shorter has flapped. 0: off
-	FlapRamp       float64       // growth of the wait per flap. 0: 1.5
-	FlapMax        time.Duration // 0: 1 h
-	KeepAlive      bool          // TCP keepalive
-	AnyKey         bool          // a line without a value (HD, NF ...) may carry another key than the request: r:match_res tells scripts
+	Connections    int              // 1 to 8. 0: 1
+	Workers        int              // each has Connections of its own: requests of lane l take those of l modulo Workers. 0: 1
+	ConnectTimeout time.Duration    // 0: 5 s
+	ReadTimeout    time.Duration    // longest silence while answers are due; received bytes start it anew. 0: 3 s
+	RetryWait      time.Duration    // between going bad and the probe, made up to a tenth longer at random. 0: 3 s
+	RetryMax       time.Duration    // RetryWait doubles with each failed probe up to this. 0: it does not grow
+	FailureLimit   int              // failures in a row that are tolerated. 0: 3. backend.NoTolerance: none
+	DepthLimit     int              // a request that finds more than this queued on its connection is refused. 0: off
+	FlapTime       time.Duration    // a connection that lived shorter has flapped. 0: off
+	FlapRamp       float64          // growth of the wait per flap. 0: 1.5
+	FlapMax        time.Duration    // 0: 1 h
+	KeepAlive      bool             // TCP keepalive
+	Multiget       backend.Multiget // whether gets travel together; see join.go
+	AnyKey         bool             // a line without a value (HD, NF ...) may carry another key than the request: r:match_res tells scripts
 	TLS            backend.TLS
 	Down           bool // never connects; every request fails with ErrDown
 

@@ -77,6 +77,16 @@ func (c *conn) deliver() *failure {
 func (c *conn) answers(now int64) (done, need int, f *failure) {
 	for c.from < c.to {
 		p := c.next()
+		if !c.joint.open && p != nil && joined(p) {
+			c.joint.enter(p)
+		}
+		if c.joint.open {
+			more, need, f := c.part(now)
+			if done += more; more == 0 && c.joint.open || f != nil {
+				return done, need, f
+			}
+			continue
+		}
 		if p == nil {
 			if done > 0 {
 				return done, 0, failed(backend.EventTrailingData, backend.ErrProtocol, "bytes after the last answer: %q", c.peek())

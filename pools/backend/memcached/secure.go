@@ -60,6 +60,15 @@ func (c *conn) cutLocked(at int) {
 	}
 }
 
+// inRecordLocked reports whether the request queued last can grow by n bytes and not reach into another record.
+func (c *conn) inRecordLocked(n int) bool {
+	from := 0
+	if k := len(c.cuts); k > 0 {
+		from = c.cuts[k-1]
+	}
+	return len(c.wbuf)+n-from <= maxRecord
+}
+
 // writeCut writes buf, whole or in pieces that end at each of cuts.
 func writeCut(nc net.Conn, buf []byte, cuts []int) error {
 	from := 0

@@ -71,14 +71,17 @@ func TestTLS(t *testing.T) {
 	large := strings.Repeat("x", 1<<20)
 	host, port := serveRaw(t, overTLS(&tls.Config{Certificates: []tls.Certificate{id.pair}}, greeted(func(p *peer) {
 		for l := p.line(); l != ""; l = p.line() {
-			if l == "get large" {
-				p.say("VALUE large 0 %d\r\n%s\r\nEND\r\n", len(large), large)
-			} else {
-				p.say("%s", valueOf(strings.Fields(l)[1]))
+			for _, key := range strings.Fields(l)[1:] {
+				value := key
+				if key == "large" {
+					value = large
+				}
+				p.say("VALUE %s 0 %d\r\n%s\r\n", key, len(value), value)
 			}
+			p.say("END\r\n")
 		}
 	})))
-	b, ev := at(t, host, port, Options{TLS: backend.TLS{On: true}, ReadTimeout: time.Second})
+	b, ev := at(t, host, port, Options{TLS: backend.TLS{On: true}, ReadTimeout: time.Second, Multiget: backend.MultigetAlways})
 	w := newWaiter()
 	var ps []*backend.Pending
 	for range 50 {
@@ -141,19 +144,19 @@ func TestTLSVerification(t *testing.T) {
 
 // Servers that are no TLS servers.
 func TestTLSHandshakeFails(t *testing.T) {
-	f := func(script func(p *peer), want backend.EventKind) {
+	f := func(script func(p *peer), patience time.Duration, want backend.EventKind) {
 		t.Helper()
 		host, port := serveRaw(t, script)
-		b, ev := at(t, host, port, Options{TLS: backend.TLS{On: true}, FailureLimit: backend.NoTolerance, RetryWait: time.Hour, ReadTimeout: 50 * time.Millisecond})
+		b, ev := at(t, host, port, Options{TLS: backend.TLS{On: true}, FailureLimit: backend.NoTolerance, RetryWait: time.Hour, ReadTimeout: patience})
 		ev.wait(want)
 		if got := ask(t, b, "get a\r\n"); got != backend.ErrDown.Error() {
 			t.Errorf("%s: %q", want, got)
 		}
 	}
-	f(func(p *peer) { p.line(); p.say("ERROR\r\n"); silent(p) }, "badvalidate")
-	f(func(p *peer) { p.say("VERSION 1.2.3\r\n"); silent(p) }, "badvalidate")
-	f(func(*peer) {}, "badvalidate")
-	f(func(p *peer) { p.in.WriteTo(discard{}) }, "readvalidate")
+	f(func(p *peer) { p.line(); p.say("ERROR\r\n"); silent(p) }, time.Minute, "badvalidate")
+	f(func(p *peer) { p.say("VERSION 1.2.3\r\n"); silent(p) }, time.Minute, "badvalidate")
+	f(func(*peer) {}, time.Minute, "badvalidate")
+	f(func(p *peer) { p.in.WriteTo(discard{}) }, 50*time.Millisecond, "readvalidate")
 }
 
 type discard struct{}

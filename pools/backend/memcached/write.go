@@ -31,9 +31,11 @@ func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
 		c.mu.Unlock()
 		return backend.ErrOverloaded
 	}
-	c.wbuf = mc.AppendWire(c.wbuf, r)
-	if o.TLS.On {
-		c.cutLocked(at)
+	if !c.joinLocked(r, p) {
+		c.wbuf = mc.AppendWire(c.wbuf, r)
+		if o.TLS.On {
+			c.cutLocked(at)
+		}
 	}
 	c.unsent.Push(p)
 	c.watched.Add(p)
@@ -111,7 +113,7 @@ func (c *conn) write() {
 // takeLocked moves everything queued to the requests that wait for an answer and gives its bytes, and where they must be cut.
 func (c *conn) takeLocked() (buf []byte, cuts []int) {
 	buf, cuts = c.wbuf, c.cuts
-	c.wbuf, c.spare, c.writing = c.spare[:0], nil, len(buf)
+	c.wbuf, c.spare, c.writing, c.tail = c.spare[:0], nil, len(buf), tail{}
 	c.cuts, c.spareCut = c.spareCut[:0], nil
 	n := c.unsent.Len()
 	c.sent.Move(&c.unsent)
