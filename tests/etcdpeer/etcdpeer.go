@@ -39,7 +39,8 @@ type Member struct {
 	t    testing.TB
 }
 
-// Start runs etcd on n ports of 127.0.0.1 until the test ends, and waits until it answers. args go to every member.
+// Start runs etcd on n ports of 127.0.0.1 until the test ends, and waits until it answers. args go to every member after those that it
+// needs, and so replace them; {client} in them is the member's host:port for clients.
 func Start(t testing.TB, n int, args ...string) *Cluster {
 	t.Helper()
 	path := peer.Need(t, "etcd")
@@ -62,6 +63,9 @@ func Start(t testing.TB, n int, args ...string) *Cluster {
 			"--listen-metrics-urls", "http://" + addrs[2*n+i],
 			"--initial-cluster", strings.Join(peers, ","), "--log-level", "warn", "--logger", "zap",
 		}, args...)
+		for j, a := range m.args {
+			m.args[j] = strings.ReplaceAll(a, "{client}", m.Client)
+		}
 		c.Members = append(c.Members, m)
 	}
 	for _, m := range c.Members {

@@ -116,23 +116,23 @@ func (s *Source) look(p *pool) {
 func (s *Source) replace(p *pool) (again time.Duration) {
 	s.mu.Lock()
 	d, rev, fits := p.doc, p.rev, p.fits
-	regs := maps.Clone(s.mirror.leaves[p.name])
+	regs, drained := maps.Clone(s.mirror.leaves[p.name]), maps.Clone(s.mirror.drained[p.name])
 	seen := s.mirror.docs[p.name].Epoch
 	behind := s.mirror.rev < rev
 	s.mu.Unlock()
 	if behind {
 		return gather // the document is newer than the registrations that are known
 	}
-	if d.Epoch == 0 && len(regs) == 0 {
-		return 0
+	if len(d.Members) == 0 && len(regs) == 0 {
+		return 0 // a document may be there or have been tidied away
 	}
 	now := s.o.Now()
-	held, again := s.hold(p, &d, regs, now)
-	next, changed := plan(&d, regs, held, now, &s.o)
+	held, again := s.hold(p, &d, missing(&d, regs, drained), regs, now)
+	next, changed := plan(&d, regs, drained, held, now, &s.o)
 	if !changed && fits {
 		return again
 	}
-	next.Epoch = nextEpoch(now, d.Epoch, seen)
+	next.Epoch, next.Replaces = nextEpoch(now, d.Epoch, seen), d.Epoch
 	won, err := s.swap(p, &next, rev)
 	switch {
 	case err != nil:
@@ -177,11 +177,18 @@ func (s *Source) swap(p *pool, next *document, rev int64) (won bool, err error) 
 	return false, nil
 }
 
-// hold gives the members without a registration who stay all the same, and when to ask again.
-func (s *Source) hold(p *pool, d *document, regs map[string]topo.Member, now time.Time) (held []string, again time.Duration) {
-	vanished := missing(d, regs)
-	if s.o.Probe != nil && suspicious(d, vanished, regs, now, &s.o) {
-		held = s.answering(d, vanished)
+// hold gives the members without a registration who stay all the same, and when to ask again. Straight after a listing all do: an etcd that has
+// forgotten its leases is there before the leaves have noticed.
+func (s *Source) hold(p *pool, d *document, vanished []string, regs map[string]topo.Member, now time.Time) (held []string, again time.Duration) {
+	s.mu.Lock()
+	grace := s.grace.Sub(now)
+	s.mu.Unlock()
+	if suspicious(d, vanished, regs, now, &s.o) {
+		if grace > 0 {
+			held = vanished
+		} else if s.o.Probe != nil {
+			held = s.answering(d, vanished)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,8 +198,11 @@ func (s *Source) hold(p *pool, d *document, regs map[string]topo.Member, now tim
 	}
 	if which := strings.Join(held, " "); which != p.heldFor {
 		s.status.Refused++
-		s.o.Log.Warn("leaves have lost their registration, but answer: they stay", "pool", p.name, "leaves", held)
+		s.o.Log.Warn("leaves are not registered any more: they stay as long as they answer", "pool", p.name, "leaves", held)
 		p.heldFor, p.backoff = which, 0
+	}
+	if grace > 0 {
+		return held, grace
 	}
 	p.backoff = min(max(p.backoff*2, minHold), maxHold)
 	return held, p.backoff
@@ -218,15 +228,19 @@ func (s *Source) answering(d *document, vanished []string) (names []string) {
 	return names
 }
 
-// note keeps an error for Status, without taking etcd for gone.
+// note keeps an error for Status, without taking etcd for gone. What comes again and again is said once.
 func (s *Source) note(err error) {
 	if s.ctx.Err() != nil {
 		return
 	}
+	s.suspect(err)
 	s.mu.Lock()
+	known := s.err != nil || s.status.LastError == err.Error()
 	s.status.LastError = err.Error()
 	s.mu.Unlock()
-	s.o.Log.Warn("etcd has not taken a write", "error", err)
+	if !known {
+		s.o.Log.Warn("etcd has not done what it was asked", "error", err)
+	}
 }
 
 func names(ms []topo.Member) []string {

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/metadata"
 )
 
 // run goes on until the source is closed.
@@ -28,7 +30,11 @@ func (s *Source) run() {
 		}
 		began := s.o.Now()
 		if err := s.follow(); s.ctx.Err() == nil {
-			s.lost(err)
+			if errors.Is(err, errRewatch) {
+				s.o.Log.Info("the watch of etcd is begun again", "reason", err)
+			} else {
+				s.lost(err)
+			}
 		}
 		if s.o.Now().Sub(began) > maxBackoff {
 			wait = s.o.DialTimeout / 20
@@ -68,15 +74,24 @@ func (s *Source) scope() (from, to string) {
 
 // follow lists, watches, and returns why that is over.
 func (s *Source) follow() error {
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
-	c := s.client.Load()
-	rev, err := s.list(ctx)
+	rev, err := s.list(s.ctx)
 	if err != nil {
 		return err
 	}
+	return s.watchFrom(rev)
+}
+
+// watchFrom watches from a revision on, and returns why that is over.
+func (s *Source) watchFrom(rev int64) error {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	c := s.client.Load()
 	from, to := s.scope()
-	events := c.Watch(clientv3.WithRequireLeader(ctx), from, clientv3.WithRange(to), clientv3.WithRev(rev+1))
+	// The client puts watches with the same metadata on one stream. This one is not to share that of the one before, which may hang.
+	alone := metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), "tidepool-watch", strconv.FormatUint(s.watches.Add(1), 10))
+	begun := make(chan clientv3.WatchChan, 1)
+	s.wg.Go(func() { begun <- c.Watch(alone, from, clientv3.WithRange(to), clientv3.WithRev(rev+1)) }) // it waits for etcd's word
+	var events clientv3.WatchChan
 	broken := make(chan struct{})
 	s.wg.Go(func() {
 		defer close(broken)
@@ -86,12 +101,13 @@ func (s *Source) follow() error {
 	s.wg.Go(func() { checked <- s.check(ctx) })
 	for {
 		select {
+		case events = <-begun:
 		case r, ok := <-events:
 			if err := r.Err(); err != nil {
-				return fmt.Errorf("etcd has ended the watch: %w", err)
+				return fmt.Errorf("%w: etcd has ended it: %w", errRewatch, err)
 			}
 			if !ok {
-				return errors.New("etcd has ended the watch")
+				return fmt.Errorf("%w: etcd has ended it", errRewatch)
 			}
 			s.apply(&r)
 		case err := <-checked:
@@ -121,7 +137,7 @@ func (s *Source) list(ctx context.Context) (rev int64, err error) {
 	}
 	s.mu.Lock()
 	now := s.o.Now()
-	s.mirror, s.listed = m, true
+	s.mirror, s.listed, s.grace = m, true, now.Add(s.o.LeaseTTL+time.Second)
 	s.heardLocked()
 	for name := range m.docs {
 		s.poolLocked(name)
@@ -182,8 +198,8 @@ func (s *Source) apply(r *clientv3.WatchResponse) {
 	}
 }
 
-// errGap: the watch has not told what etcd holds.
-var errGap = errors.New("the watch of etcd has missed something")
+// errRewatch: etcd is there, but the watch is of no use any more.
+var errRewatch = errors.New("the watch is over")
 
 // check asks etcd, every CheckEvery, whether the watch has told everything. It returns when that must begin again.
 func (s *Source) check(ctx context.Context) error {
@@ -212,11 +228,11 @@ func (s *Source) check(ctx context.Context) error {
 		s.mu.Unlock()
 		switch {
 		case r.Header.Revision < rev:
-			return fmt.Errorf("%w: etcd is at revision %d, before it was at %d", errGap, r.Header.Revision, rev)
+			return fmt.Errorf("%w: etcd is at revision %d, and was at %d before", errRewatch, r.Header.Revision, rev)
 		case len(r.Kvs) == 0 && r.Count == keys, at > rev: // nothing is missing, or the watch has gone on meanwhile
 			behind = 0
 		case behind == rev:
-			return errGap
+			return fmt.Errorf("%w: it has not told what has happened since revision %d", errRewatch, rev)
 		default:
 			behind, wait = rev, s.o.CheckEvery/4
 		}

@@ -6,18 +6,43 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
 	"github.com/tidepool-proxy/tidepool/engine/topo"
+	"github.com/tidepool-proxy/tidepool/tests/faultproxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if endpoint := os.Getenv(childEnv); endpoint != "" {
+		child(endpoint)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// childEnv has the test binary be a leaf, l3 of users, until it is killed.
+const childEnv = "TIDEPOOL_TEST_LEAF"
+
+func child(endpoint string) {
+	s, err := New(Options{Endpoints: []string{endpoint}, LeaseTTL: 2 * time.Second})
+	if err == nil {
+		var r *Registration
+		if r, err = s.Register("users", leaf("l3")); err == nil {
+			err = r.Await(context.Background())
+		}
+	}
+	fmt.Println("registered", err)
+	select {}
+}
 
 const patience = 20 * time.Second
 
@@ -45,10 +70,13 @@ func source(t *testing.T, endpoints []string, change ...func(*Options)) *Source 
 	log := &testWriter{}
 	o := Options{
 		Endpoints: endpoints, LeaseTTL: 2 * time.Second, CheckEvery: 200 * time.Millisecond, DialTimeout: time.Second,
-		quiet: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+		quiet: 100 * time.Millisecond,
 	}
 	for _, f := range change {
 		f(&o)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
 	s, err := New(o)
 	if err != nil {
@@ -176,4 +204,53 @@ func background(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// raw is a client of its own, for what only others do.
+func raw(t *testing.T, endpoints []string) *clientv3.Client {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop(), DialTimeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// network is a TCP proxy before an address, for as long as the test lasts.
+func network(t *testing.T, target string) *faultproxy.Proxy {
+	t.Helper()
+	p, err := faultproxy.Start(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// never fails the test if the watcher was ever told of such a membership.
+func (w *told) never(what string, bad func(topo.Snapshot) bool) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.all {
+		if bad(s) {
+			w.t.Errorf("%s: was told %s", what, show(w.all))
+			return
+		}
+	}
+}
+
+// logTo has the source write its log there.
+func logTo(w *testWriter) func(*Options) {
+	return func(o *Options) { o.Log = slog.New(slog.NewTextHandler(w, nil)) }
+}
+
+func countLines(text, part string) (n int) {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
 }

@@ -23,22 +23,25 @@ type holder struct {
 	changed chan struct{} // the value has
 	verify  chan struct{} // the key may be gone
 	done    chan struct{}
+	ctx     context.Context
 	cancel  context.CancelFunc
 }
 
-// holdKey begins to hold the key.
-func (s *Source) holdKey(h *holder) *holder {
+// newHolder completes a holder. Nothing happens before start.
+func (s *Source) newHolder(h *holder) *holder {
 	h.s, h.changed, h.verify, h.done = s, make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
-	ctx, cancel := context.WithCancel(s.ctx)
-	h.cancel = cancel
-	s.mu.Lock()
-	s.held[h] = struct{}{}
-	s.mu.Unlock()
-	s.wg.Go(func() {
-		defer close(h.done)
-		h.run(ctx)
-	})
+	h.ctx, h.cancel = context.WithCancel(s.ctx)
 	return h
+}
+
+func (h *holder) start() {
+	h.s.mu.Lock()
+	h.s.held[h] = struct{}{}
+	h.s.mu.Unlock()
+	h.s.wg.Go(func() {
+		defer close(h.done)
+		h.run(h.ctx)
+	})
 }
 
 // close gives the key up and waits until it is.
@@ -104,11 +107,20 @@ func (h *holder) revoke(id clientv3.LeaseID) {
 // lease is renewed by requests of their own, which try one endpoint after the other.
 func (h *holder) keep(ctx context.Context, id clientv3.LeaseID) error {
 	c, ttl := h.s.client.Load(), h.s.o.LeaseTTL
-	renewals, err := c.KeepAlive(ctx, id)
-	if err != nil {
+	var renewals <-chan *clientv3.LeaseKeepAliveResponse
+	stop := func() {}
+	defer func() { stop() }()
+	renew := func() (err error) { // by the client, anew
+		stop()
+		var one context.Context
+		one, stop = context.WithCancel(ctx)
+		renewals, err = c.KeepAlive(one, id)
 		return err
 	}
-	tick := time.NewTicker(ttl / 4)
+	if err := renew(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(ttl / 8)
 	defer tick.Stop()
 	verify := time.NewTicker(ttl * 2)
 	defer verify.Stop()
@@ -136,12 +148,17 @@ func (h *holder) keep(ctx context.Context, id clientv3.LeaseID) error {
 		case _, ok := <-renewals:
 			if ok {
 				renewed = time.Now()
-			} else if renewed, renewals, err = h.rescue(ctx, id, renewed); err != nil {
+				continue
+			}
+			if err := h.rescue(ctx, id, &renewed); err != nil {
+				return err
+			}
+			if err := renew(); err != nil {
 				return err
 			}
 		case <-tick.C:
 			if time.Since(renewed) > ttl/2 {
-				if renewed, renewals, err = h.rescue(ctx, id, renewed); err != nil {
+				if err := h.rescue(ctx, id, &renewed); err != nil {
 					return err
 				}
 			}
@@ -159,22 +176,28 @@ func (h *holder) keep(ctx context.Context, id clientv3.LeaseID) error {
 	}
 }
 
-// rescue renews the lease by a request of its own, and has the client go on. An error: the lease is lost.
-func (h *holder) rescue(ctx context.Context, id clientv3.LeaseID, renewed time.Time) (time.Time, <-chan *clientv3.LeaseKeepAliveResponse, error) {
-	began := time.Now()
-	one, cancel := context.WithTimeout(ctx, h.s.o.LeaseTTL/4)
-	_, err := h.s.client.Load().KeepAliveOnce(one, id)
-	cancel()
-	switch {
-	case err == nil:
-		renewed = began
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		return renewed, nil, err
-	case time.Since(renewed) > h.s.o.LeaseTTL:
-		return renewed, nil, fmt.Errorf("the lease has run out: %w", err)
+// rescue renews the lease by requests of their own. An error: the lease is lost.
+func (h *holder) rescue(ctx context.Context, id clientv3.LeaseID, renewed *time.Time) error {
+	for {
+		began := time.Now()
+		one, cancel := context.WithTimeout(ctx, h.s.o.LeaseTTL/8)
+		_, err := h.s.client.Load().KeepAliveOnce(one, id)
+		cancel()
+		if err == nil {
+			*renewed = began
+			return nil
+		}
+		h.s.suspect(err)
+		switch {
+		case errors.Is(err, rpctypes.ErrLeaseNotFound) || ctx.Err() != nil:
+			return err
+		case time.Since(*renewed) > h.s.o.LeaseTTL:
+			return fmt.Errorf("the lease has run out: %w", err)
+		}
+		if !h.s.pause(ctx, h.s.o.LeaseTTL/50) { // it may have failed at once
+			return ctx.Err()
+		}
 	}
-	renewals, err := h.s.client.Load().KeepAlive(ctx, id)
-	return renewed, renewals, err
 }
 
 func (h *holder) put(ctx context.Context, id clientv3.LeaseID, b []byte) (rev int64, err error) {

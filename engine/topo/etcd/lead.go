@@ -44,7 +44,7 @@ func (s *Source) leadOnce(ctx context.Context, name string, f func(ctx context.C
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	grant := time.AfterFunc(s.o.DialTimeout, end)
-	session, err := concurrency.NewSession(c, concurrency.WithTTL(int(s.leadTTL()/time.Second)), concurrency.WithContext(life))
+	session, err := concurrency.NewSession(c.Client, concurrency.WithTTL(int(s.leadTTL()/time.Second)), concurrency.WithContext(life))
 	if !grant.Stop() || err != nil {
 		return false, fmt.Errorf("cannot take a lease: %w", err)
 	}
@@ -81,7 +81,7 @@ func (s *Source) leadTTL() time.Duration { return max(s.o.LeaseTTL, 3*time.Secon
 
 // watchLease returns when the lease is about to run out. What the client thinks of a lease is no proof: it counts from when an answer came,
 // etcd from when it was asked.
-func (s *Source) watchLease(ctx context.Context, c *clientv3.Client, id clientv3.LeaseID) {
+func (s *Source) watchLease(ctx context.Context, c *clients, id clientv3.LeaseID) {
 	ttl := s.leadTTL()
 	safe := time.Now().Add(ttl - ttl/5)
 	for s.pause(ctx, ttl/8) {

@@ -17,6 +17,7 @@ type mirror struct {
 	rev     int64
 	keys    map[string]struct{} // all of them, to be counted
 	leaves  map[string]map[string]topo.Member
+	drained map[string]map[string]bool // by pool, who was draining when his registration went
 	docs    map[string]docAt
 	proxies map[string]ProxyInfo
 	config  Config
@@ -31,7 +32,8 @@ type docAt struct {
 
 func newMirror() *mirror {
 	return &mirror{
-		keys: map[string]struct{}{}, leaves: map[string]map[string]topo.Member{}, docs: map[string]docAt{}, proxies: map[string]ProxyInfo{},
+		keys: map[string]struct{}{}, leaves: map[string]map[string]topo.Member{}, drained: map[string]map[string]bool{},
+		docs: map[string]docAt{}, proxies: map[string]ProxyInfo{},
 	}
 }
 
@@ -60,6 +62,7 @@ func (m *mirror) set(key string, kv *mvccpb.KeyValue) (pool string, err error) {
 			m.leaves[pool] = map[string]topo.Member{}
 		}
 		m.leaves[pool][name] = leaf
+		delete(m.drained[pool], name)
 		return pool, nil
 	case strings.HasPrefix(key, dirPools):
 		pool := key[len(dirPools):]
@@ -85,6 +88,12 @@ func (m *mirror) drop(key string, rev int64) (pool string) {
 	switch {
 	case strings.HasPrefix(key, dirLeaves):
 		pool, name, _ := strings.Cut(key[len(dirLeaves):], "/")
+		if m.leaves[pool][name].State == topo.Draining {
+			if m.drained[pool] == nil {
+				m.drained[pool] = map[string]bool{}
+			}
+			m.drained[pool][name] = true
+		}
 		delete(m.leaves[pool], name)
 		if len(m.leaves[pool]) == 0 {
 			delete(m.leaves, pool)

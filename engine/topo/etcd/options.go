@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -156,15 +157,57 @@ func (o *Options) tls() (*tls.Config, error) {
 	return c, nil
 }
 
+// clients are what etcd is spoken to with.
+type clients struct {
+	*clientv3.Client
+	tokens *clientv3.Client // by which tokens are fetched; nil: etcd has no users
+}
+
+func (c *clients) SetEndpoints(to ...string) {
+	c.Client.SetEndpoints(to...)
+	if c.tokens != nil {
+		c.tokens.SetEndpoints(to...)
+	}
+}
+
+func (c *clients) Close() error {
+	if c.tokens != nil {
+		_ = c.tokens.Close()
+	}
+	return c.Client.Close()
+}
+
 // dial makes a client. Without users it waits for nothing; with users it fetches a token, for DialTimeout at most.
-func (o *Options) dial(ctx context.Context, secure *tls.Config) (*clientv3.Client, error) {
-	return clientv3.New(clientv3.Config{
-		Context: ctx, Endpoints: o.Endpoints, TLS: secure, Username: o.User, Password: o.Password,
+//
+// Tokens are fetched over a connection that shows none: an etcd before 3.5 refuses to authenticate who shows one that has run out, or that it has
+// forgotten in a restart, and the client would try for ever.
+func (o *Options) dial(ctx context.Context, secure *tls.Config) (*clients, error) {
+	config := clientv3.Config{
+		Context: ctx, Endpoints: o.Endpoints, TLS: secure,
 		DialTimeout: o.DialTimeout, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second, // gRPC allows no less than 10 s
 		Logger: zap.NewNop(), // it would write to stderr; what matters comes back as errors
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxBackoff},
 			MinConnectTimeout: o.DialTimeout,
 		})},
-	})
+	}
+	c, err := clientv3.New(config)
+	if o.User == "" || err != nil {
+		return &clients{Client: c}, err
+	}
+	tokens := c.ActiveConnection()
+	config.Username, config.Password = o.User, o.Password
+	config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
+		func(ctx context.Context, method string, req, answer any, cc *grpc.ClientConn, next grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			if method == etcdserverpb.Auth_Authenticate_FullMethodName {
+				return tokens.Invoke(ctx, method, req, answer, opts...)
+			}
+			return next(ctx, method, req, answer, cc, opts...)
+		}))
+	with, err := clientv3.New(config)
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return &clients{Client: with, tokens: c}, nil
 }

@@ -26,10 +26,10 @@ type document struct {
 	Held []string `json:"held,omitempty"`
 }
 
-// missing gives the members of d that have no registration.
-func missing(d *document, regs map[string]topo.Member) (names []string) {
+// missing gives the members of d that have no registration and have not drained.
+func missing(d *document, regs map[string]topo.Member, drained map[string]bool) (names []string) {
 	for _, m := range d.Members {
-		if _, ok := regs[m.Name]; !ok {
+		if _, ok := regs[m.Name]; !ok && !drained[m.Name] {
 			names = append(names, m.Name)
 		}
 	}
@@ -40,6 +40,9 @@ func missing(d *document, regs map[string]topo.Member) (names []string) {
 func suspicious(d *document, names []string, regs map[string]topo.Member, now time.Time, o *Options) bool {
 	if len(names) == 0 {
 		return false
+	}
+	if slices.ContainsFunc(names, func(n string) bool { return slices.Contains(d.Held, n) }) {
+		return true // they were, and what has come or gone since makes them no less so
 	}
 	left := 0
 	for _, m := range regs {
@@ -56,9 +59,9 @@ func suspicious(d *document, names []string, regs map[string]topo.Member, now ti
 	return left == 0 || float64(len(names)+gone) > o.GuardShare*float64(len(d.Members)+gone)
 }
 
-// plan gives the document that fits the registrations, and whether it differs from d in what proxies go by. held are those without a
-// registration who are to stay. The epoch is the caller's.
-func plan(d *document, regs map[string]topo.Member, held []string, now time.Time, o *Options) (next document, changed bool) {
+// plan gives the document that fits the registrations, and whether it differs from d in what proxies go by. Of the members without a registration
+// those in held are to stay, those in drained have gone in order, the others are lost. The epoch is the caller's.
+func plan(d *document, regs map[string]topo.Member, drained map[string]bool, held []string, now time.Time, o *Options) (next document, changed bool) {
 	next = document{Snapshot: topo.Snapshot{Pool: d.Pool, Since: d.Since, WarmUntil: d.WarmUntil, Lost: d.Lost}, Term: d.Term, Held: held}
 	for _, m := range regs {
 		if m.State != topo.Draining {
@@ -71,11 +74,12 @@ func plan(d *document, regs map[string]topo.Member, held []string, now time.Time
 		}
 	}
 	sortMembers(next.Members)
-	next.Gone = gone(d, regs, held, now, o)
+	lost := slices.DeleteFunc(missing(d, regs, drained), func(n string) bool { return slices.Contains(held, n) })
+	next.Gone = gone(d, regs, lost, now, o)
 	if sameOwners(d.Members, next.Members) {
 		next.Previous = d.Previous
 	} else {
-		moved(&next, d, regs, now, o)
+		moved(&next, d, regs, lost, now, o)
 	}
 	next.Previous = refreshed(next.Previous, regs, next.Members)
 	if len(next.Previous) == 0 || !next.Warms(now) || sameOwners(next.Previous, next.Members) {
@@ -94,7 +98,7 @@ func plan(d *document, regs map[string]topo.Member, held []string, now time.Time
 // Previous must be a set of owners at which every write since has deleted: those just replaced are, and d's Previous is as long as d
 // warms. No other set ever comes back. Of the two the older is kept while its term lasts: when leaves join one after the other, most keys that have
 // not moved yet lie there. But if somebody drains who owned nothing then, his keys lie with the owners just replaced, and they are taken.
-func moved(next, d *document, regs map[string]topo.Member, now time.Time, o *Options) {
+func moved(next, d *document, regs map[string]topo.Member, lost []string, now time.Time, o *Options) {
 	next.Since = now
 	keep := d.Warms(now) && now.Before(d.Term)
 	for _, m := range d.Members {
@@ -108,25 +112,19 @@ func moved(next, d *document, regs map[string]topo.Member, now time.Time, o *Opt
 		next.Previous, next.Lost, next.Term = d.Members, nil, now.Add(o.WarmFor)
 	}
 	next.WarmUntil = now.Add(o.WarmFor)
-	for _, m := range d.Members {
-		if _, ok := regs[m.Name]; !ok && find(next.Members, m.Name) == nil && !slices.Contains(next.Lost, m.Name) {
-			next.Lost = append(slices.Clone(next.Lost), m.Name)
-		}
-	}
+	next.Lost = append(slices.Clone(next.Lost), lost...)
 	slices.Sort(next.Lost)
+	next.Lost = slices.Compact(next.Lost)
 }
 
-// gone is who has been taken out lately without draining.
-func gone(d *document, regs map[string]topo.Member, held []string, now time.Time, o *Options) map[string]time.Time {
+// gone is who has been lost lately.
+func gone(d *document, regs map[string]topo.Member, lost []string, now time.Time, o *Options) map[string]time.Time {
 	g := maps.Clone(d.Gone)
 	maps.DeleteFunc(g, func(name string, at time.Time) bool {
 		_, back := regs[name]
 		return back || now.Sub(at) >= o.GuardWindow
 	})
-	for _, name := range missing(d, regs) {
-		if slices.Contains(held, name) {
-			continue
-		}
+	for _, name := range lost {
 		if g == nil {
 			g = map[string]time.Time{}
 		}

@@ -62,6 +62,11 @@ func (s *Source) adoptLocked(p *pool, d docAt) {
 		p.doc, p.stale = d.document, false
 		kick(s.save)
 	}
+	for name := range s.mirror.drained[p.name] {
+		if find(p.doc.Members, name) == nil {
+			delete(s.mirror.drained[p.name], name)
+		}
+	}
 }
 
 // visibleLocked gives what watchers of the pool may be told.

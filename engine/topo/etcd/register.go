@@ -32,7 +32,8 @@ func (s *Source) Register(pool string, m topo.Member) (*Registration, error) {
 		return nil, err
 	}
 	r := &Registration{pool: pool, m: m, version: 1, news: make(chan struct{})}
-	r.h = s.holdKey(&holder{key: s.key(dirLeaves + pool + "/" + m.Name), value: r.value, wrote: r.wrote})
+	r.h = s.newHolder(&holder{key: s.key(dirLeaves + pool + "/" + m.Name), value: r.value, wrote: r.wrote})
+	r.h.start()
 	return r, nil
 }
 

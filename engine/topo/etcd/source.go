@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/tidepool-proxy/tidepool/engine/topo"
 )
 
@@ -26,12 +24,14 @@ type Source struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	client  atomic.Pointer[clientv3.Client]
+	client  atomic.Pointer[clients]
 	dialled chan struct{} // closed once there is a client
+	watches atomic.Uint64 // how many there have been
 
 	mu       sync.Mutex
 	mirror   *mirror
-	listed   bool // mirror is what etcd held, once
+	listed   bool      // mirror is what etcd held, once
+	grace    time.Time // until then leaves may not have noticed yet that etcd has forgotten them
 	pools    map[string]*pool
 	status   topo.Status
 	err      error // why etcd is not there; nil: it is
@@ -44,6 +44,7 @@ type Source struct {
 
 	decide chan struct{} // pools may not fit
 	save   chan struct{} // there is something for the disk
+	doubt  chan struct{} // an endpoint may be silent
 	me     *reporter     // nil: this process is no proxy
 }
 
@@ -62,17 +63,21 @@ func New(o Options) (*Source, error) {
 	s := &Source{
 		o: o, secure: secure, dialled: make(chan struct{}),
 		mirror: newMirror(), pools: map[string]*pool{}, held: map[*holder]struct{}{}, configs: map[*configWatcher]struct{}{},
-		decide: make(chan struct{}, 1), save: make(chan struct{}, 1),
+		decide: make(chan struct{}, 1), save: make(chan struct{}, 1), doubt: make(chan struct{}, 1),
 	}
 	s.status.Source = fmt.Sprintf("etcd %s %s", strings.Join(o.Endpoints, ","), o.Prefix)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.loadState(); err != nil {
 		return nil, err
 	}
-	s.wg.Go(s.run)
-	s.wg.Go(s.saver)
 	if o.Proxy != nil {
 		s.me = newReporter(s)
+	}
+	s.wg.Go(s.run)
+	s.wg.Go(s.saver)
+	s.wg.Go(s.endpoints)
+	if o.Proxy != nil {
+		s.me.h.start()
 		s.wg.Go(s.decider)
 		s.wg.Go(s.tidier)
 	}
@@ -101,7 +106,7 @@ func (s *Source) Status() topo.Status {
 }
 
 // etcd gives the client, once there is one.
-func (s *Source) etcd(ctx context.Context) (*clientv3.Client, error) {
+func (s *Source) etcd(ctx context.Context) (*clients, error) {
 	select {
 	case <-s.dialled:
 		return s.client.Load(), nil
@@ -125,7 +130,7 @@ func (s *Source) etcd(ctx context.Context) (*clientv3.Client, error) {
 var errClosed = errors.New("the etcd source is closed")
 
 // call gives a context for one request, and the client.
-func (s *Source) call(ctx context.Context) (*clientv3.Client, context.Context, context.CancelFunc, error) {
+func (s *Source) call(ctx context.Context) (*clients, context.Context, context.CancelFunc, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.DialTimeout)
 	c, err := s.etcd(ctx)
 	if err != nil {
@@ -146,6 +151,7 @@ func (s *Source) lost(err error) {
 	if s.ctx.Err() != nil {
 		return
 	}
+	s.suspect(err)
 	s.mu.Lock()
 	first := s.err == nil
 	s.err, s.status.LastError = err, err.Error()

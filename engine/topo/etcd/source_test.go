@@ -13,6 +13,7 @@ import (
 
 // TestJoinDrainLeave is a pool's life: leaves come, one drains and goes, and everybody is told the same.
 func TestJoinDrainLeave(t *testing.T) {
+	t.Parallel()
 	c := etcdpeer.Start(t, 1)
 	a, b, tier := source(t, c.Endpoints(), proxy("a")), source(t, c.Endpoints(), proxy("b")), source(t, c.Endpoints())
 	wa, wb, wl := watch(t, a, "users"), watch(t, b, "users"), watch(t, tier, "users")
@@ -67,6 +68,7 @@ func TestJoinDrainLeave(t *testing.T) {
 
 // TestSettled: a change is settled when every proxy that uses the pool goes by it.
 func TestSettled(t *testing.T) {
+	t.Parallel()
 	c := etcdpeer.Start(t, 1)
 	a, b := source(t, c.Endpoints(), proxy("a")), source(t, c.Endpoints(), proxy("b"))
 	wa, wb := watch(t, a, "users"), watch(t, b, "users")
