@@ -46,6 +46,8 @@ func (s *session) pause(d time.Duration) bool {
 	if c := s.p.opts.Clock; c != nil {
 		return c.Wait(s.wakeup, d)
 	}
+	s.parked.Store(true)
+	defer s.parked.Store(false)
 	if d < 0 {
 		<-s.wakeup
 		return true

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -38,6 +39,10 @@ func (f *fakeSource) is(ref string, epoch uint64, members ...string) {
 		addr, zone, _ := strings.Cut(addr, " ")
 		s.Members = append(s.Members, topo.Member{Name: name, Addr: addr, Zone: zone})
 	}
+	f.tell(ref, s)
+}
+
+func (f *fakeSource) tell(ref string, s topo.Snapshot) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last[ref] = s
@@ -293,6 +298,38 @@ func TestDiscoveredPoolIsReported(t *testing.T) {
 		`"tidepool_pool_epoch".*value:9\b`, `"tidepool_topology_changes_total".*"fake".*value:7\b`, `"tidepool_topology_connected".*value:1\b`} {
 		if !regexp.MustCompile(want).MatchString(text.String()) {
 			t.Errorf("the metrics lack %s:\n%s", want, text.String())
+		}
+	}
+}
+
+// TestPreviousOwnersAreLetGo: they are kept as long as they may be asked, and no longer.
+func TestPreviousOwnersAreLetGo(t *testing.T) {
+	a, b := newFakeBackend(t), newFakeBackend(t)
+	f := newFakeSource()
+	f.is("users", 1, "a="+a.addr())
+	_, p := startDiscovered(t, f, `mcp.discover("users")`, "p")
+	<-f.applied
+	warm := topo.Snapshot{Pool: "users", Epoch: 2, Replaces: 1, WarmUntil: time.Now().Add(time.Hour),
+		Members: []topo.Member{{Name: "b", Addr: b.addr()}}, Previous: []topo.Member{{Name: "a", Addr: a.addr()}}}
+	f.tell("users", warm)
+	<-f.applied
+	held := func() (names string) {
+		for _, h := range p.registry.All() {
+			if h.Refs > 0 {
+				names += h.Spec.Name() + " "
+			}
+		}
+		return names
+	}
+	if got := held(); got != "a b " {
+		t.Errorf("held are %q, want both", got)
+	}
+	warm.Epoch, warm.Replaces, warm.WarmUntil = 3, 2, time.Now().Add(50*time.Millisecond)
+	f.tell("users", warm)
+	<-f.applied
+	for end := time.Now().Add(patience); held() != "b "; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("held are %q, want b alone", held())
 		}
 	}
 }

@@ -58,6 +58,7 @@ type session struct {
 	held   atomic.Int64                    // bytes of answers since the last batch ended, counted in Proxy.held
 	closed atomic.Bool
 	wakeup chan struct{}
+	parked atomic.Bool // it waits for wakeup, and sends nothing meanwhile
 	lingering
 }
 

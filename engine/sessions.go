@@ -39,20 +39,33 @@ func (t *sessionSet) wake() {
 	}
 }
 
-// pass waits until every batch that is under way now has ended.
-func (t *sessionSet) pass() {
+// pass waits until every session that is sending now has sent what it is at. It gives up when stop is closed.
+func (t *sessionSet) pass(stop <-chan struct{}) {
 	t.mu.Lock()
 	all := slices.Collect(maps.Keys(t.all))
 	t.mu.Unlock()
-	for _, s := range all {
-		s.between()
+	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
+		if all = slices.DeleteFunc(all, (*session).idle); len(all) == 0 {
+			return
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(wait):
+		}
 	}
 }
 
-// between returns between two batches.
-func (s *session) between() {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+// idle reports whether s sends nothing at this moment.
+func (s *session) idle() bool {
+	if s.parked.Load() {
+		return true
+	}
+	if s.turn.TryLock() {
+		s.turn.Unlock()
+		return true
+	}
+	return false
 }
 
 // limiter lets a few events of a kind through each second. The zero value is ready.

@@ -4,6 +4,7 @@ package leaf
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,7 +137,7 @@ func (l *Leaf) complete(m *frame.Membership) {
 		return
 	}
 	for _, have := range old.ages[len(old.ages)-1].places {
-		if have.rule == p.rule {
+		if have.rule == p.rule && slices.Equal(have.names, p.names) {
 			return // the others tell it, too
 		}
 		l.o.Log.Warn("leaf: pools place this leaf's keys in different ways", "leaf", l.o.Name, "pool", m.Pool)

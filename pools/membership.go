@@ -18,6 +18,7 @@ import (
 // Membership is what a discovered pool consists of from one epoch on. Members with a backend that is no backend.Fencer (a memcached
 // server) are neither fenced nor asked for what they held.
 type Membership struct {
+	Pool    string   // what its leaves know the pool as, whatever it is called here; "": its name
 	Epoch   uint64   // higher than that of every membership of this pool before; the time of the decision, Unix milliseconds
 	After   uint64   // the epoch of the membership that this one replaced; 0: there was none, or nobody knows
 	Members []Member // who own keys
@@ -79,7 +80,7 @@ func (p *Pool) SetMembership(ms Membership) error {
 // newTerm makes what backends and leaves are told of m.
 func (p *Pool) newTerm(m *membership, ms *Membership) (*backend.Term, error) {
 	t := frame.Membership{
-		Pool: p.o.Name, Epoch: ms.Epoch, After: ms.After, Hash: string(p.o.Hash), Seed: p.o.Seed,
+		Pool: cmp.Or(ms.Pool, p.o.Name), Epoch: ms.Epoch, After: ms.After, Hash: string(p.o.Hash), Seed: p.o.Seed,
 		Filter: p.o.Filter, FilterConf: p.o.FilterConf, HashTag: p.o.HashTag,
 	}
 	if p.o.Dist != DistRendezvous {

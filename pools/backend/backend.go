@@ -35,6 +35,7 @@ type Status struct {
 	Down       bool   // administratively down: never connects
 	Failures   int    // consecutive failures
 	Queued     int    // requests queued or in flight
+	Oldest     int64  // when the oldest of those was queued, by Now; 0: there is none, or it is not known
 	Opened     uint64 // connections opened since the process began
 	LastError  string
 

@@ -239,6 +239,7 @@ func (b *Backend) Status() backend.Status {
 		Down:     b.o.Down,
 		Failures: h.Failures,
 		Queued:   b.count,
+		Oldest:   b.oldestLocked(),
 		Opened:   b.opened, Refused: b.refused, MarkedBad: b.markedBad,
 	}
 	if !b.o.Down {
@@ -251,6 +252,27 @@ func (b *Backend) Status() backend.Status {
 		s.LastError = h.Err.Error()
 	}
 	return s
+}
+
+// oldestLocked is when the oldest request was queued that is not answered; 0: there is none.
+func (b *Backend) oldestLocked() (oldest int64) {
+	note := func(at int64) {
+		if oldest == 0 || at < oldest {
+			oldest = at
+		}
+	}
+	if f := b.byTime.head; f != nil {
+		note(f.deadline - int64(b.o.Timeout))
+	}
+	for i := range b.lanes {
+		if ln := &b.lanes[i]; ln.list.Len() > 0 {
+			note(ln.oldest)
+		}
+	}
+	if b.early.list.Len() > 0 {
+		note(b.early.oldest)
+	}
+	return oldest
 }
 
 func (b *Backend) addrLocked() string {
