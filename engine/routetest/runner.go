@@ -44,6 +44,7 @@ type Runner struct {
 	cover  *coverage // nil: nobody asks
 
 	library map[string]*vm.Proto // of the routes; made when it is first wanted
+	own     map[string]*vm.Proto // what Use gives back
 }
 
 // New makes a Runner.

@@ -54,20 +54,23 @@ func (s *Suite) RunCovered(i int) (Result, map[string][]int) {
 	return res, lines
 }
 
-// Use has cases that run from now on find proto where they require a module of the route library ("failover"). Nil: the library's own again.
+// Use has cases that run from now on find proto where they require a module of the route library ("failover"). Nil: the library's own again, as
+// it was when Use was first called.
 func (r *Runner) Use(module string, proto *vm.Proto) error {
-	own, err := engine.Library(r.o.Routes, r.compile)
-	if err != nil {
-		return err
+	if r.own == nil {
+		var err error
+		if r.own, err = engine.Library(r.o.Routes, r.compile); err != nil {
+			return err
+		}
 	}
 	if r.library == nil {
-		r.library = own
+		r.library = maps.Clone(r.own)
 	} else {
 		r.library = maps.Clone(r.library)
 	}
 	module = "routes." + module
 	if proto == nil {
-		proto = own[module]
+		proto = r.own[module]
 	}
 	r.library[module] = proto
 	return nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/routetest"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 )
 
 // runAll says of every mutant whether it lives.
@@ -197,15 +198,19 @@ func (w *worker) try(m *mutant) error {
 	}
 	alarm := time.AfterFunc(slow, func() { fmt.Fprintf(os.Stderr, "mutate: still at %s\n", m.long()) })
 	defer alarm.Stop()
+	proto, err := mutation.Compile(m.of.src, m.of.chunk(), m.n)
+	if err != nil {
+		return fmt.Errorf("cannot compile %s: %w", m.long(), err)
+	}
 	for _, p := range w.order(m.of, cases) {
-		res, err := w.run(m, p)
+		res, err := w.run(m, proto, p)
 		if err != nil {
 			return err
 		}
 		if res.Failure == nil {
 			continue
 		}
-		if ok, err := w.confirm(m, p); err != nil || !ok {
+		if ok, err := w.confirm(m, proto, p); err != nil || !ok {
 			if err != nil {
 				return err
 			}
@@ -219,15 +224,11 @@ func (w *worker) try(m *mutant) error {
 	return nil
 }
 
-// run runs a case with the mutant in its module's place, or, without one, with the module.
-func (w *worker) run(m *mutant, p place) (routetest.Result, error) {
+// run runs a case with the mutant in its module's place.
+func (w *worker) run(m *mutant, proto *vm.Proto, p place) (routetest.Result, error) {
 	suite, err := w.open(p.file)
 	if err != nil {
 		return routetest.Result{}, err
-	}
-	proto, err := mutation.Compile(m.of.src, m.of.chunk(), m.n)
-	if err != nil {
-		return routetest.Result{}, fmt.Errorf("cannot compile %s: %w", m.long(), err)
 	}
 	if err := w.runner.Use(m.of.name, proto); err != nil {
 		return routetest.Result{}, err
@@ -238,12 +239,12 @@ func (w *worker) run(m *mutant, p place) (routetest.Result, error) {
 
 // confirm reports whether a case that failed does so because of the mutant, and not because of what an earlier case left behind: it
 // passes without the mutant, or else fails with it when the file is opened anew.
-func (w *worker) confirm(m *mutant, p place) (bool, error) {
+func (w *worker) confirm(m *mutant, proto *vm.Proto, p place) (bool, error) {
 	if w.suites[p.file].Run(p.number).Failure == nil {
 		return true, nil
 	}
 	w.shut(p.file)
-	res, err := w.run(m, p)
+	res, err := w.run(m, proto, p)
 	w.shut(p.file)
 	return res.Failure != nil, err
 }
