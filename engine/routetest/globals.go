@@ -115,17 +115,39 @@ func luaRoute(f *file, L *lua.LState) int {
 
 func luaConfig(f *file, L *lua.LState) int {
 	w := f.here(L, "config")
-	if t, ok := L.Get(1).(*lua.LTable); ok {
-		path, ok := t.RawGetString("file").(lua.LString)
-		if !ok {
-			L.RaiseError("config: want a text, or { file = \"path\" }")
-		}
-		if p := string(path); filepath.IsAbs(p) {
-			return f.load(L, w, "config", p, "")
-		}
-		return f.load(L, w, "config", filepath.Join(filepath.Dir(f.path), string(path)), "")
+	t, ok := L.Get(1).(*lua.LTable)
+	if !ok {
+		return f.load(L, w, "config", nameAt("config", place(L)), L.CheckString(1))
 	}
-	return f.load(L, w, "config", nameAt("config", place(L)), L.CheckString(1))
+	var path, text lua.LString
+	t.ForEach(func(k, v lua.LValue) {
+		switch k.String() {
+		case "file":
+			path, ok = v.(lua.LString)
+		case "text":
+			text, ok = v.(lua.LString)
+		case "max_item":
+			n, is := v.(lua.LNumber)
+			if ok = is && n >= 1 && n <= maxItem && n == lua.LNumber(int(n)); ok && w.proxy != nil {
+				L.RaiseError("config: max_item is what a proxy starts with: want it in a test's first config")
+			}
+			w.options.MaxItem = int(n)
+		default:
+			ok = false
+		}
+		if !ok {
+			L.RaiseError("config: %s: want file or text, a string, and max_item, bytes up to %d", k, maxItem)
+		}
+	})
+	switch {
+	case (path == "") == (text == ""):
+		L.RaiseError("config: want a text, or { file = \"path\" }")
+	case text != "":
+		return f.load(L, w, "config", nameAt("config", place(L)), string(text))
+	case filepath.IsAbs(string(path)):
+		return f.load(L, w, "config", string(path), "")
+	}
+	return f.load(L, w, "config", filepath.Join(filepath.Dir(f.path), string(path)), "")
 }
 
 func (f *file) load(L *lua.LState, w *world, what, name, text string) int {

@@ -13,6 +13,9 @@ import (
 // storeBytes is the memory of a store; the kernel gives it as it is used.
 const storeBytes = 16 << 20
 
+// maxItem is the largest value that a proxy may be told to take. A backend takes 1 MiB, and answers what is larger with an error, as leaves and memcached do.
+const maxItem = 64 << 20
+
 // memory is a leaf's store and its commands. It implements engine.LocalStore.
 type memory struct {
 	store *store.Store
@@ -75,7 +78,7 @@ func (m *memory) Exec(r *mc.Request, dst []byte) []byte { return m.exec.Exec(r, 
 // serve runs a request as it travels and appends the answer, which there always is.
 func (m *memory) serve(wire, dst []byte) []byte {
 	var parser mc.Parser
-	if n, _, err := parser.Next(wire, &mc.Rules{MaxValue: 1 << 20}, &m.req); err != nil || n != len(wire) {
+	if n, _, err := parser.Next(wire, &mc.Rules{MaxValue: maxItem}, &m.req); err != nil || n != len(wire) {
 		return append(dst, "SERVER_ERROR the test's backend cannot read this\r\n"...)
 	}
 	return m.exec.Exec(&m.req, dst)

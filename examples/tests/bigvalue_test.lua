@@ -33,6 +33,11 @@ describe("bigvalue", function()
         expect(busy > 1):is_true()
     end)
 
+    it("takes no more than the proxy", function()
+        local huge = string.rep("0123456789", 250000)
+        expect(send("set big/page 0 60 " .. #huge, huge).line):equals("SERVER_ERROR object too large for cache")
+    end)
+
     it("leaves no chunk behind when the value is replaced or deleted", function()
         send("set big/page 0 0 " .. #BIG, BIG)
         local chunks = {}
@@ -72,4 +77,12 @@ describe("bigvalue", function()
         send("set foo 0 0 3", "bar")
         expect(#seen()):equals(1)
     end)
+end)
+
+it("stores what no server would take, with --max-item 3m", function()
+    config{ file = "../bigvalue.lua", max_item = 3 * 1024 * 1024 }
+    local huge = string.rep("0123456789", 250000)
+    expect(send("set big/page 0 60 " .. #huge, huge).line):equals("STORED")
+    expect(send("get big/page").value == huge):is_true()
+    expect(send("set other 0 60 " .. #huge, huge).line):equals("SERVER_ERROR object too large for cache")
 end)

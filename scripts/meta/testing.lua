@@ -32,8 +32,8 @@ function after_each(f) end
 ---@param ... string
 function route(text, ...) end
 
----Loads a configuration: a text, or a file.
----@param conf string | { file: string }
+---Loads a configuration: a text, or a file. max_item is the proxy's --max-item, in bytes.
+---@param conf string | { file?: string, text?: string, max_item?: integer }
 function config(conf) end
 
 ---Sends a request and waits for the answer.

@@ -95,3 +95,23 @@ it("never ends by itself", function() -- what is under way when a test ends is g
     route([[return function(r) string.gsub("x", "x", function() a(r) end) end]], "a")
     start("get foo")
 end)
+
+it("has a limit of values", function()
+    local text = "pools{ a = { backends = { '10.0.0.1:1 a' } } } routes{ default = 'a' }"
+    local big = string.rep("x", 1024 * 1024 + 1)
+    config{ text = text, max_item = 2 * 1024 * 1024 }
+    expect(send("set foo 0 0 " .. #big, big).line):equals("SERVER_ERROR object too large for cache")
+    expect(#seen()):equals(1) -- the backend says so
+    config(text)
+    expect(function() config{ text = text, max_item = 5 } end):errors("max_item is what a proxy starts with")
+end)
+
+it("takes a text or a file, and nothing else", function()
+    expect(function() config{} end):errors("want a text, or")
+    expect(function() config{ text = "x", file = "x" } end):errors("want a text, or")
+    expect(function() config{ txt = "x" } end):errors("config: txt: want file or text, a string, and max_item")
+    expect(function() config{ file = 5 } end):errors("config: file: want")
+    for _, n in ipairs{ 0, 1.5, 2 ^ 40, "1m" } do
+        expect(function() config{ text = "x", max_item = n } end):errors("config: max_item: want")
+    end
+end)
