@@ -36,11 +36,8 @@ local made -- how many words of routelib's kind this load has had
 local place = {} -- where the route that is being made stands: label, cmd, tag
 local stats, given_out = {}, 0 -- counters' indexes by name, which outlive loads
 
--- reset forgets what was registered.
+-- reset forgets what was registered. A word that lives on in the configuration state is missing in the workers, which are new.
 function M.reset()
-    for _, word in ipairs(M.words) do
-        _G[word] = nil
-    end
     M.words, M.results, made = {}, {}, 0
 end
 
@@ -68,18 +65,15 @@ local function each(t, fn)
 end
 
 -- copy copies a table of any depth; specs stay what they are.
-local function copy(v, seen)
+local function copy(v)
     if type(v) ~= "table" or handler.is_spec(v) then
         return v
     end
-    seen = seen or {}
-    if not seen[v] then
-        seen[v] = {}
-        for k, x in pairs(v) do
-            seen[v][k] = copy(x, seen)
-        end
+    local out = {}
+    for k, x in pairs(v) do
+        out[k] = copy(x)
     end
-    return seen[v]
+    return out
 end
 
 -- fail stops the load because of spec.
@@ -105,13 +99,11 @@ local function key(spec)
     return table.concat({ spec.id or "none", place.tag, place.label, tostring(place.cmd) }, "\n")
 end
 
--- routes_of lists the routes among the children of what a word was given.
-local function routes_of(given)
+-- children_of lists the children that a word was given, in an order that both stages find.
+local function children_of(given)
     local list = {}
     each(given, function(v)
-        if handler.is_spec(v) then
-            list[#list + 1] = v
-        end
+        list[#list + 1] = v
     end)
     return list
 end
@@ -137,8 +129,8 @@ end
 -- configured runs _conf for one spec.
 local function configured(spec, names)
     local path, t, index = place.label .. ": " .. spec.handler.name, copy(spec.given), {}
-    for i, s in ipairs(routes_of(spec.given)) do
-        index[s] = i
+    for i, v in ipairs(children_of(spec.given)) do
+        index[v] = i
     end
     local ctx = context()
     ctx.get_stats_id, ctx.stats_get_id = counter, counter
@@ -176,30 +168,24 @@ local function configured(spec, names)
     return result
 end
 
--- configure runs _conf for what v, a word's value or a child, holds, the inner ones first.
+-- configure runs _conf for what v holds, a word's value or a field of one: the inner ones first.
 function M.configure(v, names)
-    if made == 0 or not handler.is_spec(v) then
-        return
-    elseif v.given.child_wrap ~= nil then
-        for _, one in pairs(handler.expanded(v, names, v.where, place.label)) do
-            M.configure(one, names)
-        end
-        return
-    end
-    for _, k in ipairs(handler.sorted(v.given)) do
-        local field, d = v.given[k], v.handler.byname[k]
-        if v.handler.open and child_field(k) or d and (d[2] == "child" or d[2] == "children") then
-            if type(field) == "table" and not handler.is_spec(field) then
-                for _, i in ipairs(handler.sorted(field)) do
-                    M.configure(field[i], names)
-                end
-            else
-                M.configure(field, names)
+    local any = made > 0 and type(v) == "table"
+    if any and not handler.is_spec(v) then
+        for _, k in ipairs(handler.sorted(v)) do
+            if handler.is_spec(v[k]) then
+                M.configure(v[k], names)
             end
         end
-    end
-    if v.handler.open then
-        M.results[key(v)] = configured(v, names)
+    elseif any and v.given.child_wrap ~= nil then
+        M.configure(handler.expanded(v, names, v.where, place.label), names)
+    elseif any then
+        for _, k in ipairs(handler.sorted(v.given)) do
+            M.configure(v.given[k], names)
+        end
+        if v.handler.open then
+            M.results[key(v)] = configured(v, names)
+        end
     end
 end
 
@@ -211,7 +197,7 @@ local function build(spec, names, path)
     if not result then
         fail(spec, path, "was not there in the pools stage: a file must say the same each time that it runs, and such a route stands in routes{}")
     end
-    local a, given = copy(result), routes_of(spec.given)
+    local a, given = copy(result), children_of(spec.given)
     local function target(v, listed)
         if type(v) == "string" then
             local set = names(v, true)
@@ -220,7 +206,7 @@ local function build(spec, names, path)
             end
         elseif type(v) == "table" and v.registered_route then
             v = given[v.registered_route]
-        elseif type(v) ~= "userdata" and not listed then
+        elseif not listed then
             return v -- as in child_count = 3
         end
         return handler.child(v, names, spec.where, path)
@@ -258,10 +244,8 @@ end
 -- spec is what such a word gives.
 function M.spec(h, given, where)
     local spec = handler.spec(h, given, where)
-    if h.open then
-        made = made + 1
-        spec.id = tostring(made)
-    end
+    made = made + 1
+    spec.id = tostring(made)
     return spec
 end
 

@@ -91,6 +91,57 @@ describe("routelib's kind", function()
         expect(send("get bar/k").line):equals("SERVER_ERROR bar all nowhere x bar ")
     end)
 
+    it("may change what it was given, and give one table for all", function()
+        config(POOLS .. [[
+            register_route_handlers{ "x" }
+            local all = {}
+            function route_x_conf(t, ctx)
+                t.deep.text = t.deep.text .. ctx:label()
+                all.text = t.deep.text
+                return all
+            end
+            function route_x_start(a, _, fgen)
+                fgen:ready{ f = function() return function() return "SERVER_ERROR " .. a.text .. "\r\n" end end }
+            end
+            local t = route_x{ deep = { text = "x" } }
+            routes{ map = { foo = t, bar = t } }]])
+        expect(send("get foo/k").line):equals("SERVER_ERROR xfoo")
+        expect(send("get bar/k").line):equals("SERVER_ERROR xbar")
+    end)
+
+    it("is told of children in the pools stage, and finds them by name in the other", function()
+        local text = POOLS .. [[
+            register_route_handlers{ "x" }
+            function route_x_conf(t, ctx)
+                local list, same = ctx:expand_children("set_x"), {}
+                if t.check then
+                    ctx:check_child(t.check)
+                elseif t.expand then
+                    ctx:expand_children(t.expand)
+                end
+                return { text = tostring(ctx:check_child("a")) .. tostring(ctx:check_child("set_x")) .. tostring(ctx:check_child("internal"))
+                    .. " " .. list.x .. " " .. list.y .. " " .. tostring(ctx:expand_children(same) == same) }
+            end
+            function route_x_start(a, ctx, fgen)
+                local h = { fgen:new_handle(ctx:get_child("b")), fgen:new_handle(ctx:get_child("set_x").x) }
+                fgen:ready{ f = function(rctx)
+                    return function(r)
+                        rctx:enqueue(r, h)
+                        rctx:wait_cond(2)
+                        return "SERVER_ERROR " .. a.text .. "\r\n"
+                    end
+                end }
+            end
+            routes{ default = route_x{} }]]
+        config(text)
+        expect(send("get k").line):equals("SERVER_ERROR truetruetrue set_x_x set_x_y true")
+        expect(seen()):equals{ "b: get k", "a: get k" }
+        expect(function() config((string.gsub(text, "route_x{}", "route_x{ check = 'c' }"))) end):errors("default: x: there is no pool \"c\"")
+        expect(function() config((string.gsub(text, "route_x{}", "route_x{ expand = 'a' }"))) end):errors("default: x: \"a\" is one pool: want")
+        expect(function() config((string.gsub(text, "get_child%(\"b\"%)", "get_child(5)"))) end)
+            :errors("routes.default: x: want a pool, a pool's name or a route, got 5")
+    end)
+
     it("knows the zone, and its counters outlive a reload", function()
         local text = POOLS .. TELL .. [[local_zone("z1") routes{ map = { a = route_tell{ counts = "one" }, b = route_tell{ counts = "two" } } }]]
         config(text)
