@@ -46,7 +46,7 @@ type Snapshot struct {
 	Epoch    uint64   `json:"epoch"`              // higher than that of every Snapshot before; 0: the source has none, and no leaf is fenced
 	Members  []Member `json:"members"`            // who own keys, by name
 	Previous []Member `json:"previous,omitempty"` // who owned them before Since; may be asked on a miss until WarmUntil. nil: nobody
-	Replaces uint64   `json:"replaces,omitempty"` // the epoch before; a watcher that was given another one has missed some. 0: there was none, or it is not known
+	Replaces uint64   `json:"replaces,omitempty"` // the epoch before; who was given another one has missed some. 0: there was none
 	Lost     []string `json:"lost,omitempty"`     // those of the owners before who have gone without draining: nothing of theirs is there to be asked for
 
 	Since     time.Time `json:"since"`      // when it was decided

@@ -91,7 +91,9 @@ func TestUsers(t *testing.T) {
 	for _, err := range []error{
 		second(direct.UserAdd(ctx, "root", "root")), second(direct.UserGrantRole(ctx, "root", "root")),
 		second(direct.UserAdd(ctx, "pool", "secret")), second(direct.RoleAdd(ctx, "pool")), second(direct.UserGrantRole(ctx, "pool", "pool")),
-		second(direct.RoleGrantPermission(ctx, "pool", "/tidepool/", "/tidepool0", 2)), second(direct.AuthEnable(ctx)),
+		second(direct.RoleGrantPermission(ctx, "pool", "/tidepool/", "/tidepool0", 2)),
+		second(direct.UserAdd(ctx, "shy", "secret")), second(direct.RoleAdd(ctx, "shy")), second(direct.UserGrantRole(ctx, "shy", "shy")),
+		second(direct.RoleGrantPermission(ctx, "shy", "/tidepool/", "/tidepool0", 0)), second(direct.AuthEnable(ctx)),
 	} {
 		if err != nil && !strings.Contains(err.Error(), "root") {
 			t.Fatal(err)
@@ -108,6 +110,8 @@ func TestUsers(t *testing.T) {
 	for _, s := range []*Source{wrong, none} {
 		eventually(t, "who may not to be refused", func() bool { return s.Status().LastError != "" && !s.Status().Connected })
 	}
+	// One that may not even say that it is there is told all the same, a little later.
+	watch(t, source(t, c.Endpoints(), proxy("shy"), as("shy", "secret")), "users").members("l1")
 	// The token is good for a second; each of those takes one of its own, in etcd's time.
 	for i := range 3 {
 		began := time.Now()

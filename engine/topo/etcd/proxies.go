@@ -31,17 +31,18 @@ type reporter struct {
 
 	mu      sync.Mutex
 	info    ProxyInfo
-	version uint64            // of info
-	since   map[string]uint64 // by pool, the version that has it first
-	written uint64            // the version that etcd has; 0: none
-	rev     int64             // the revision it was written at
-	waived  map[string]bool   // pools that were waited for long enough
+	version uint64               // of info
+	since   map[string]uint64    // by pool, the version that has it first
+	written uint64               // the version that etcd has; 0: none
+	rev     int64                // the revision it was written at
+	asked   map[string]time.Time // by pool, since when etcd's word is waited for
+	waived  map[string]bool      // pools for which etcd has not taken this proxy's word for long enough
 }
 
 func newReporter(s *Source) *reporter {
 	p := s.o.Proxy
 	r := &reporter{
-		s: s, id: p.ID, version: 1, since: map[string]uint64{}, waived: map[string]bool{},
+		s: s, id: p.ID, version: 1, since: map[string]uint64{}, asked: map[string]time.Time{}, waived: map[string]bool{},
 		info: ProxyInfo{ID: p.ID, Name: p.Name, Admin: p.Admin, Version: p.Version, Started: s.o.Now().UTC(), Applied: map[string]uint64{}},
 	}
 	r.h = s.newHolder(&holder{key: s.key(dirProxies + p.ID), value: r.value, wrote: r.wrote, pace: reportPace})
@@ -55,12 +56,39 @@ func (r *reporter) value() ([]byte, uint64) {
 	return b, r.version
 }
 
-// wrote: watchers of pools that etcd now knows this proxy to use may be told.
+// wrote: watchers of pools that etcd now knows this proxy to use may be told; or, with 0, they have to wait again.
 func (r *reporter) wrote(version uint64, rev int64) {
 	r.mu.Lock()
 	r.written, r.rev = version, rev
+	for pool, first := range r.since {
+		if version >= first {
+			delete(r.waived, pool)
+		} else {
+			r.asked[pool] = time.Now()
+		}
+	}
 	r.mu.Unlock()
-	r.s.tellAll()
+	if version == 0 {
+		r.waive()
+	} else {
+		r.s.tellAll()
+	}
+}
+
+// waive lets watchers be told in a while of pools that etcd does not know this proxy to use even then.
+func (r *reporter) waive() {
+	time.AfterFunc(announcePatience, func() {
+		r.mu.Lock()
+		for pool, first := range r.since {
+			if r.written < first && time.Since(r.asked[pool]) >= announcePatience {
+				r.waived[pool] = true
+			}
+		}
+		r.mu.Unlock()
+		if r.s.ctx.Err() == nil {
+			r.s.tellAll()
+		}
+	})
 }
 
 // update changes what this proxy says of itself.
@@ -83,17 +111,10 @@ func (r *reporter) use(pool string) {
 			return false
 		}
 		p.Applied[pool] = 0
-		r.since[pool] = r.version + 1
+		r.since[pool], r.asked[pool] = r.version+1, time.Now()
 		return true
 	})
-	time.AfterFunc(announcePatience, func() {
-		r.mu.Lock()
-		r.waived[pool] = true
-		r.mu.Unlock()
-		if r.s.ctx.Err() == nil {
-			r.s.tellAll()
-		}
-	})
+	r.waive()
 }
 
 func (r *reporter) unuse(pool string) {
@@ -101,6 +122,7 @@ func (r *reporter) unuse(pool string) {
 		_, ok := p.Applied[pool]
 		delete(p.Applied, pool)
 		delete(r.since, pool)
+		delete(r.asked, pool)
 		delete(r.waived, pool)
 		return ok
 	})

@@ -161,10 +161,11 @@ func (s *Source) lost(err error) {
 	}
 }
 
-// heard notes that etcd has answered. s.mu is held.
+// heardLocked notes that etcd has answered.
 func (s *Source) heardLocked() {
 	if s.err != nil {
 		s.o.Log.Info("etcd is there again")
+		s.status.LastError = ""
 	}
 	s.err, s.status.LastNews = nil, s.o.Now()
 }

@@ -4,6 +4,7 @@ package etcd
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,7 +89,13 @@ func TestSettled(t *testing.T) {
 		t.Error("settled without the proxy itself")
 	}
 	// One that only just came is waited for, from before it is told.
-	third := source(t, c.Endpoints(), proxy("c"))
+	third, direct := source(t, c.Endpoints(), proxy("c")), raw(t, c.Endpoints())
+	defer third.Watch("users", func(topo.Snapshot) {
+		r, err := direct.Get(background(t), "/tidepool/proxies/c")
+		if err != nil || len(r.Kvs) != 1 || !strings.Contains(string(r.Kvs[0].Value), `"users":`) {
+			t.Errorf("told before etcd knows that it uses the pool: %v, %v", r, err)
+		}
+	})()
 	watch(t, third, "users").members("l1")
 	eventually(t, "the new proxy to be waited for", func() bool { return !a.Settled("users", e) })
 	ps, err := a.Proxies(background(t))
