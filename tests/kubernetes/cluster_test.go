@@ -5,7 +5,6 @@ package kubernetes_test
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,35 +113,47 @@ func TestNetwork(t *testing.T) {
 	})
 }
 
-// leafAddress is what configurations may name leaves by.
-var leafAddress = regexp.MustCompile(`nats://([a-z-]+)-(\d+)\.([a-z-]+)\.([a-z-]+)\.svc:(\d+)`)
+// places are what configurations may find leaves by: the SRV records of a service's port, or an address.
+var places = regexp.MustCompile(`srv\+nats://_([a-z-]+)\._tcp\.([a-z-]+)\.([a-z-]+)\.svc|nats://(127\.0\.0\.1:\d+)|[a-z+]+://[^"]*`)
 
-// TestAddresses: configurations name all leaves that there are, where they listen.
+// TestAddresses: configurations find the leaves that there are, where they listen.
 func TestAddresses(t *testing.T) {
 	each(t, func(t *testing.T, c *cluster) {
 		want := map[string]bool{}
 		for _, k := range c.containers(t) {
-			if set := k.pod.set; set != nil {
-				_, port := k.port(t, "listen")
-				at := fmt.Sprintf(".%s.%s.svc:%d", set.Spec.ServiceName, k.pod.namespace, port)
-				if got, want := k.flags["advertise"], fmt.Sprintf("$(POD_NAME).%s.$(POD_NAMESPACE).svc:%d", set.Spec.ServiceName, port); got != want {
+			_, port := k.port(t, "listen")
+			switch {
+			case k.command != "leaf":
+			case k.pod.set == nil:
+				want["nats://"+k.flags["listen"]] = true
+			default:
+				name := k.pod.set.Spec.ServiceName
+				want[c.records(name, k.pod.namespace)] = true
+				if got, want := k.flags["advertise"], fmt.Sprintf("$(POD_NAME).%s.$(POD_NAMESPACE).svc:%d", name, port); got != want {
 					t.Errorf("%v: --advertise=%s, want %s", &k, got, want)
-				}
-				for i := range *set.Spec.Replicas {
-					want["nats://"+set.Name+"-"+strconv.Itoa(int(i))+at] = true
 				}
 			}
 		}
 		for _, m := range c.maps {
 			got := map[string]bool{}
 			for _, text := range m.Data {
-				for _, address := range leafAddress.FindAllString(text, -1) {
-					got[address] = true
+				for _, place := range places.FindAllString(text, -1) {
+					got[place] = true
 				}
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("ConfigMap %s names %v, want %v", m.Name, got, want)
+				t.Errorf("ConfigMap %s finds leaves at %v, want %v", m.Name, got, want)
 			}
 		}
 	})
+}
+
+// records is where a headless service's SRV records are. TestServices says that its port is where leaves listen.
+func (c *cluster) records(service, namespace string) string {
+	for _, s := range c.services {
+		if s.Name == service && s.Namespace == namespace {
+			return fmt.Sprintf("srv+nats://_%s._tcp.%s.%s.svc", s.Spec.Ports[0].Name, service, namespace)
+		}
+	}
+	return "no service " + service
 }

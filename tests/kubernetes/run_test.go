@@ -100,25 +100,25 @@ func probed(t *testing.T, k *container, admin string) {
 // TestRun runs every folder's leaves, and its proxies over them.
 func TestRun(t *testing.T) {
 	each(t, func(t *testing.T, c *cluster) {
-		at := map[string]string{} // where an address of the manifests is here
+		at := map[string]string{} // where a place of the manifests is here
 		all := c.containers(t)
 		for i := range all {
 			k := &all[i]
-			if k.command != "leaf" {
-				continue
-			}
-			if k.pod.set == nil {
+			switch {
+			case k.command != "leaf":
+			case k.pod.set == nil:
 				said := run(t, k, "pod", "leaf ready", "--memory=16MiB")
 				at["nats://"+k.flags["listen"]] = said["url"].(string)
 				probed(t, k, said["admin"].(string))
-				continue
-			}
-			_, port := k.port(t, "listen")
-			for n := range *k.pod.set.Spec.Replicas {
-				name := fmt.Sprintf("%s-%d", k.pod.set.Name, n)
-				said := run(t, k, name, "leaf ready", "--memory=16MiB")
-				at[fmt.Sprintf("nats://%s.%s.%s.svc:%d", name, k.pod.set.Spec.ServiceName, k.pod.namespace, port)] = said["url"].(string)
-				probed(t, k, said["admin"].(string))
+			default:
+				var members []map[string]any
+				for n := range *k.pod.set.Spec.Replicas {
+					name := fmt.Sprintf("%s-%d", k.pod.set.Name, n)
+					said := run(t, k, name, "leaf ready", "--memory=16MiB")
+					members = append(members, map[string]any{"name": name, "addr": said["url"]})
+					probed(t, k, said["admin"].(string))
+				}
+				at[c.records(k.pod.set.Spec.ServiceName, k.pod.namespace)] = "file:" + topology(t, members)
 			}
 		}
 		for i := range all {
@@ -129,6 +129,20 @@ func TestRun(t *testing.T) {
 			}
 		}
 	})
+}
+
+// topology writes a file that stands for what DNS would say, whatever the pool is called.
+func topology(t *testing.T, members any) (path string) {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"pools": map[string]any{"default": members, "main": members}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "topology.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // here gives a proxy that has its configuration on this machine, with addresses of this machine.
@@ -143,6 +157,9 @@ func (c *cluster) here(t *testing.T, k *container, at map[string]string) *contai
 			}
 			text := c.configuration(t, k, file)
 			for from, to := range at {
+				if !strings.Contains(text, from) {
+					t.Errorf("%v: %s does not look for leaves at %s", k, file, from)
+				}
 				text = strings.ReplaceAll(text, from, to)
 			}
 			moved.Args[i] = filepath.Join(t.TempDir(), path.Base(file))

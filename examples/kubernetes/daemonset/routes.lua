@@ -4,13 +4,7 @@
 
 pools{
     near = { backends = { "nats://127.0.0.1:4302" } },
-    main = {
-        backends = {
-            "nats://tidepool-leaf-0.tidepool-leaves.tidepool.svc:4301",
-            "nats://tidepool-leaf-1.tidepool-leaves.tidepool.svc:4301",
-            "nats://tidepool-leaf-2.tidepool-leaves.tidepool.svc:4301",
-        },
-    },
+    main = { discover = "srv+nats://_nats._tcp.tidepool-leaves.tidepool.svc" },
 }
 
 routes{ default = route_tier{ l1 = "near", l2 = "main", ttl = 10 } }
