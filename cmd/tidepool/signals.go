@@ -54,7 +54,9 @@ func (s *signals) serve(l life) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.reload(l, done) })
 	beside.Go(func() { sizeProcessors(done, processorTime, processorWait) })
+	notify(l.log, notifyReady)
 	sig := <-s.term
+	notify(l.log, notifyStopping)
 	drain := l.drain
 	if l.haste > 0 && (sig == syscall.SIGTERM || sig == syscall.SIGINT) {
 		drain = l.haste
