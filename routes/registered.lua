@@ -64,16 +64,19 @@ local function each(t, fn)
     end
 end
 
--- copy copies a table of any depth; specs stay what they are.
-local function copy(v)
+-- copy copies a table of any depth, one that holds itself too; specs stay what they are.
+local function copy(v, seen)
     if type(v) ~= "table" or handler.is_spec(v) then
         return v
     end
-    local out = {}
-    for k, x in pairs(v) do
-        out[k] = copy(x)
+    seen = seen or {}
+    if not seen[v] then
+        seen[v] = {}
+        for k, x in pairs(v) do
+            seen[v][k] = copy(x, seen)
+        end
     end
-    return out
+    return seen[v]
 end
 
 -- fail stops the load because of spec.
