@@ -38,7 +38,7 @@ type rider struct {
 	on  *flight
 	who awaited
 	out bool // it waits no more
-	got lua.LValue
+	handed
 }
 
 // flightWrite is a write under way.
@@ -127,13 +127,6 @@ func flightsLand(a *API, L *lua.LState) int {
 	return 0 // it was asked while the key was being written: nobody could join
 }
 
-// The notes on an answer that a rider is sent.
-const (
-	noteAnswer  = 1 << iota // it is one
-	noteRestore             // Response.restore
-	noteText                // Response.text
-)
-
 // land gives the answer to all who wait for it, and says how many that are.
 func (x *flight) land(r *Response, restore bool) int {
 	x.f.mu.Lock()
@@ -148,14 +141,7 @@ func (x *flight) land(r *Response, restore bool) int {
 	}
 	x.f.mu.Unlock()
 	for _, who := range to {
-		p := copyAnswer(r.p)
-		if p.Note = noteAnswer; restore || r.restore {
-			p.Note |= noteRestore
-		}
-		if r.text || r.mutable {
-			p.Note |= noteText
-		}
-		who.tell(p)
+		who.tell(r.forAnother(restore))
 	}
 	return len(to)
 }
@@ -166,24 +152,6 @@ func (x *flight) close() {
 		x.of.current = nil
 		x.f.forget(x.of)
 	}
-}
-
-// copyAnswer makes another of what a backend answered, or did not.
-func copyAnswer(of *backend.Pending) *backend.Pending {
-	p := backend.NewPending()
-	p.Start, p.End, p.Backend, p.Err = of.Start, of.End, of.Backend, of.Err
-	if of.Err == nil {
-		raw := of.Resp.Raw
-		if len(raw) < backend.Large {
-			p.Buf = append(p.Buf[:0], raw...)
-		} else {
-			b := backend.NewBlock(len(raw))
-			p.Own(b, b.B[:copy(b.B, raw)])
-		}
-		p.Resp = of.Resp
-		p.Resp.Rebase(p.Buf)
-	}
-	return p
 }
 
 // release implements hold: a flight that its call has not landed goes to the next who waits.
@@ -202,17 +170,6 @@ func (x *flight) release() {
 	}
 	x.close()
 	x.f.mu.Unlock()
-}
-
-// came implements turn.
-func (w *rider) came(c *Call, p *backend.Pending) {
-	if p.Note&noteAnswer == 0 {
-		p.Release()
-		return
-	}
-	r := c.response(p)
-	r.restore, r.text = p.Note&noteRestore != 0, p.Note&noteText != 0
-	w.got = r.ud
 }
 
 // turned implements turn: an answer, or the flight itself.

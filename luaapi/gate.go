@@ -3,17 +3,15 @@
 package luaapi
 
 import (
-	"errors"
+	"slices"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
-// gate is for all workers. A wait is a Pending, as if it had been sent to a backend: who opens the gate answers it. All methods may be called
-// concurrently; they wait for nobody.
+// gate is for all workers. All methods may be called concurrently; they wait for nobody.
 type gate struct {
 	mu   sync.Mutex
 	keys map[string]*queue
@@ -22,36 +20,43 @@ type gate struct {
 // queue is what a gate has for one key; it is forgotten when it is empty.
 type queue struct {
 	leader *Call
-	waits  []*backend.Pending
+	waits  []*gateWait
 }
 
-// errOpened says that a gate was opened, without an answer for those who wait.
-var errOpened = errors.New("the gate is open")
+// gateWait is a call that waits at a gate. Who takes it out of the queue tells it, or it leaves by itself.
+type gateWait struct {
+	g      *gate
+	key    string
+	who    awaited
+	opened bool // it has been told
+	handed
+}
 
-// enter makes c the leader of key if there is none. Else, or if it does not want that, wait() waits in the queue, unless it is nil.
-func (g *gate) enter(key []byte, c *Call, leads bool, wait func() *backend.Pending) bool {
+// enter makes c the leader of key if there is none and it wants to. Else it waits in the queue if it waits at all: a wait that has begun.
+func (g *gate) enter(key []byte, c *Call, leads, waits bool) (led bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	q := g.keys[string(key)]
 	if q == nil {
-		if !leads && wait == nil {
-			return false
-		}
 		q = &queue{}
 		g.keys[string(key)] = q
 	}
 	if leads && q.leader == nil {
 		q.leader = c
+		c.holds = append(c.holds, &lead{g, string(key), c})
 		return true
 	}
-	if wait != nil {
-		q.waits = append(q.waits, wait())
+	if waits {
+		w := &gateWait{g: g, key: string(key)}
+		w.who = c.awaits(w)
+		q.waits = append(q.waits, w)
+		c.holds = append(c.holds, w)
 	}
 	return false
 }
 
 // take takes the queue out of the gate, if there is one. With a leader only if that is who leads.
-func (g *gate) take(key string, leader *Call) (waits []*backend.Pending, taken bool) {
+func (g *gate) take(key string, leader *Call) (waits []*gateWait, taken bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	q := g.keys[key]
@@ -62,45 +67,47 @@ func (g *gate) take(key string, leader *Call) (waits []*backend.Pending, taken b
 	return q.waits, true
 }
 
-// leave takes p out of the queue. False: somebody answers it.
-func (g *gate) leave(key string, p *backend.Pending) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	q := g.keys[key]
+// release implements hold: it leaves the queue, if it is still there.
+func (w *gateWait) release() {
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	q := w.g.keys[w.key]
 	if q == nil {
-		return false
+		return
 	}
-	for i, w := range q.waits {
-		if w == p {
-			q.waits = append(q.waits[:i], q.waits[i+1:]...)
-			if len(q.waits) == 0 && q.leader == nil {
-				delete(g.keys, key)
-			}
-			return true
+	if i := slices.Index(q.waits, w); i >= 0 {
+		q.waits = slices.Delete(q.waits, i, i+1)
+		if len(q.waits) == 0 && q.leader == nil {
+			delete(w.g.keys, w.key)
 		}
 	}
-	return false
 }
 
-// letGo answers those who wait with a copy of res; nil: there is no answer.
-func letGo(waits []*backend.Pending, res *backend.Pending, now int64) {
-	for _, p := range waits {
-		switch {
-		case res == nil:
-			p.Err = errOpened
-		case res.Err != nil:
-			p.Err = res.Err
-		default:
-			p.Buf = append(p.Buf[:0], res.Resp.Raw...)
-			if _, _, err := mc.ParseResponse(p.Buf, &p.Resp); err != nil {
-				p.Err = errOpened
-			}
-			p.Backend = res.Backend
-		}
-		w := p.Waiter
-		p.End = now
-		if w.Done(p) {
-			w.Wake()
+// came implements turn.
+func (w *gateWait) came(c *Call, p *backend.Pending) {
+	w.opened = true
+	w.handed.came(c, p)
+}
+
+// turned implements turn.
+func (w *gateWait) turned(c *Call, _ bool) (lua.LValue, lua.LValue) {
+	c.letGo(w)
+	switch {
+	case !w.opened:
+		return lua.LNil, lua.LTrue
+	case w.got == nil:
+		return lua.LFalse, lua.LNil
+	}
+	return lua.LFalse, w.got
+}
+
+// letGo tells those who wait, with a copy of res; nil: there is no answer.
+func letGo(waits []*gateWait, res *Response) {
+	for _, w := range waits {
+		if res == nil {
+			w.who.tell(backend.NewPending())
+		} else {
+			w.who.tell(res.forAnother(false))
 		}
 	}
 }
@@ -115,25 +122,7 @@ type lead struct {
 // release implements hold: it opens the gate, if the call still leads.
 func (l *lead) release() {
 	waits, _ := l.g.take(l.key, l.c)
-	letGo(waits, nil, l.c.api.o.Now())
-}
-
-// gated is a wait at a gate.
-type gated struct {
-	g   *gate
-	key string
-	p   *backend.Pending
-}
-
-// quit leaves the queue in which a wait that is over has stood.
-func (w *wait) quit() {
-	if w.at.g == nil {
-		return
-	}
-	if w.at.g.leave(w.at.key, w.at.p) {
-		w.at.p.Release()
-	}
-	w.at = gated{}
+	letGo(waits, nil)
 }
 
 var gateMethods = []Method{
@@ -171,14 +160,14 @@ func openGate(a *API, L *lua.LState) int {
 
 // open opens a gate with the response that is argument i, if there is one. With a leader only if that is who leads.
 func (a *API) open(L *lua.LState, g *gate, key []byte, i int, leader *Call) (waited int, opened bool) {
-	var res *backend.Pending
+	var res *Response
 	size := 0
 	if L.Get(i) != lua.LNil {
-		res = checkResponse(L, i, "mcp.gate").p
-		size = len(res.Resp.Raw)
+		res = checkResponse(L, i, "mcp.gate")
+		size = len(res.p.Resp.Raw)
 	}
 	waits, opened := g.take(string(key), leader)
-	letGo(waits, res, a.o.Now())
+	letGo(waits, res)
 	a.charge(L, len(waits), size*len(waits), bytesPerStep)
 	return len(waits), opened
 }
@@ -193,18 +182,18 @@ func rctxLead(a *API, L *lua.LState) int {
 	c := idle(L, "lead: cannot call while already in wait mode")
 	g, key := checkGate(L, 2), a.keyArg(L, 3, "lead")
 	a.charge(L, askSteps, 0, 1)
-	if seconds, limited := patience(L); limited && seconds <= 0 {
-		if !g.enter(key, c, true, nil) {
-			L.Push(lua.LNil)
-			L.Push(lua.LTrue)
-			return 2
-		}
-	} else if !g.enter(key, c, true, func() *backend.Pending { return c.queueAt(g, key) }) {
+	seconds, limited := patience(L)
+	waits := !limited || seconds > 0
+	switch {
+	case g.enter(key, c, true, waits):
+		L.Push(lua.LTrue)
+		return 1
+	case waits:
 		return c.stand(L)
 	}
-	c.holds = append(c.holds, &lead{g, string(key), c})
+	L.Push(lua.LNil)
 	L.Push(lua.LTrue)
-	return 1
+	return 2
 }
 
 func rctxWaitGate(a *API, L *lua.LState) int {
@@ -212,19 +201,8 @@ func rctxWaitGate(a *API, L *lua.LState) int {
 	g, key := checkGate(L, 2), a.keyArg(L, 3, "wait_gate")
 	a.charge(L, askSteps, 0, 1)
 	patience(L)
-	g.enter(key, c, false, func() *backend.Pending { return c.queueAt(g, key) })
+	g.enter(key, c, false, true)
 	return c.stand(L)
-}
-
-// queueAt begins the wait at a gate: its Pending.
-func (c *Call) queueAt(g *gate, key []byte) *backend.Pending {
-	w := c.numbered(c.begin(waitGate, AwaitAny, 1))
-	w.open = 1
-	p := backend.NewPending()
-	p.Waiter, p.Lane, p.Start = c.caller, c.caller.Lane(), c.api.o.Now()
-	p.Tag, p.Data = w.seq<<8, c
-	w.at = gated{g, string(key), p}
-	return p
 }
 
 // patience is argument 4, how many seconds to wait, if it is given.

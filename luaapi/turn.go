@@ -45,12 +45,65 @@ func (c *Call) awaits(on turn) awaited {
 	return awaited{c, w.seq, c.caller}
 }
 
-// tell ends the wait, if it is still that one, and hands p over. No lock of a turnstile's or of flights may be held.
+// tell ends the wait, if it is still that one, and hands p over. No lock of a turnstile's, a gate's or of flights may be held.
 func (a awaited) tell(p *backend.Pending) {
 	p.Waiter, p.Data, p.Tag = a.caller, a.c, a.seq<<8
 	if a.caller.Done(p) {
 		a.caller.Wake()
 	}
+}
+
+// handed is the part of a turn that takes what Response.forAnother has made.
+type handed struct {
+	got lua.LValue // the response; nil: none
+}
+
+// The notes on an answer that another call is told.
+const (
+	noteAnswer  = 1 << iota // it is one
+	noteRestore             // Response.restore
+	noteText                // Response.text
+)
+
+// forAnother makes a copy of r for another call to be told.
+func (r *Response) forAnother(restore bool) *backend.Pending {
+	p := copyAnswer(r.p)
+	if p.Note = noteAnswer; restore || r.restore {
+		p.Note |= noteRestore
+	}
+	if r.text || r.mutable {
+		p.Note |= noteText
+	}
+	return p
+}
+
+// came implements turn.
+func (h *handed) came(c *Call, p *backend.Pending) {
+	if p.Note&noteAnswer == 0 {
+		p.Release()
+		return
+	}
+	r := c.response(p)
+	r.restore, r.text = p.Note&noteRestore != 0, p.Note&noteText != 0
+	h.got = r.ud
+}
+
+// copyAnswer makes another of what a backend answered, or did not.
+func copyAnswer(of *backend.Pending) *backend.Pending {
+	p := backend.NewPending()
+	p.Start, p.End, p.Backend, p.Err = of.Start, of.End, of.Backend, of.Err
+	if of.Err == nil {
+		raw := of.Resp.Raw
+		if len(raw) < backend.Large {
+			p.Buf = append(p.Buf[:0], raw...)
+		} else {
+			b := backend.NewBlock(len(raw))
+			p.Own(b, b.B[:copy(b.B, raw)])
+		}
+		p.Resp = of.Resp
+		p.Resp.Rebase(p.Buf)
+	}
+	return p
 }
 
 // wrap is an object that wraps what Go holds for scripts.

@@ -21,8 +21,7 @@ const (
 	waitCond            // some handles
 	waitPoke            // wait_cond(0): everything is sent, then it goes on
 	waitSleep
-	waitGate // somebody who opens a gate
-	waitTurn // at a turnstile or with another's flight: until that says so
+	waitTurn // at a gate, a turnstile, or with another's flight: until that says so
 )
 
 // wait is what a call waits for.
@@ -40,14 +39,12 @@ type wait struct {
 	good, ok, all int
 	got           []*Response // in order of arrival
 
-	handle int   // of waitHandle
-	done   int   // handles that counted
-	at     gated // of waitGate
-	on     turn  // of waitTurn
+	handle int  // of waitHandle
+	done   int  // handles that counted
+	on     turn // of waitTurn
 }
 
 func (w *wait) end() {
-	w.quit()
 	w.kind, w.ready, w.seq, w.deadline = waitNone, false, 0, 0
 }
 
@@ -108,15 +105,6 @@ func (c *Call) result() []lua.LValue {
 		}
 	case waitSleep:
 		c.ret[0], expired = lua.LTrue, false
-	case waitGate:
-		if n = 2; expired {
-			c.ret[0] = lua.LNil
-			break
-		}
-		c.ret[0], c.ret[1] = lua.LFalse, lua.LNil
-		if len(w.got) > 0 {
-			c.ret[1] = w.got[0].ud
-		}
 	case waitTurn:
 		c.ret[0], c.ret[1] = w.on.turned(c, expired)
 		w.end()
@@ -157,15 +145,6 @@ func (c *Call) Deliver(p *backend.Pending) {
 	w := &c.wait
 	if w.seq == 0 || p.Tag>>8 != w.seq || w.ready {
 		p.Release() // an answer that nobody waits for any more
-		return
-	}
-	if w.kind == waitGate {
-		if w.at, w.ready = (gated{}), true; p.Err == errOpened {
-			p.Release()
-		} else {
-			w.got = append(w.got, c.response(p))
-		}
-		c.goOn()
 		return
 	}
 	if w.kind == waitTurn {
