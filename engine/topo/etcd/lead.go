@@ -44,7 +44,7 @@ func (s *Source) leadOnce(ctx context.Context, name string, f func(ctx context.C
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	grant := time.AfterFunc(s.o.DialTimeout, end)
-	session, err := concurrency.NewSession(c.Client, concurrency.WithTTL(int(s.leadTTL()/time.Second)), concurrency.WithContext(life))
+	session, err := concurrency.NewSession(c.until(life), concurrency.WithTTL(int(s.leadTTL()/time.Second)), concurrency.WithContext(life))
 	if !grant.Stop() || err != nil {
 		return false, fmt.Errorf("cannot take a lease: %w", err)
 	}
@@ -56,6 +56,7 @@ func (s *Source) leadOnce(ctx context.Context, name string, f func(ctx context.C
 	standing, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(session.Ctx(), cancel)()
+	defer context.AfterFunc(standing, func() { time.AfterFunc(s.o.DialTimeout, end) })() // Campaign gives its place back before it returns
 	election := concurrency.NewElection(session, s.key(dirLeader+name))
 	if err := election.Campaign(standing, s.whoami()); err != nil {
 		return false, err
@@ -73,6 +74,13 @@ func (s *Source) leadOnce(ctx context.Context, name string, f func(ctx context.C
 	lost()
 	<-watched
 	return done, nil
+}
+
+// until is the client with a life of its own: an election gives its place back by the client's context, which would not end while etcd is gone.
+func (c *clients) until(life context.Context) *clientv3.Client {
+	mine := clientv3.NewCtxClient(life)
+	mine.KV, mine.Lease, mine.Watcher = c.KV, c.Lease, c.Watcher
+	return mine
 }
 
 // leadTTL is how long a leader that vanished keeps the others waiting. etcd tells what is left of a lease in whole seconds: less could not be
