@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -154,8 +155,13 @@ func (d *discovery) tell(s topo.Snapshot, members []pools.Member) {
 		}
 		return names
 	}
-	d.p.log.Info("membership changed", "pool", d.pool.Name(), "epoch", s.Epoch, "members", len(members),
-		"came", without(members, d.held), "went", without(d.held, members), "stale", s.Stale)
+	came, went := without(members, d.held), without(d.held, members)
+	level := slog.LevelInfo
+	if len(came)+len(went) == 0 { // weights, or where the others are
+		level = slog.LevelDebug
+	}
+	d.p.log.Log(context.Background(), level, "membership changed", "pool", d.pool.Name(), "epoch", s.Epoch, "members", len(members),
+		"came", came, "went", went, "stale", s.Stale)
 }
 
 // member acquires the backend of one.

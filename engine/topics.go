@@ -28,13 +28,14 @@ type topic struct {
 	p     *Proxy
 	ref   string
 	users int           // discoveries; topics.mu guards it
-	known chan struct{} // closed when a membership is
+	known chan struct{} // closed when there is a membership
 	stop  func()
 
 	mu      sync.Mutex // one membership at a time
 	pools   []*discovery
 	last    topo.Snapshot
 	have    bool
+	heard   bool          // known is closed
 	applied uint64        // the epoch that the source was told of
 	warm    backend.Timer // until previous owners are let go; nil: there are none
 }
@@ -158,8 +159,10 @@ func (of *topic) take(s topo.Snapshot) {
 			left = append(left, leaver{d, m})
 		}
 	}
-	first := !of.have
 	of.last, of.have = s, true
+	// That there is none yet may be all that a source knows at the start: it is no reason to serve.
+	first := !of.heard && (s.Epoch > 0 || len(s.Members) > 0)
+	of.heard = of.heard || first
 	if s.Warms(of.p.wall()) {
 		of.coolLater(s.WarmUntil.Sub(of.p.wall()))
 	} else {
