@@ -63,10 +63,19 @@ const fillRate = 13 // what Facebook's leases cut the database's peak by: 17,000
 
 func crowds(ctx context.Context, s *settings, w io.Writer) error {
 	fmt.Fprintf(w, "\n| | queries each time | p50 | p99 | p99.9 | old values | gets a read | queries cut by |\n|---|---|---|---|---|---|---|---|\n")
-	return errors.Join(
-		loads(ctx, s, w, load{what: "one key, which expires each second", ttl: 1, keys: 1, ways: []way{direct, coalesce, cutBy(lease, fillRate), cutBy(fill, fillRate)}}, crowdLine),
-		loads(ctx, s, w, load{what: "one key, which is deleted each second", ttl: 300, keys: 1, deletes: time.Second,
-			ways: []way{direct, coalesce, cutBy(lease, fillRate), cutBy(stale, fillRate), cutBy(fill, fillRate)}}, crowdLine))
+	var missed []error
+	for _, l := range []load{
+		{what: "one key, which expires each second", ttl: 1, keys: 1, ways: []way{direct, coalesce, cutBy(lease, fillRate), cutBy(fill, fillRate)}},
+		{what: "one key, which is deleted each second", ttl: 300, keys: 1, deletes: time.Second,
+			ways: []way{direct, coalesce, cutBy(lease, fillRate), cutBy(stale, fillRate), cutBy(fill, fillRate)}},
+	} {
+		if err := loads(ctx, s, w, l, crowdLine); errors.Is(err, errMissed) {
+			missed = append(missed, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return errors.Join(missed...)
 }
 
 func sets(ctx context.Context, s *settings, w io.Writer) error {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"log"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,21 +13,27 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// built is what is measured.
+var built string
 
-// binary builds what is measured.
-func binary(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "tidepool")
-	if out, err := exec.Command("go", "build", "-o", path, "github.com/tidepool-proxy/tidepool/cmd/tidepool").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "benchroutes")
+	if err != nil {
+		log.Fatal(err)
 	}
-	return path
+	built = filepath.Join(dir, "tidepool")
+	if out, err := exec.Command("go", "build", "-o", built, "github.com/tidepool-proxy/tidepool/cmd/tidepool").CombinedOutput(); err != nil {
+		log.Fatalf("%v\n%s", err, out)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 // A short run of every part works, and no answer of it is wrong; what it measures is worth nothing.
 func TestRun(t *testing.T) {
-	s := settings{tidepool: binary(t), parts: []string{"crowd", "set", "gutter"}, rounds: 1, duration: 150 * time.Millisecond, rate: 500, conns: 20,
+	s := settings{tidepool: built, parts: []string{"crowd", "set", "gutter"}, rounds: 1, duration: 150 * time.Millisecond, rate: 500, conns: 20,
 		query: 5 * time.Millisecond}
 	var out strings.Builder
 	if err := run(t.Context(), &s, &out); err != nil && !errors.Is(err, errMissed) {
@@ -47,7 +55,7 @@ func TestRun(t *testing.T) {
 
 // Reads are counted, an old value is noticed, and a wrong one is an error.
 func TestApp(t *testing.T) {
-	backends, err := startTier(t.Context(), binary(t), 1)
+	backends, err := startTier(t.Context(), built, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

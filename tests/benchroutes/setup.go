@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,7 +24,7 @@ type server struct {
 	args []string
 }
 
-// start starts the binary with args and waits until it listens at addr.
+// start starts the binary with args and waits until it, and nobody else, listens at addr.
 func start(ctx context.Context, binary, addr string, args ...string) (*server, error) {
 	p, err := proc.Start(exec.Command(binary, args...))
 	if err != nil {
@@ -34,7 +36,34 @@ func start(ctx context.Context, binary, addr string, args ...string) (*server, e
 		p.Kill()
 		return nil, fmt.Errorf("cannot start %v: %w", args, err)
 	}
+	pid, err := stat(addr, "pid")
+	if err == nil && pid != int64(p.PID()) {
+		err = fmt.Errorf("process %d listens on %s", pid, addr)
+	}
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("cannot start %v: %w", args, err)
+	}
 	return &server{p, addr, args}, nil
+}
+
+// stat asks for one figure of `stats`.
+func stat(addr, name string) (n int64, err error) {
+	c, err := dial(addr)
+	if err != nil {
+		return 0, err
+	}
+	defer c.c.Close()
+	found := fmt.Errorf("%w: stats have no %s", errWrong, name)
+	line, err := c.say("stats\r\n")
+	for ; err == nil && line != "END"; line, err = c.line() {
+		if _, err := fmt.Sscanf(line, "STAT "+name+" %d", &n); err == nil {
+			found = nil
+		} else if !strings.HasPrefix(line, "STAT ") {
+			return 0, fmt.Errorf("%w: %q", errWrong, line)
+		}
+	}
+	return n, errors.Join(err, found)
 }
 
 // hang stops the process where it is, and wake lets it go on: it has what it had, and does what it was sent meanwhile.
@@ -104,21 +133,11 @@ func (t tier) list(turned int) (text string) {
 // gets is how many gets all of them had.
 func (t tier) gets() (sum int64, err error) {
 	for _, s := range t {
-		c, err := dial(s.addr)
+		n, err := stat(s.addr, "cmd_get")
 		if err != nil {
 			return 0, err
 		}
-		line, err := c.say("stats\r\n")
-		for ; err == nil && line != "END"; line, err = c.line() {
-			var n int64
-			if _, err := fmt.Sscanf(line, "STAT cmd_get %d", &n); err == nil {
-				sum += n
-			}
-		}
-		c.c.Close()
-		if err != nil {
-			return 0, err
-		}
+		sum += n
 	}
 	return sum, nil
 }
