@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -93,6 +94,7 @@ func TestImage(t *testing.T) {
 		t.Fatal("the Dockerfile has no build command")
 	}
 	dir := context(t)
+	t.Run("alone", func(t *testing.T) { alone(t, dir, build[1]) })
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		cmd := exec.Command("sh", "-c", build[1])
 		cmd.Dir = dir
@@ -139,4 +141,38 @@ func goVersion(t *testing.T) string {
 		t.Fatal("go.mod names no Go")
 	}
 	return m[1]
+}
+
+// alone runs the binary as the image does: as its user, with nothing in reach that the image has not, and nothing that may be written. Only root
+// may shut it in so.
+func alone(t *testing.T, dir, build string) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root may change a root folder")
+	}
+	cmd := exec.Command("sh", "-c", build)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TARGETARCH="+runtime.GOARCH, "VERSION=v1-test")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	root, err := os.MkdirTemp("", "tidepool-image-") // t.TempDir's parents may be closed to others, which is none of a container's business
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	for name, from := range map[string]string{"tidepool": filepath.Join(dir, "tidepool"), "routes.lua": filepath.Join(checkout, "examples/simple.lua")} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(read(t, from)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(root, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	f := func(msg string, args ...string) {
+		t.Helper()
+		cmd := &exec.Cmd{Path: "/tidepool", Args: append([]string{"/tidepool"}, args...), Dir: "/", Env: []string{}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+		await(t, cmd, args[0], msg)
+	}
+	f("leaf ready", "leaf", "--name=leaf-1", "--listen=127.0.0.1:0", "--memory=16MiB", "--admin=127.0.0.1:0", "--log-format=json")
+	f("proxy serves", "proxy", "/routes.lua", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--watch=2s", "--log-format=json")
 }

@@ -27,6 +27,9 @@ const patience = 30 * time.Second
 // anyPort is an address that a container would listen at.
 var anyPort = regexp.MustCompile(`^(--(?:listen|admin))=.*$`)
 
+// etcdFlags are those that want an etcd, which these tests have not: a file stands for it.
+var etcdFlags = regexp.MustCompile(`^--(etcd|pool|state-dir)=`)
+
 // run starts a container's command on free ports of this machine, and gives what its first log line with msg says. pod is what the downward API
 // would say.
 func run(t *testing.T, k *container, pod, msg string, args ...string) (said map[string]any) {
@@ -34,11 +37,17 @@ func run(t *testing.T, k *container, pod, msg string, args ...string) (said map[
 	api := strings.NewReplacer("$(POD_NAME)", pod, "$(POD_NAMESPACE)", "tidepool", "$(NODE_NAME)", "node-1")
 	cmd := exec.Command(tidepool)
 	for _, arg := range k.Args {
-		if !strings.HasPrefix(arg, "--advertise") { // names that only a cluster resolves
+		if !strings.HasPrefix(arg, "--advertise") && !etcdFlags.MatchString(arg) { // names that only a cluster resolves
 			cmd.Args = append(cmd.Args, anyPort.ReplaceAllString(api.Replace(arg), "$1=127.0.0.1:0"))
 		}
 	}
 	cmd.Args = append(cmd.Args, args...)
+	return await(t, cmd, k.String(), msg)
+}
+
+// await starts a command and gives what its first log line with msg says. It is killed with the test.
+func await(t *testing.T, cmd *exec.Cmd, name, msg string) (said map[string]any) {
+	t.Helper()
 	errs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -67,14 +76,14 @@ func run(t *testing.T, k *container, pod, msg string, args ...string) (said map[
 		select {
 		case line, ok := <-lines:
 			if !ok {
-				t.Fatalf("%v ended:\n%s", k, strings.Join(seen, "\n"))
+				t.Fatalf("%s ended:\n%s", name, strings.Join(seen, "\n"))
 			}
 			seen = append(seen, line)
 			if json.Unmarshal([]byte(line), &said) == nil && said["msg"] == msg {
 				return said
 			}
 		case <-late:
-			t.Fatalf("%v does not say %q:\n%s", k, msg, strings.Join(seen, "\n"))
+			t.Fatalf("%s does not say %q:\n%s", name, msg, strings.Join(seen, "\n"))
 		}
 	}
 }
@@ -118,7 +127,11 @@ func TestRun(t *testing.T) {
 					members = append(members, map[string]any{"name": name, "addr": said["url"]})
 					probed(t, k, said["admin"].(string))
 				}
-				at[c.records(k.pod.set.Spec.ServiceName, k.pod.namespace)] = "file:" + topology(t, members)
+				if file := topology(t, members); k.flags["etcd"] != "" {
+					at[`{ pool = "main" }`] = fmt.Sprintf("{ pool = %q, from = %q }", k.flags["pool"], "file:"+file)
+				} else {
+					at[c.records(k.pod.set.Spec.ServiceName, k.pod.namespace)] = "file:" + file
+				}
 			}
 		}
 		for i := range all {
