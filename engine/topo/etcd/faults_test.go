@@ -92,6 +92,27 @@ func TestWiped(t *testing.T) {
 	}
 }
 
+// TestRestarted: etcd is down for longer than leases last. Nobody is lost, and nothing is decided for it.
+func TestRestarted(t *testing.T) {
+	t.Parallel()
+	c := etcdpeer.Start(t, 1)
+	a, tier := source(t, c.Endpoints(), proxy("a")), source(t, c.Endpoints())
+	w := watch(t, a, "users")
+	rs := register(t, tier, "users", "l1", "l2", "l3")
+	was := w.members("l1 l2 l3")
+	c.Members[0].Kill()
+	eventually(t, "the leases to be given up", func() bool { return tier.Status().Leases == 3 })
+	c.Restart()
+	for _, r := range rs {
+		awaitRegistered(t, r)
+	}
+	eventually(t, "etcd to be there", func() bool { return a.Status().Connected })
+	register(t, tier, "users", "l4")
+	if s := w.members("l1 l2 l3 l4"); s.Replaces != was.Epoch {
+		t.Errorf("there was a membership between %d and %d, which replaces %d", was.Epoch, s.Epoch, s.Replaces)
+	}
+}
+
 // TestCompacted: a watch whose past is gone ends, so that it is begun again with a listing.
 func TestCompacted(t *testing.T) {
 	t.Parallel()

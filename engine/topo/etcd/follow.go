@@ -22,12 +22,7 @@ func (s *Source) run() {
 		return
 	}
 	wait := s.o.DialTimeout / 20
-	for again := false; s.ctx.Err() == nil; again = true {
-		if again {
-			s.mu.Lock()
-			s.status.Rewatches++
-			s.mu.Unlock()
-		}
+	for s.ctx.Err() == nil {
 		began := s.o.Now()
 		if err := s.follow(); s.ctx.Err() == nil {
 			if errors.Is(err, errRewatch) {
@@ -137,6 +132,9 @@ func (s *Source) list(ctx context.Context) (rev int64, err error) {
 	}
 	s.mu.Lock()
 	now := s.o.Now()
+	if s.listed {
+		s.status.Rewatches++
+	}
 	s.mirror, s.listed, s.grace = m, true, now.Add(s.o.LeaseTTL+time.Second)
 	s.heardLocked()
 	for name := range m.docs {
@@ -213,7 +211,7 @@ func (s *Source) check(ctx context.Context) error {
 		s.mu.Unlock()
 		wait = s.o.CheckEvery
 		call, cancel := context.WithTimeout(ctx, s.o.DialTimeout)
-		r, err := c.Get(call, from, clientv3.WithRange(to), clientv3.WithMinModRev(rev+1), clientv3.WithKeysOnly(), clientv3.WithLimit(0))
+		r, err := c.Get(call, from, clientv3.WithRange(to), clientv3.WithMinModRev(rev+1), clientv3.WithKeysOnly())
 		cancel()
 		if ctx.Err() != nil {
 			break
