@@ -85,6 +85,12 @@ func TestConflict(t *testing.T) {
 			t.Errorf("swap %d: won is %v, %v", i, won, err)
 		}
 	}
+	a.mu.Lock() // who knows a document that is newer than the registrations he knows decides nothing
+	a.mirror.rev, p.fits = p.rev-1, false
+	a.mu.Unlock()
+	if again := a.replace(p); again == 0 {
+		t.Error("does not look again")
+	}
 	if s := a.snapshot(p); s.Epoch != d.Epoch-1 || a.Status().Conflicts != 1 {
 		t.Errorf("epoch %d, want the winner's %d; %+v", s.Epoch, d.Epoch-1, a.Status())
 	}
@@ -231,6 +237,14 @@ func TestStrange(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await("and one that is gone", func(n topo.Snapshot) bool { return n.Epoch > s.Epoch })
+	// One from a backup is older than what was told.
+	const old = `{"pool":"users","epoch":5,"members":[{"name":"l9","addr":"h:1"}]}`
+	e := a.snapshot(a.pools["users"]).Epoch
+	if _, err := direct.Put(background(t), "/tidepool/pools/users", old); err != nil {
+		t.Fatal(err)
+	}
+	w.await("a newer one", func(n topo.Snapshot) bool { return n.Epoch > e })
+	w.never("an older membership was told", func(s topo.Snapshot) bool { return list(s.Members) == "l9" })
 	ls, err := a.Leaves(background(t))
 	if err != nil || len(ls) != 1 {
 		t.Errorf("leaves %v, %v", ls, err)

@@ -4,6 +4,7 @@ package etcd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/topo"
 	"github.com/tidepool-proxy/tidepool/tests/etcdpeer"
+	"github.com/tidepool-proxy/tidepool/tests/faultproxy"
 	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
@@ -176,17 +178,19 @@ func TestDeadEndpoint(t *testing.T) {
 	a, b := source(t, []string{one.Addr(), two.Addr()}, proxy("a")), source(t, c.Endpoints(), proxy("b"))
 	w, r := watch(t, a, "users"), register(t, a, "users", "l1")[0]
 	w.members("l1")
-	one.Freeze()
-	register(t, b, "users", "l2")
-	w.members("l1 l2")
-	one.Heal()
-	two.Freeze()
-	register(t, b, "users", "l3")
-	w.members("l1 l2 l3")
+	for i, way := range []*faultproxy.Proxy{one, two} {
+		way.Freeze()
+		began := time.Now()
+		name := fmt.Sprint("l", i+2)
+		register(t, b, "users", name)
+		w.await(name, func(s topo.Snapshot) bool { return find(s.Members, name) != nil })
+		eventually(t, "leases that are not renewed to run out", func() bool { return time.Since(began) > 3*time.Second })
+		way.Heal()
+	}
 	awaitRegistered(t, r)
 	w.never("the registration was lost", func(s topo.Snapshot) bool { return slices.Contains(s.Lost, "l1") })
-	if st := a.Status(); st.Rewatches == 0 {
-		t.Errorf("the watch was never on an endpoint that fell silent: %+v", st)
+	if st := a.Status(); st.Rewatches == 0 || st.Leases > 0 {
+		t.Errorf("the watch was never on an endpoint that fell silent, or a lease was lost: %+v", st)
 	}
 }
 
@@ -194,7 +198,8 @@ func TestDeadEndpoint(t *testing.T) {
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	c := etcdpeer.Start(t, 3)
-	a, tier := source(t, c.Endpoints(), proxy("a")), source(t, c.Endpoints())
+	log := &testWriter{}
+	a, tier := source(t, c.Endpoints(), proxy("a"), logTo(log)), source(t, c.Endpoints())
 	w := watch(t, a, "users")
 	register(t, tier, "users", "l1", "l2", "l3")
 	w.members("l1 l2 l3")
@@ -211,6 +216,39 @@ func TestLeaderKilled(t *testing.T) {
 	register(t, tier, "users", "l6")
 	w.members("l1 l2 l3 l4 l5 l6")
 	w.never("somebody was lost", func(s topo.Snapshot) bool { return len(s.Lost) > 0 })
+	c.Members[0].Kill()
+	c.Members[1].Kill()
+	eventually(t, "a member without a leader to be left", func() bool { return strings.Contains(log.String(), "no leader") })
+	c.Restart()
+	register(t, tier, "users", "l7")
+	w.await("l7", func(s topo.Snapshot) bool { return find(s.Members, "l7") != nil })
+}
+
+// TestAnotherEtcd: behind the same address there is another etcd, and neither its revision nor the number of its keys gives it away.
+func TestAnotherEtcd(t *testing.T) {
+	t.Parallel()
+	c := etcdpeer.Start(t, 1)
+	net := network(t, c.Endpoints()[0])
+	put := func(key, value string, times int) {
+		direct := raw(t, c.Endpoints())
+		for range times {
+			if _, err := direct.Put(background(t), key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const users = "/tidepool/pools/users"
+	put("/others", "", 20)
+	put(users, `{"pool":"users","epoch":1,"members":[{"name":"l1","addr":"h:1"}]}`, 1)
+	w := watch(t, source(t, []string{net.Addr()}), "users")
+	w.members("l1")
+	net.Cut()
+	c.Wipe()
+	c.Restart()
+	put(users, `{"pool":"users","epoch":2,"members":[{"name":"l2","addr":"h:1"}]}`, 1)
+	put("/others", "", 40)
+	net.Heal()
+	w.members("l2")
 }
 
 // TestSameName: two leaves of one name do not take each other's place in turn.

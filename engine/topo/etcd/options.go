@@ -51,6 +51,7 @@ type Options struct {
 	Rand func() float64   // in [0, 1), for jitter. nil: math/rand's
 	Log  *slog.Logger     // nil: none
 
+	pace           time.Duration // between two writes of the proxy's own key. 0: 0.1 s
 	quiet, longest time.Duration // a pool's first document is decided when no leaf has come for quiet, or longest after the first. 0: 0.5 s, 3 s
 }
 
@@ -101,6 +102,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.GuardWindow = cmp.Or(o.GuardWindow, time.Minute)
 	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, time.Second)
 	o.TidyAfter = cmp.Or(o.TidyAfter, 24*time.Hour)
+	o.pace = cmp.Or(o.pace, reportPace)
 	o.quiet, o.longest = cmp.Or(o.quiet, 500*time.Millisecond), cmp.Or(o.longest, 3*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now

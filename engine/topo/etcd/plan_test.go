@@ -160,6 +160,12 @@ func TestPlanHeld(t *testing.T) {
 	l.step(s, "a d", "a b d / a b / c", "b")
 	f("a b d", false)
 	f("a b e", true) // c has gone a moment ago, and d would be the second of four: more than a third
+	l = newLife(t)   // those who are held do not go unasked because few of them are left
+	l.step(0, "a b c d e f g h i", "a b c d e f g h i /  / ")
+	l.step(s, "a b c d e j", "a b c d e f g i j / a b c d e f g i / h", "f", "g", "i")
+	l.now = l.now.Add(2 * time.Minute)
+	f("a b c d e g i j", true)
+	f("b c d e f g i j", false)
 	l = newLife(t)
 	l.step(0, "a b c d e f", "a b c d e f /  / ")
 	l.step(s, "a b c d e", "a b c d e /  / f")

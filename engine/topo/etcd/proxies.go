@@ -45,7 +45,7 @@ func newReporter(s *Source) *reporter {
 		s: s, id: p.ID, version: 1, since: map[string]uint64{}, asked: map[string]time.Time{}, waived: map[string]bool{},
 		info: ProxyInfo{ID: p.ID, Name: p.Name, Admin: p.Admin, Version: p.Version, Started: s.o.Now().UTC(), Applied: map[string]uint64{}},
 	}
-	r.h = s.newHolder(&holder{key: s.key(dirProxies + p.ID), value: r.value, wrote: r.wrote, pace: reportPace})
+	r.h = s.newHolder(&holder{key: s.key(dirProxies + p.ID), value: r.value, wrote: r.wrote, pace: s.o.pace})
 	return r
 }
 

@@ -54,6 +54,19 @@ func TestJoinDrainLeave(t *testing.T) {
 	if s, err := b.Refresh(background(t), "users"); err != nil || s.Epoch != four.Epoch {
 		t.Errorf("refresh: %v, %v", s, err)
 	}
+	// One that drains and goes at once, two of five, is not looked into, and not lost.
+	for _, r := range register(t, tier, "users", "l4", "l5") {
+		wa.await(r.Member().Name, func(s topo.Snapshot) bool { return find(s.Members, r.Member().Name) != nil })
+		if err := r.SetState(topo.Draining); err != nil {
+			t.Fatal(err)
+		}
+		awaitRegistered(t, r)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	four = wa.await("who is left", func(s topo.Snapshot) bool { return list(s.Members) == "l1 l2 l3" && len(s.Previous) == 0 })
+	wa.never("somebody was lost", func(s topo.Snapshot) bool { return len(s.Lost) > 0 })
 	// A change that moves no key keeps everybody's place.
 	if err := regs[0].Update(func(m *topo.Member) { m.Addr = "nats://127.0.0.1:2/l1" }); err != nil {
 		t.Fatal(err)
@@ -89,7 +102,8 @@ func TestSettled(t *testing.T) {
 		t.Error("settled without the proxy itself")
 	}
 	// One that only just came is waited for, from before it is told.
-	third, direct := source(t, c.Endpoints(), proxy("c")), raw(t, c.Endpoints())
+	third, direct := source(t, c.Endpoints(), proxy("c"), func(o *Options) { o.pace = 500 * time.Millisecond }), raw(t, c.Endpoints())
+	eventually(t, "it to be known", func() bool { ps, err := a.Proxies(background(t)); return err == nil && len(ps) == 3 })
 	defer third.Watch("users", func(topo.Snapshot) {
 		r, err := direct.Get(background(t), "/tidepool/proxies/c")
 		if err != nil || len(r.Kvs) != 1 || !strings.Contains(string(r.Kvs[0].Value), `"users":`) {
