@@ -110,6 +110,50 @@ pool{ name = "bar", backends = { "$1" }, route = route_direct{} }
 	c.sees("END\r\n")
 }
 
+// Handlers in routelib's form may stand in a file of their own, in front of the configuration; all workers have them, after a reload too.
+func TestRegisteredHandlersInAFileOfTheirOwn(t *testing.T) {
+	a := newFakeBackend(t)
+	lib, conf := writeConfig(t, `
+register_route_handlers{ "hello" }
+function route_hello_conf(t, ctx)
+    t.id = ctx:get_stats_id("hellos")
+    t.msg = t.msg .. " " .. ctx:label()
+    return t
+end
+function route_hello_start(t, ctx, fgen)
+    local h = fgen:new_handle(t.child)
+    fgen:ready{ n = ctx:label(), f = function(rctx)
+        return function(r)
+            mcp.stat(t.id, 1)
+            local res = rctx:enqueue_and_wait(r, h)
+            return res:hit() and res or "SERVER_ERROR " .. t.msg .. "\r\n"
+        end
+    end }
+end
+`), writeConfig(t, `
+pools{ a = { backends = { "$1" } } }
+routes{ map = { foo = route_hello{ child = "a", msg = "hello," } } }
+`, a.addr())
+	p := startProxy(t, conf, func(o *Options) { o.Files = []string{lib, conf} })
+	for range 2 {
+		for range 3 {
+			c := dial(t, p)
+			c.says("get foo/a\r\n")
+			a.sees("get foo/a\r\n")
+			a.says("END\r\n")
+			c.sees("SERVER_ERROR hello, foo\r\n")
+		}
+		if _, err := p.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := dial(t, p)
+	c.says("stats proxy\r\n")
+	if text := c.until("END\r\n"); !strings.Contains(text, "STAT user_hellos 6\r\n") {
+		t.Errorf("%q", text)
+	}
+}
+
 func TestBadTrees(t *testing.T) {
 	local, err := leaf.NewLocal(leaf.Options{Memory: 4 << 20})
 	if err != nil {
