@@ -20,7 +20,7 @@ exclude_files = { "scripts/meta" }
 -- Tests of routes (`tidepool test`) have words of their own: docs/testing.md.
 local tests = { read_globals = {
     "describe", "it", "before_each", "after_each", "route", "config", "backend", "send", "start", "client",
-    "advance", "now", "seen", "stat", "log", "expect", "fail",
+    "advance", "now", "seen", "stat", "log", "members", "expect", "fail",
 } }
 files["**/*_test.lua"] = tests
 files["routes/tests"] = tests

@@ -33,7 +33,7 @@ func init() { // not in the declaration, which would be a loop
 		{"describe", describe}, {"it", it},
 		{"before_each", func(f *file, L *lua.LState) int { return hook(f, L, "before_each", &f.group.before) }},
 		{"after_each", func(f *file, L *lua.LState) int { return hook(f, L, "after_each", &f.group.after) }},
-		{"route", luaRoute}, {"config", luaConfig}, {"backend", luaBackend},
+		{"route", luaRoute}, {"config", luaConfig}, {"backend", luaBackend}, {"members", luaMembers},
 		{"send", luaSend}, {"start", luaStart}, {"client", luaClient},
 		{"advance", luaAdvance}, {"now", luaNow}, {"seen", luaSeen}, {"stat", luaStat}, {"log", luaLog},
 		{"expect", luaExpect}, {"fail", luaFail},

@@ -22,6 +22,8 @@ type world struct {
 	options engine.Options // of the proxy
 	text    map[string]string
 
+	topology *topology
+
 	proxy  *engine.Proxy
 	local  *memory
 	hosts  map[string]*host // by address
@@ -41,10 +43,11 @@ type sent struct {
 }
 
 func newWorld(c *clock, st *stores, o engine.Options) *world {
-	w := &world{clock: c, stores: st, options: o, hosts: map[string]*host{}, text: map[string]string{}}
+	w := &world{clock: c, stores: st, options: o, hosts: map[string]*host{}, text: map[string]string{}, topology: newTopology()}
 	c.reset()
 	st.reset()
 	w.options.Workers = 1
+	w.options.Topology = w.topology
 	w.options.Clock = c
 	w.options.Read = w.read
 	w.options.NewLeaf, w.options.NewMemcached = w.newBackend, w.newBackend

@@ -36,6 +36,11 @@ function route(text, ...) end
 ---@param conf string | { file?: string, text?: string, max_item?: integer }
 function config(conf) end
 
+---From now on these are the members of a discovered pool: names, or tables. Without it a pool has one, which is called as the pool is.
+---@param pool string its name in the topology
+---@param list (string|{name: string, zone?: string, weight?: number})[]
+function members(pool, list) end
+
 ---Sends a request and waits for the answer.
 ---@param line string
 ---@param value? string

@@ -46,7 +46,7 @@ var ours = []struct {
 	{"engine/admin", nil},
 	{"engine/fetch", []string{"engine/mc", "pools/backend"}},
 	{"luaapi", []string{"engine/vm/...", "engine/mc", "engine/stat", "pools", "pools/hash", "pools/backend"}}, // contracts, not NATS
-	{"engine/routetest", []string{"engine", "engine/mc", "engine/server", "engine/vm", "luaapi", "pools", "pools/backend", "leaf/command", "leaf/store"}},
+	{"engine/routetest", []string{"engine", "engine/mc", "engine/server", "engine/topo", "engine/vm", "luaapi", "pools", "pools/backend", "leaf/command", "leaf/store"}},
 	{"engine", []string{"engine/...", "luaapi/...", "pools", "pools/hash", "pools/backend", "pools/backend/memcached", "scripts", "routes"}},
 
 	{"client/...", []string{"client/...", "engine/face/wire", "engine/mc/...", "engine/stat", "engine/sock"}},
