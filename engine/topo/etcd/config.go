@@ -46,9 +46,9 @@ func (s *Source) Config(ctx context.Context) (Config, error) {
 		return Config{}, err
 	}
 	defer cancel()
-	r, err := c.Get(ctx, s.key(keyConfig))
+	r, err := c.Get(ctx, s.key(s.o.Config))
 	if err != nil {
-		return Config{}, fmt.Errorf("cannot get the configuration %s: %w", s.key(keyConfig), err)
+		return Config{}, fmt.Errorf("cannot get the configuration %s: %w", s.key(s.o.Config), err)
 	}
 	if len(r.Kvs) == 0 {
 		return Config{}, nil
@@ -63,7 +63,7 @@ func (s *Source) PutConfig(ctx context.Context, text string, revision int64) (Co
 		return Config{}, err
 	}
 	defer cancel()
-	key := s.key(keyConfig)
+	key := s.key(s.o.Config)
 	txn := c.Txn(ctx)
 	if revision != AnyRevision {
 		txn = txn.If(clientv3.Compare(clientv3.ModRevision(key), "=", revision))
@@ -80,6 +80,27 @@ func (s *Source) PutConfig(ctx context.Context, text string, revision int64) (Co
 		return now, fmt.Errorf("%w: generation %d, revision %d", ErrConflict, now.Generation, now.Revision)
 	}
 	return now, nil
+}
+
+// KeptConfig is the configuration that was last kept; ok is false where there is none. It serves a proxy that starts while etcd is away, or holds
+// one that does not load.
+func (s *Source) KeptConfig() (c Config, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept, s.kept.Revision != 0
+}
+
+// KeepConfig has a configuration that has been loaded written to StateDir, in the place of the one before.
+func (s *Source) KeepConfig(c Config) {
+	if c.Stale || c.Removed {
+		return
+	}
+	s.mu.Lock()
+	s.kept = c
+	s.kept.Stale = true
+	s.keeps++
+	s.mu.Unlock()
+	kick(s.save)
 }
 
 type configWatcher struct {
@@ -111,10 +132,9 @@ func (s *Source) tellConfig() {
 	s.configMu.Lock()
 	defer s.configMu.Unlock()
 	s.mu.Lock()
-	c := s.config
+	c := s.kept
 	if s.listed {
-		c = s.mirror.config
-		kick(s.save)
+		c = s.mirror.configs[s.o.Config]
 	} else if !s.mayStale {
 		c = Config{}
 	}

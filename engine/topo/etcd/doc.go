@@ -13,7 +13,7 @@
 //	leaves/<pool>/<name>   a topo.Member, under the leaf's lease
 //	pools/<pool>           the membership: a topo.Snapshot and what it takes to decide the next (document), under no lease
 //	proxies/<id>           a ProxyInfo, under the proxy's lease
-//	config                 the configuration, plain text
+//	config                 the configuration, plain text; any other key outside the folders may hold one, too (Options.Config)
 //	leader/<name>/...      elections
 //
 // # How a membership comes about

@@ -174,7 +174,7 @@ func (s *Source) apply(r *clientv3.WatchResponse) {
 			pool = s.mirror.drop(key, e.Kv.ModRevision)
 		}
 		s.mirror.rev = max(s.mirror.rev, e.Kv.ModRevision)
-		config = config || key == keyConfig
+		config = config || key == s.o.Config
 		if pool != "" {
 			touched[s.poolLocked(pool)] = struct{}{}
 		}

@@ -20,7 +20,7 @@ type mirror struct {
 	drained map[string]map[string]bool // by pool, who was draining when his registration went
 	docs    map[string]docAt
 	proxies map[string]ProxyInfo
-	config  Config
+	configs map[string]Config // by key: whatever lies in no folder
 }
 
 // docAt is a document and the revision that it was written at.
@@ -33,7 +33,7 @@ type docAt struct {
 func newMirror() *mirror {
 	return &mirror{
 		keys: map[string]struct{}{}, leaves: map[string]map[string]topo.Member{}, drained: map[string]map[string]bool{},
-		docs: map[string]docAt{}, proxies: map[string]ProxyInfo{},
+		docs: map[string]docAt{}, proxies: map[string]ProxyInfo{}, configs: map[string]Config{},
 	}
 }
 
@@ -43,8 +43,19 @@ const (
 	dirPools   = "pools/"
 	dirProxies = "proxies/"
 	dirLeader  = "leader/"
-	keyConfig  = "config"
+
+	defaultConfig = "config" // a key of its own, unless Options.Config says otherwise
 )
+
+// foldered reports whether a key lies in one of the folders, or is one's name.
+func foldered(key string) bool {
+	for _, dir := range []string{dirLeaves, dirPools, dirProxies, dirLeader} {
+		if strings.HasPrefix(key+"/", dir) {
+			return true
+		}
+	}
+	return false
+}
 
 // set takes over a key that was written. key is without the prefix. It gives the pool that is concerned, "" if none, and what is wrong
 // with the value.
@@ -76,8 +87,8 @@ func (m *mirror) set(key string, kv *mvccpb.KeyValue) (pool string, err error) {
 		p, err := readProxy(key[len(dirProxies):], kv.Value)
 		m.proxies[key[len(dirProxies):]] = p
 		return "", err
-	case key == keyConfig:
-		m.config = configOf(kv)
+	case !foldered(key):
+		m.configs[key] = configOf(kv)
 	}
 	return "", nil
 }
@@ -107,8 +118,8 @@ func (m *mirror) drop(key string, rev int64) (pool string) {
 		return pool
 	case strings.HasPrefix(key, dirProxies):
 		delete(m.proxies, key[len(dirProxies):])
-	case key == keyConfig:
-		m.config = Config{Revision: rev, Removed: true}
+	case !foldered(key):
+		m.configs[key] = Config{Revision: rev, Removed: true}
 	}
 	return ""
 }
@@ -151,6 +162,7 @@ type ProxyInfo struct {
 	Version string    `json:"version,omitempty"`
 	Started time.Time `json:"started"`
 
+	Config     string `json:"config,omitempty"`     // the key of its configuration; "": it is not from etcd
 	Generation int64  `json:"generation,omitempty"` // of the configuration that it runs
 	Digest     string `json:"digest,omitempty"`     // of its text
 	Refused    string `json:"refused,omitempty"`    // why it does not run a newer one; "": it does

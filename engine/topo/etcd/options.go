@@ -28,6 +28,7 @@ import (
 type Options struct {
 	Endpoints []string // host:port, http://host:port or https://host:port
 	Prefix    string   // of all keys. "": /tidepool
+	Config    string   // the key of the configuration, without the prefix. "": config
 	Cert, Key string   // PEM files of the client's certificate, read again at each connect. "": none
 	CA        string   // PEM file of who signs etcd's certificates. "": the system's
 	User      string   // "": etcd has no users
@@ -86,6 +87,10 @@ func (o Options) withDefaults() (Options, error) {
 	o.Prefix = "/" + strings.Trim(cmp.Or(o.Prefix, defaultPrefix), "/")
 	if o.Prefix == "/" {
 		return o, errors.New("etcd prefix: want a name, as in /tidepool")
+	}
+	o.Config = cmp.Or(o.Config, defaultConfig)
+	if foldered(o.Config) || strings.Trim(o.Config, "/") != o.Config {
+		return o, fmt.Errorf("etcd: the key %q cannot hold a configuration: it is the place of something else", o.Prefix+"/"+o.Config)
 	}
 	if (o.Cert == "") != (o.Key == "") {
 		return o, errors.New("etcd: a certificate and its key go together")

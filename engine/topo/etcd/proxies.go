@@ -180,6 +180,21 @@ func (s *Source) Runs(generation int64, digest, refused string) {
 	s.me.update(func(p *ProxyInfo) bool {
 		changed := p.Generation != generation || p.Digest != digest || p.Refused != refused
 		p.Generation, p.Digest, p.Refused = generation, digest, refused
+		if p.Config = ""; generation > 0 {
+			p.Config = s.o.Config
+		}
+		return changed
+	})
+}
+
+// ServesAdmin says where this proxy's admin address is, which is known only once it is bound.
+func (s *Source) ServesAdmin(addr string) {
+	if s.me == nil {
+		return
+	}
+	s.me.update(func(p *ProxyInfo) bool {
+		changed := p.Admin != addr
+		p.Admin = addr
 		return changed
 	})
 }

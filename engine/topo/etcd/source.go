@@ -38,7 +38,8 @@ type Source struct {
 	mayStale bool  // etcd was waited for: what is on disk is told
 	held     map[*holder]struct{}
 	configs  map[*configWatcher]struct{}
-	config   Config // from disk, until etcd is heard
+	kept     Config // the configuration that was loaded last, by this process or, from disk, by one before it
+	keeps    uint64 // counts changes of kept
 
 	configMu sync.Mutex // one call of watchers of the configuration at a time
 

@@ -21,6 +21,7 @@ type state struct {
 	Prefix  string    `json:"prefix"`
 	Written time.Time `json:"written"`
 	Pool    *document `json:"pool,omitempty"`
+	Key     string    `json:"key,omitempty"` // of Config, without the prefix
 	Config  *Config   `json:"config,omitempty"`
 }
 
@@ -43,7 +44,7 @@ func (s *Source) loadState() error {
 		return fmt.Errorf("cannot read kept memberships: %w", err)
 	}
 	for _, file := range files {
-		st, err := readState(file, s.o.Prefix)
+		st, err := readState(file, &s.o)
 		switch {
 		case err != nil:
 			s.o.Log.Warn("a kept membership is of no use", "file", file, "error", err)
@@ -51,14 +52,14 @@ func (s *Source) loadState() error {
 			p := s.poolLocked(st.Pool.Pool)
 			p.doc, p.stale = *st.Pool, true
 		case st.Config != nil:
-			s.config = *st.Config
-			s.config.Stale = true
+			s.kept = *st.Config
+			s.kept.Stale = true
 		}
 	}
 	return nil
 }
 
-func readState(file, prefix string) (st state, err error) {
+func readState(file string, o *Options) (st state, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return st, err
@@ -70,8 +71,8 @@ func readState(file, prefix string) (st state, err error) {
 	switch {
 	case st.Version != stateVersion:
 		return st, fmt.Errorf("it is of version %d, want %d", st.Version, stateVersion)
-	case st.Prefix != prefix:
-		return st, fmt.Errorf("it is of prefix %q, want %q", st.Prefix, prefix)
+	case st.Prefix != o.Prefix:
+		return st, fmt.Errorf("it is of prefix %q, want %q", st.Prefix, o.Prefix)
 	case st.Pool != nil && name != statePool+st.Pool.Pool:
 		return st, fmt.Errorf("it is of pool %q", st.Pool.Pool)
 	case st.Pool != nil && st.Pool.Epoch == 0:
@@ -80,6 +81,10 @@ func readState(file, prefix string) (st state, err error) {
 		return st, st.Pool.Validate()
 	case st.Config == nil || name != stateConfig:
 		return st, errors.New("there is nothing in it")
+	case st.Key != o.Config:
+		return st, fmt.Errorf("it is of key %q, want %q", st.Key, o.Config)
+	case st.Config.Digest != Digest(st.Config.Text) || st.Config.Revision == 0:
+		return st, errors.New("its text is not what its digest says")
 	}
 	return st, nil
 }
@@ -127,9 +132,10 @@ func (s *Source) unsaved(wrote map[string]uint64) map[string]state {
 			wrote[file] = d.Epoch
 		}
 	}
-	if c := s.mirror.config; uint64(c.Revision) != wrote[stateConfig] && c.Text != "" {
-		out[stateConfig] = state{Version: stateVersion, Prefix: s.o.Prefix, Written: now, Config: &c}
-		wrote[stateConfig] = uint64(c.Revision)
+	if s.keeps != wrote[stateConfig] {
+		c := s.kept
+		out[stateConfig] = state{Version: stateVersion, Prefix: s.o.Prefix, Written: now, Key: s.o.Config, Config: &c}
+		wrote[stateConfig] = s.keeps
 	}
 	return out
 }

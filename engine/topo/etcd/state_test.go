@@ -23,8 +23,16 @@ func TestStateDir(t *testing.T) {
 	tier := source(t, c.Endpoints())
 	register(t, tier, "users", "l1", "l2")
 	was := w.members("l1 l2")
-	if _, err := a.PutConfig(background(t), "pool{}", 0); err != nil {
+	put, err := a.PutConfig(background(t), "pool{}", 0)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if _, ok := a.KeptConfig(); ok {
+		t.Error("one that nobody has loaded is kept")
+	}
+	a.KeepConfig(put)
+	if kept, ok := a.KeptConfig(); !ok || !kept.Stale || kept.Text != "pool{}" {
+		t.Errorf("kept: %v", kept)
 	}
 	pool, config := filepath.Join(dir, "pool-users.json"), filepath.Join(dir, "config.json")
 	eventually(t, "both to be kept", func() bool {
