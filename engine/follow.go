@@ -107,6 +107,9 @@ func (p *Proxy) follow(tick <-chan time.Time, stop <-chan struct{}) {
 
 // startFollowing begins to follow if that was asked for.
 func (p *Proxy) startFollowing() {
+	if p.opts.Config != nil {
+		p.beside.Go(func() { p.followSource(p.stop) })
+	}
 	if p.opts.Follow <= 0 {
 		return
 	}

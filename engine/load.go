@@ -37,6 +37,7 @@ type loader struct {
 	prelude  *vm.Proto            // the declarative words
 	library  map[string]*vm.Proto // the route library
 	reads    reads
+	files    []fileInfo // that the last load read
 }
 
 // chunk is a compiled configuration file.
@@ -91,11 +92,11 @@ func (l *loader) newState() (*vm.State, error) {
 		Unsafe:  l.p.opts.LuaUnsafe,
 		Steps:   l.p.opts.LuaSteps,
 		Print:   l.p.print,
-		Path:    packagePath(l.p.opts.LuaPath, l.p.opts.Files),
+		Path:    l.requirePath(),
 		Modules: l.library,
 		Now:     l.p.wall,
 		Seed:    l.p.opts.Seed,
-		Read:    l.readFile,
+		Read:    l.scriptFile,
 		Compile: l.p.opts.Compile,
 		Covered: l.p.opts.Covered,
 	})
@@ -171,17 +172,20 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 // read compiles every file.
 func (l *loader) read() ([]chunk, error) {
 	var chunks []chunk
+	l.files = nil
 	for _, path := range l.p.opts.Files {
 		src, err := l.readFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read configuration: %w", err)
 		}
+		sum := sha256.Sum256(src)
+		info := fileInfo{path, hex.EncodeToString(sum[:]), l.p.wall()}
+		l.files = append(l.files, info)
 		proto, err := l.p.opts.Compile(src, path)
 		if err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(src)
-		chunks = append(chunks, chunk{fileInfo{path, hex.EncodeToString(sum[:]), l.p.wall()}, proto})
+		chunks = append(chunks, chunk{info, proto})
 	}
 	return chunks, nil
 }

@@ -50,6 +50,9 @@ type Options struct {
 	LuaSteps   int64  // what one request of a script may take, in steps; 0: vm.DefaultSteps
 	LuaPath    string // where require looks first, in the form of LUA_PATH; "": beside the first of Files
 	StartArg   string // mcp.start_arg
+	Sealed     bool   // scripts read no files while they load: require finds the route library alone
+
+	Config ConfigSource // where Read has the text of Files from, when that is no file; nil: it is told nothing
 
 	MaxBatch int         // requests of one client that are started before any is finished; 0: 64
 	Backlog  int         // clients of a listener that wait to be accepted; 0: as many as the system lets
@@ -75,8 +78,8 @@ type Options struct {
 	NewFetcher   func(luaapi.FetchSpec) (luaapi.Target, error) // makes what a script's mcp.http is; nil: package fetch
 
 	// For Offline. Clock is all the time that there is; nil: the machine's. Read and Compile give the files and what they compile to, also those
-	// that scripts require; nil: the file system, and vm.Compile. Covered is vm.Options.Covered. Seed is where random numbers of scripts begin;
-	// 0: chance.
+	// that scripts require (Read is for Config, too); nil: the file system, and vm.Compile. Covered is vm.Options.Covered. Seed is where random
+	// numbers of scripts begin; 0: chance.
 	Clock   backend.Clock
 	Read    func(path string) ([]byte, error)
 	Compile func(src []byte, name string) (*vm.Proto, error)
@@ -221,7 +224,7 @@ func Start(o Options) (*Proxy, error) {
 			return nil, err
 		}
 	}
-	if _, err := p.Reload(); err != nil {
+	if err := p.firstLoad(); err != nil {
 		undo()
 		return nil, err
 	}
@@ -294,6 +297,7 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 		p.stats.reloadFails.Add(1)
 		p.tellError(err)
 		p.tellConfig(confFailed)
+		p.tellLoaded(err)
 		if old != nil { // at the start, whoever starts the proxy says it
 			p.log.Error("cannot load configuration", "err", err, "generation", old.number)
 		}
@@ -305,6 +309,7 @@ func (p *Proxy) Reload() (generation uint64, err error) {
 	p.scriptBuffers.Store(g.limits.buffers)
 	p.current.Store(g)
 	p.stats.reloads.Add(1)
+	p.tellLoaded(nil)
 	if len(g.files) > 0 {
 		p.tellConfig(confDone)
 	}

@@ -218,6 +218,10 @@ func (p *Proxy) collect(emit func(prometheus.Metric)) {
 	emit(stat.GaugeMetric(stat.InFlight, float64(p.inFlight.Load())))
 	g := p.current.Load()
 	emit(stat.GaugeMetric(stat.Generation, float64(g.number)))
+	if o := p.origin(); o != nil {
+		emit(stat.GaugeMetric(stat.ConfigGeneration, float64(o.Generation)))
+		emit(stat.GaugeMetric(stat.ConfigNewest, float64(o.Newest)))
+	}
 	for _, pool := range g.pools {
 		seen := map[string]int{}
 		for _, m := range pool.Members() {
@@ -261,6 +265,7 @@ func (p *Proxy) collectServer(emit func(prometheus.Metric)) {
 type ConfigView struct {
 	Generation uint64              `json:"generation"`
 	Files      []fileInfo          `json:"files"`
+	Source     *Origin             `json:"source,omitempty"` // nil: the files are files
 	Listeners  []string            `json:"listeners"`
 	Workers    int                 `json:"workers"`
 	Pools      []PoolView          `json:"pools"`
@@ -302,6 +307,7 @@ func (p *Proxy) Config() ConfigView {
 		v.Pools = append(v.Pools, pv)
 	}
 	v.Topology = p.topologyStatus()
+	v.Source = p.origin()
 	for tag, h := range *g.workers[0].merged.Load() {
 		for c, r := range h {
 			if r != nil {

@@ -20,6 +20,9 @@ var (
 	BackendOpened     = desc("tidepool_backend_connections_opened_total", "Connections opened to the backend.", "pool", "backend")
 	Generation        = desc("tidepool_generation", "Number of the generation that serves new requests.")
 
+	ConfigGeneration = desc("tidepool_config_generation", "How often the configuration had been put into etcd that serves.")
+	ConfigNewest     = desc("tidepool_config_newest", "The same of the one that etcd holds; 0: none, or that is not known.")
+
 	PoolMembers = desc("tidepool_pool_members", "Members of a discovered pool, by what they say of themselves: warming, ready, draining.", "pool", "state")
 	PoolEpoch   = desc("tidepool_pool_epoch", "Epoch of a discovered pool's membership; 0: its source has none.", "pool")
 	PoolApplied = desc("tidepool_pool_epoch_applied", "1 if no request is under way any more that went by an older membership.", "pool")
