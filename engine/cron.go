@@ -17,6 +17,15 @@ import (
 type cron struct {
 	luaapi.Cron
 	next int64 // when it is due, in seconds since the proxy began
+	at   int64 // if one proxy of many runs it, the instant that it is due for: a multiple of Every in Unix time, the same in all of them
+}
+
+// Leader says who of the proxies that share a configuration does what a script wants done by one of them.
+type Leader interface {
+	// Stand says that there is such a thing: this proxy may be asked to lead. It may be called again, and does not wait.
+	Stand()
+	// Leads reports whether this proxy leads, and has since at.
+	Leads(at time.Time) bool
 }
 
 // crontab is what runs when. A load stages its entries; they take the place of all others when it succeeds. Entries and functions belong
@@ -48,8 +57,8 @@ func put(list []*cron, c *cron) []*cron {
 // inherit keeps the phase of an entry that runs as often as the one of its name before, so that reloads do not put it off for ever.
 func (t *crontab) inherit(c *cron) {
 	for _, old := range t.all {
-		if old.Name == c.Name && old.Every == c.Every {
-			c.next = old.next
+		if old.Name == c.Name && old.Every == c.Every && old.Once == c.Once {
+			c.next, c.at = old.next, old.at
 		}
 	}
 }
@@ -84,9 +93,32 @@ func (p *Proxy) untilSecond(n int64) time.Duration {
 	return time.Duration(p.started - p.now() + n*int64(time.Second))
 }
 
+// align makes an entry that one proxy of many runs due at its next instant.
+func (p *Proxy) align(c *cron) {
+	if !c.Once || p.opts.Leader == nil {
+		return
+	}
+	p.opts.Leader.Stand()
+	wall := p.wall()
+	c.at = nextInstant(c.Every, c.at, wall)
+	due := p.now() - p.started + int64(time.Unix(c.at, 0).Sub(wall))
+	c.next = (due + int64(time.Second) - 1) / int64(time.Second) // no sooner, and up to a second later
+}
+
+// nextInstant is the first multiple of every, in Unix time, after wall that is not last. All proxies have the same instants, so that nothing is done
+// twice, or too soon, when another comes to lead.
+func nextInstant(every, last int64, wall time.Time) int64 {
+	at := wall.Unix()/every*every + every
+	if at == last { // it came a little early by this clock
+		at += every
+	}
+	return at
+}
+
 // RegisterCron implements luaapi.Config.
 func (l *loader) RegisterCron(c luaapi.Cron) {
-	e := &cron{c, l.p.seconds() + c.Every}
+	e := &cron{Cron: c, next: l.p.seconds() + c.Every}
+	l.p.align(e)
 	if l.staging != nil {
 		l.staging.crons = put(l.staging.crons, e)
 		return
@@ -139,10 +171,15 @@ func (l *loader) runCrons(now int64) (reload bool) {
 		if c.next > now || !slices.Contains(t.all, c) || l.p.stopped.Load() {
 			continue
 		}
+		at := c.at
 		if c.Rerun {
 			c.next = now + c.Every
+			l.p.align(c)
 		} else {
 			t.all = slices.DeleteFunc(t.all, func(o *cron) bool { return o == c })
+		}
+		if at != 0 && !l.p.opts.Leader.Leads(time.Unix(at, 0)) {
+			continue // another proxy does it, or has
 		}
 		l.p.stats.cronRuns.Add(1)
 		if _, err := l.state.Call(c.Func); err != nil {

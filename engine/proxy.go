@@ -63,6 +63,8 @@ type Options struct {
 	Slots     SlotRule   // when function generators let go of slots that idle; the zero value is memcached's proxy's
 	Memcached *Memcached // the proxy stands in for a memcached; nil: it is itself
 
+	Leader Leader // who says whether this proxy does what one of many is to do; nil: it is alone
+
 	Others  []Other // who sends requests besides the listeners
 	Loading func()  // called before a configuration is loaded again, which may keep a processor busy for a while; nil: nobody minds
 

@@ -14,12 +14,13 @@ type Cron struct {
 	Name  string
 	Every int64 // seconds
 	Rerun bool  // false: it runs once
+	Once  bool  // of all proxies that share a configuration in etcd, one runs it
 	Func  *lua.LFunction
 }
 
 var cronFuncs = []Func{
-	{"register_cron", StagePools, "name, {every=, func=, rerun=}", "",
-		"Has func run every so many whole seconds, in the configuration state. rerun = false: once. What the latest load does not register is gone; what it registers with the same every keeps its phase.", registerCron},
+	{"register_cron", StagePools, "name, {every=, func=, rerun=, once=}", "",
+		"Has func run every so many whole seconds, in the configuration state. rerun = false: once. once = true: in one of the proxies that share a configuration in etcd, at the multiples of every in Unix time. What the latest load does not register is gone; what it registers with the same every keeps its phase.", registerCron},
 	{"schedule_config_reload", StagePools, "", "", "For crons: loads the configuration again when the crons that are due have run.", func(a *API, _ *lua.LState) int {
 		a.o.Config.ScheduleReload()
 		return 0
@@ -43,6 +44,10 @@ func registerCron(a *API, L *lua.LState) int {
 	}
 	if v := t.RawGetString("rerun"); v != lua.LNil {
 		c.Rerun = lua.LVAsBool(v)
+	}
+	c.Once = lua.LVAsBool(t.RawGetString("once"))
+	if c.Once && !c.Rerun {
+		return raise(L, "proxy cron entry: 'once' and 'rerun = false' cannot be meant together: one proxy runs it, again and again")
 	}
 	switch n := t.RawGetString("every").(type) {
 	case lua.LNumber:
