@@ -54,7 +54,9 @@ type proxyFlags struct {
 	leaves clientFlags
 	face   faceFlags
 	topo   topologyFlags
+	etcd   etcdProxyFlags  // of tidepool proxy alone
 	way    leafnats.Access // to leaves; made of leaves by check
+	link   *etcdLink       // nil: there is no etcd. Who makes it closes it
 
 	listen        []string
 	workers       int
@@ -231,7 +233,8 @@ func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more 
 	}
 	o := f.options(files, local, log)
 	o.Watch = hub
-	topology, err := f.topo.open(f.way, log)
+	f.link.wire(&o)
+	topology, err := f.topo.open(f.link.topology(), f.way, log)
 	if err != nil {
 		local.Close()
 		return nil, fmt.Errorf("cannot start the proxy: %w", err)
@@ -254,6 +257,7 @@ func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more 
 	if err != nil {
 		return nil, errors.Join(err, r.stop(cancelled()))
 	}
+	f.link.serves(adminAddr(r.admin))
 	return r, nil
 }
 

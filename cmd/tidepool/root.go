@@ -33,6 +33,8 @@ happens to each command; behind the routes are pools of cache leaves, or of memc
 		newDevCommand(),
 		newProxyCommand(),
 		newLeafCommand(),
+		newConfigCommand(),
+		newStatusCommand(),
 		newCheckCommand(),
 		newExplainCommand(),
 		newDiffCommand(),

@@ -42,9 +42,9 @@ func (f *topologyFlags) problem() string {
 	return ""
 }
 
-// open gives the topology. A file that cannot be read now is an error; later it is not.
-func (f *topologyFlags) open(a leafnats.Access, log *slog.Logger) (*topo.Set, error) {
-	o := topo.SetOptions{Probe: prober(a), Interval: f.interval, Log: log}
+// open gives the topology. first is etcd, nil where there is none. A file that cannot be read now is an error; later it is not.
+func (f *topologyFlags) open(first topo.Source, a leafnats.Access, log *slog.Logger) (*topo.Set, error) {
+	o := topo.SetOptions{First: first, Probe: prober(a), Interval: f.interval, Log: log}
 	if f.file != "" {
 		if err := checkTopology(f.file); err != nil {
 			return nil, err

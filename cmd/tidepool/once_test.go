@@ -1,0 +1,83 @@
+// Crons that one proxy of many runs, in real proxies with a real etcd.
+
+package main
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/tests/etcdpeer"
+)
+
+const ticking = `function mcp_config_pools()
+    mcp.register_cron("tick", { every = 1, once = true, func = function() mcp.log("tick at " .. os.time()) end })
+    return true
+end
+function mcp_config_routes() mcp.attach(mcp.CMD_GET, function(r) return "END\r\n" end) end
+`
+
+var tickAt = regexp.MustCompile(`tick at (\d+)`)
+
+// ticks are the seconds at which a proxy has run the job.
+func (p *process) ticks() (at []int) {
+	for _, m := range tickAt.FindAllStringSubmatch(p.Stderr.Text(), -1) {
+		n, _ := strconv.Atoi(m[1])
+		at = append(at, n)
+	}
+	return at
+}
+
+// TestOnce: of three proxies one runs the job; when it is killed, another does within the lease's time; when that stops, the last at once.
+func TestOnce(t *testing.T) {
+	c := etcdpeer.Start(t, 1)
+	putText(t, c, ticking)
+	ps := map[*process]bool{}
+	for range 3 {
+		p := etcdProxy(t, c)
+		p.serves()
+		ps[p] = true
+	}
+	leader := func(within time.Duration) *process {
+		t.Helper()
+		before := map[*process]int{}
+		for p := range ps {
+			before[p] = len(p.ticks())
+		}
+		for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // three logs: there is no one thing to wait on
+			for p := range ps {
+				if len(p.ticks()) >= before[p]+2 {
+					return p
+				}
+			}
+		}
+		t.Fatalf("nobody has run the job within %v", within)
+		return nil
+	}
+	first := leader(patience)
+	first.Kill()
+	delete(ps, first)
+	second := leader(patience)
+	second.signal(syscall.SIGTERM)
+	second.exit(0)
+	delete(ps, second)
+	third := leader(patience)
+	if third == first || third == second {
+		t.Fatal("one that has ended runs the job")
+	}
+	// Nobody runs it while another does, and none of its instants is served twice.
+	a, b, d := first.ticks(), second.ticks(), third.ticks()
+	if a[len(a)-1] >= b[0] || b[len(b)-1] >= d[0] {
+		t.Errorf("two ran the job at once: %v, then %v, then %v", a, b, d)
+	}
+	if gap := b[0] - a[len(a)-1]; gap > 9 { // 5 s for the lease, 2 for the next instant, and a machine that is busy
+		t.Errorf("%d s without the job after the leader was killed", gap)
+	}
+	_, out, _ := tide(t, "status", "--etcd", c.Endpoints()[0])
+	if strings.Count(out, "crons:config") != 1 {
+		t.Errorf("status:\n%s", out)
+	}
+}
