@@ -2,6 +2,8 @@ package leaf
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -152,4 +154,96 @@ func TestLineage(t *testing.T) {
 	if e := l.Epoch(); e != base+7 {
 		t.Errorf("epoch %d", e-base)
 	}
+}
+
+// TestWhoAsks: a leaf that was started before its pool changed asks previous owners; one that was restarted since does not, for its
+// predecessor knew of writes that it does not know of.
+func TestWhoAsks(t *testing.T) {
+	clock := time.Now()
+	f := func(known uint64, decided time.Duration, want string) {
+		t.Helper()
+		l := start(t, Options{Name: "a", Lanes: 1, Epoch: known, Now: func() time.Time { return clock }})
+		p := dial(t, l)
+		epoch := uint64(clock.Add(decided).UnixMilli())
+		m := frame.Membership{Pool: "users", Epoch: epoch, Members: []frame.Member{{Name: "a"}}, WarmUntil: clock.Add(time.Hour).UnixMilli()}
+		if known == 1 {
+			l.SetEpoch(epoch) // heard from elsewhere before
+		}
+		p.tell(0, m)
+		p.by(epoch, 1, 0, "\x01get k\r\n")
+		if _, got := p.next(); got != want {
+			t.Errorf("decided %v after the start: %q, want %q", decided, got, want)
+		}
+	}
+	asks := func(d time.Duration) string { return fmt.Sprintf("NF W%d\r\n", clock.Add(d).UnixMilli()) }
+	f(0, time.Second, asks(time.Second))
+	f(1, time.Second, asks(time.Second))
+	f(0, -time.Second, "END\r\n")
+	f(uint64(clock.Add(-time.Second).UnixMilli()), -time.Second, "END\r\n")
+}
+
+// TestWarmingEnds: a flush, and the end of the time, make an end of asking, and of what is kept for others.
+func TestWarmingEnds(t *testing.T) {
+	clock := &testClock{now: time.Now()}
+	l := start(t, Options{Name: "a", Lanes: 1, Now: clock.Now})
+	p := dial(t, l)
+	base := uint64(clock.Now().UnixMilli())
+	member := func(names ...string) (list []frame.Member) {
+		for _, n := range names {
+			list = append(list, frame.Member{Name: n})
+		}
+		return list
+	}
+	id := uint64(0)
+	ask := func(epoch uint64, request, want string) {
+		t.Helper()
+		id++
+		p.by(epoch, id, 0, request)
+		if _, got := p.next(); !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %q, want %q", request, got, want)
+		}
+	}
+	until := clock.Now().Add(time.Minute).UnixMilli()
+	p.tell(0, frame.Membership{Pool: "users", Epoch: base + 1, Members: member("a")})
+	ask(base+1, "ms k 1\r\nv\r\n", "HD")
+	p.tell(0, frame.Membership{Pool: "users", Epoch: base + 2, After: base + 1, Members: member("b"), WarmUntil: until})
+	ask(base+2, "mg k v\r\n", "EN")
+	since := fmt.Sprint(" O", base+2, "\r\n")
+	ask(base+2, "\x02mg k"+since, "VA 1 f0")
+	ask(base+2, fmt.Sprint("\x02mg k O", base+3, "\r\n"), "EN") // it was lost before
+	ask(base+2, "\x01get other\r\n", "NF W")
+	ask(base+2, "\x03ms other 1 E5 F0 O0.0.0.0\r\nv\r\n", "HD")
+	ask(base+2, "\x01get other\r\n", "VALUE other 0 1")
+	ask(base+2, "\x03ms other 1 E5 F0 O0.0.0.0\r\nw\r\n", "NS")
+	ask(base+2, "md gone\r\n", "NF")
+	ask(base+2, "\x03ms gone 1 E5 F0 O0.0.0.0\r\nw\r\n", "NS")
+	ask(base+2, "\x01get gone\r\n", "END")
+	ask(base+2, "\x03md third\r\n", "HD") // there is nothing
+	ask(base+2, "\x01get third\r\n", "END")
+	if err := l.Flush([]byte("any")); err != nil {
+		t.Fatal(err)
+	}
+	ask(base+2, "\x01get fourth\r\n", "END")
+	ask(base+2, "\x02mg k"+since, "VA 1 f0")
+	clock.add(time.Minute + grace)
+	waitFor(t, "the end of warming", func() bool { return l.members.warm.since.Load() == 0 })
+	ask(base+2, "\x02mg k"+since, "EN")
+}
+
+// testClock is a clock that is moved.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
 }

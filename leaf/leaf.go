@@ -320,6 +320,7 @@ func (l *Leaf) stop() {
 	if l.recovery != nil {
 		l.recovery.cancel()
 	}
+	l.members.endPull()
 	l.streams.stop() // and none begins while we wait for those below
 	for _, s := range l.subs {
 		_ = s.Unsubscribe() // the connection is closed next

@@ -183,12 +183,20 @@ func (l *lineage) with(a age, after uint64, warms bool) *lineage {
 	return next
 }
 
-// knowing gives the lineage with more known of its last age: how another of the proxies' pools places keys.
-func (l *lineage) knowing(p *placement, after uint64, warms bool) *lineage {
-	next := &lineage{ages: slices.Clone(l.ages), warms: l.warms || warms}
-	last := &next.ages[len(next.ages)-1]
-	last.places = append(slices.Clone(last.places), p)
-	last.gap = last.gap || !follows(next.ages[:len(next.ages)-1], after)
+// find is the place of an epoch's age; -1: it is not remembered.
+func (l *lineage) find(epoch uint64) int {
+	return slices.IndexFunc(l.ages, func(a age) bool { return a.epoch == epoch })
+}
+
+// knowing gives the lineage with more known of its i-th age: how one of the proxies' pools places keys.
+func (l *lineage) knowing(i int, p *placement, after uint64, warms bool) *lineage {
+	next := &lineage{ages: slices.Clone(l.ages), warms: l.warms}
+	if i == len(l.ages)-1 {
+		next.warms = l.warms && len(l.ages[i].places) > 0 || warms
+	}
+	a := &next.ages[i]
+	a.places = append(slices.Clone(a.places), p)
+	a.gap = a.gap || !follows(next.ages[:i], after)
 	return next
 }
 

@@ -3,6 +3,7 @@
 package leaf
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -27,6 +28,9 @@ type membership struct {
 
 	mu   sync.Mutex // who changes any of this holds it, but for pool. Whoever executes a frame must not take it
 	warm warming
+
+	stopPull context.CancelFunc // nil: there is none
+	ended    bool               // nothing is pulled any more: the leaf stops
 }
 
 // start takes the epoch that is known at the start.
@@ -78,9 +82,8 @@ func (l *Leaf) raise(epoch uint64, m *frame.Membership) {
 	ms := &l.members
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	switch now := ms.fenced.Load(); {
-	case epoch < now:
-	case epoch == now:
+	switch {
+	case epoch <= ms.fenced.Load():
 		l.complete(m)
 	default:
 		ms.refuse.Store(epoch)
@@ -112,7 +115,8 @@ func (l *Leaf) places(m *frame.Membership) *placement {
 func (l *Leaf) turn(epoch uint64, m *frame.Membership) {
 	ms := &l.members
 	a, after := age{epoch: epoch}, uint64(0)
-	if p := l.places(m); p != nil {
+	p := l.places(m)
+	if p != nil {
 		a.places, after = []*placement{p}, m.After
 	}
 	l.warmUntil(m)
@@ -126,26 +130,47 @@ func (l *Leaf) turn(epoch uint64, m *frame.Membership) {
 		return next.kept
 	})
 	l.warm(epoch)
+	l.beginPull(m, p)
 }
 
-// complete adds what m says of the present epoch.
+// complete adds what m says of an epoch that this leaf went by before it was told.
 func (l *Leaf) complete(m *frame.Membership) {
 	ms := &l.members
-	old := ms.lineage.Load()
-	p := l.places(m)
-	if p == nil || l.local == nil || len(old.ages) == 0 {
+	if m == nil || l.local == nil {
 		return
 	}
-	for _, have := range old.ages[len(old.ages)-1].places {
+	p := l.places(m)
+	if p == nil {
+		return
+	}
+	old := ms.lineage.Load()
+	i := old.find(m.Epoch)
+	if i < 0 {
+		return
+	}
+	present := i == len(old.ages)-1
+	for _, have := range old.ages[i].places {
 		if have.rule == p.rule && slices.Equal(have.names, p.names) {
 			return // the others tell it, too
 		}
-		l.o.Log.Warn("leaf: pools place this leaf's keys in different ways", "leaf", l.o.Name, "pool", m.Pool)
+		if present {
+			l.o.Log.Warn("leaf: pools place this leaf's keys in different ways", "leaf", l.o.Name, "pool", m.Pool)
+		}
 	}
-	l.warmUntil(m)
-	next := old.knowing(p, m.After, l.warms())
+	if present {
+		l.warmUntil(m)
+	}
+	next := old.knowing(i, p, m.After, l.warms())
 	ms.lineage.Store(next)
 	l.local.Store.Rejudge(next.kept)
+	switch {
+	case !present:
+	case !l.warms():
+		ms.warm.since.Store(0)
+		l.local.Store.Warmed()
+	case len(next.ages[i].places) == 1:
+		l.beginPull(m, p)
+	}
 }
 
 // warming is the time in which previous owners are asked. Guarded by membership.mu, but for since.
@@ -190,6 +215,16 @@ func (l *Leaf) warm(epoch uint64) {
 		l.o.Log.Warn("leaf: previous owners are not asked for items", "leaf", l.o.Name, "err", err)
 	case began:
 		since.Store(epoch)
+	}
+}
+
+// endPull ends what is pulled, when the leaf stops.
+func (ms *membership) endPull() {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.ended = true
+	if ms.stopPull != nil {
+		ms.stopPull()
 	}
 }
 

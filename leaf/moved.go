@@ -103,6 +103,12 @@ func (l *Leaf) lostSince(tx *store.Tx, it *store.Item, since uint64) bool {
 	return k == store.KeptPast && at >= since
 }
 
+// lostTo reports whether an item is one of those that p means.
+func (l *Leaf) lostTo(it *store.Listed, p *frame.Past) bool {
+	k, heir, at := l.members.lineage.Load().judge(it.Key, it.Bits, it.Age)
+	return k == store.KeptPast && heir == p.Heir && at >= p.Since
+}
+
 // fill takes what the previous owner holds, or that it holds nothing.
 func (l *Leaf) fill(r *mc.Request, key, dst []byte) []byte {
 	done := false
@@ -116,7 +122,7 @@ func (l *Leaf) fill(r *mc.Request, key, dst []byte) []byte {
 		if r.Base64 {
 			it.Bits |= command.BitBinaryKey
 		}
-		done = tx.Fill(&it.Item, it.Heat) == store.TakenStored
+		done = tx.Fill(&it.Item, it.Heat, 0) == store.TakenStored
 	} else if r.Cmd == mc.CmdMD {
 		done = tx.Nothing()
 	}

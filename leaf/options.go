@@ -70,6 +70,7 @@ type Options struct {
 }
 
 const (
+	defaultMemory     = 64 << 20 // the store's
 	defaultMaxItem    = 1 << 20
 	defaultMaxPayload = 8 << 20
 	defaultWindow     = 16 << 20

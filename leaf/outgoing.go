@@ -110,7 +110,8 @@ func (s *outgoing) run() {
 	if s.greet() {
 		s.pace.resume(time.Now())
 		s.l.local.Store.List(store.Listing{
-			Prefix: s.q.Prefix, Values: s.q.Mode == frame.StreamItems, Hottest: s.q.Order == frame.StreamHottest, Between: s.between,
+			Prefix: s.q.Prefix, Values: s.q.Mode == frame.StreamItems, Hottest: s.q.Order == frame.StreamHottest,
+			Past: s.q.Past != nil, Between: s.between,
 		}, s.item)
 	}
 	s.finish()
@@ -129,6 +130,9 @@ func (s *outgoing) greet() bool {
 
 // item takes one of the store's.
 func (s *outgoing) item(it *store.Listed) bool {
+	if p := s.q.Past; p != nil && !s.l.lostTo(it, p) {
+		return s.over() == nil
+	}
 	before := len(s.buf)
 	now := s.l.o.Now().UnixMilli()
 	if s.q.Mode == frame.StreamItems {

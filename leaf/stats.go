@@ -31,6 +31,7 @@ type Stats struct {
 	StreamBytes    uint64 // bytes of their frames
 	Flushes        uint64 // flushes beside flush_all
 
+	Epoch     uint64 // of the membership that it goes by; 0: it has heard of none
 	Elsewhere uint64 // requests for moved keys that had to wait for what the previous owner holds
 	HandedOn  uint64 // items given to the owners that came after this leaf, by request
 	Filled    uint64 // items taken from previous owners, and keys of which they hold nothing
@@ -76,6 +77,7 @@ func (l *Leaf) Stats() Stats {
 		StreamBytes:    c.streamBytes.Load(),
 		Flushes:        c.flushes.Load(),
 
+		Epoch:     l.Epoch(),
 		Elsewhere: c.elsewhere.Load(),
 		HandedOn:  c.handedOn.Load(),
 		Filled:    c.filled.Load(),

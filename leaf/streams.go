@@ -150,7 +150,7 @@ func (ss *streams) begin(q frame.StreamRequest, reply string) error {
 	switch {
 	case ss.closed != "":
 		return fmt.Errorf("%s", ss.closed)
-	case len(ss.running) >= maxStreams:
+	case len(ss.running) >= maxStreams, q.Past != nil && q.Past.Epoch > ss.l.members.fenced.Load():
 		return fmt.Errorf("%s", frame.StreamBusy)
 	}
 	ss.last++

@@ -14,6 +14,7 @@ func (s *Store) Warm() (began bool, err error) {
 	if !s.mem.take(size) {
 		return false, ErrNoMemory
 	}
+	s.warmth.Add(1) // while no shard takes a fill
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
@@ -23,6 +24,9 @@ func (s *Store) Warm() (began bool, err error) {
 	s.warms.Store(true)
 	return true, nil
 }
+
+// Warmth tells one Warm from another.
+func (s *Store) Warmth() uint32 { return s.warmth.Load() }
 
 // Warmed ends it. Warm and Warmed must not be called at the same time.
 func (s *Store) Warmed() {
@@ -62,9 +66,12 @@ func (t *Tx) Nothing() bool {
 }
 
 // Fill stores what another store held under the key, with its CAS, bits and heat, and reports what became of it.
-func (t *Tx) Fill(it *Item, heat int) Taken {
+// warmth is what Warmth gave when the item was read elsewhere, or before; 0: there was no other Warm since.
+func (t *Tx) Fill(it *Item, heat int, warmth uint32) Taken {
 	s := t.sh.s
 	switch {
+	case warmth != 0 && warmth != s.warmth.Load():
+		return TakenOver
 	case len(it.Key) > maxKey || len(it.Key)+len(it.Value) > s.o.MaxItem:
 		return TakenLarge
 	case t.sh.warm == nil || t.sh.closed || !s.warms.Load():

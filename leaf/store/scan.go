@@ -9,6 +9,8 @@ type Listed struct {
 	Item     // Value is nil unless asked for
 	Size int // the value's length
 	Heat int // reads since the store last moved the item, at most 15: of two items, the hotter was read more
+
+	Age uint32 // the number of the age that it was stored in: see Divide
 }
 
 // Listing says which items List gives, and how. The zero value is all of them, without values, as they lie.
@@ -131,7 +133,7 @@ func (b *scan) take(sh *shard, v *view, entries []uint64) {
 }
 
 func (b *scan) add(s *Store, it slot) {
-	l := Listed{Item: s.itemOf(it), Size: it.vlen(), Heat: it.heat()}
+	l := Listed{Item: s.itemOf(it), Size: it.vlen(), Heat: it.heat(), Age: it.epoch()}
 	b.keys = append(b.keys, len(l.Key))
 	b.at = append(b.at, len(b.bytes))
 	b.bytes = append(b.bytes, l.Key...)

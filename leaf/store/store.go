@@ -111,6 +111,7 @@ type Store struct {
 	recovering atomic.Bool
 	keeper     atomic.Pointer[keeper] // age.go; written with flushMu
 	warms      atomic.Bool            // fills are taken
+	warmth     atomic.Uint32
 	closeOnce  sync.Once
 
 	// The demoter's.

@@ -53,6 +53,14 @@ type StreamRequest struct {
 	Prefix []byte `json:"prefix,omitempty"` // of keys
 	Limit  int64  `json:"limit,omitempty"`  // items; 0: all
 	Window int64  `json:"window,omitempty"` // bytes not acknowledged; 0, or more than the leaf allows: its own limit; at least 4 KiB
+	Past   *Past  `json:"past,omitempty"`   // items whose keys the leaf has lost, and no others; nil: those that are its own
+}
+
+// Past says which items that a leaf holds from when it owned their keys are meant. A leaf that does not know the epoch yet is busy.
+type Past struct {
+	Epoch uint64 `json:"epoch"` // the membership that the asker goes by
+	Heir  string `json:"heir"`  // who owns their keys now
+	Since uint64 `json:"since"` // and has not for longer than from this epoch on
 }
 
 // FlushRequest asks a leaf to make items unreadable, as JSON: those whose keys begin with Prefix, or all.
