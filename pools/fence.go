@@ -31,6 +31,10 @@ type fence struct {
 	wait    time.Duration
 }
 
+// forgotten is when a proxy that has not said yet that it goes by a membership does not count as one that goes by an older one: it is longer than
+// a proxy's lease in etcd, without which Settled does not count it either. It matters when etcd is away.
+const forgotten = 30 * time.Second
+
 const (
 	fenceWait = 2 * time.Second // how long a write waits
 	fencePoll = 20 * time.Millisecond
@@ -76,6 +80,8 @@ func (m *membership) over() bool {
 func (m *membership) check() {
 	switch {
 	case m.open.Load():
+	case m.now().UnixMilli()-int64(m.epoch) > forgotten.Milliseconds():
+		m.open.Store(true)
 	case m.settled != nil && m.settled():
 		m.open.Store(true)
 	case !m.strangers && !slices.ContainsFunc(m.older, func(o *membership) bool { return !o.over() }):

@@ -85,9 +85,12 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// now is an epoch of this moment, less some: epochs are times.
+var now = uint64(time.Now().UnixMilli()) - 100
+
 // TestFence: a write waits until the leaf that owned its key before is fenced, or nobody goes by the old membership; a read does not.
 func TestFence(t *testing.T) {
-	a, b := newLeaf("a", 1), newLeaf("b", 0)
+	a, b := newLeaf("a", now+1), newLeaf("b", 0)
 	var settled atomic.Bool
 	p := mustPool(t, Options{Dist: DistRendezvous}, nil)
 	set := func(epoch, after uint64, wait time.Duration, l *leaf) {
@@ -98,28 +101,41 @@ func TestFence(t *testing.T) {
 		}
 	}
 	write := request(t, "delete k\r\n")
-	set(1, 0, time.Minute, a)
+	set(now+1, 0, time.Minute, a)
 	if err := ask(p, write); err != nil {
 		t.Errorf("the first membership: %v", err)
 	}
-	set(2, 1, time.Nanosecond, b)
+	set(now+2, now+1, time.Nanosecond, b)
 	if err := ask(p, write); !errors.Is(err, backend.ErrDown) {
 		t.Errorf("a serves others: %v", err)
 	}
 	if err := ask(p, get(t, "k")); err != nil {
 		t.Errorf("a read: %v", err)
 	}
-	a.epoch.Store(2)
+	a.epoch.Store(now + 2)
 	if err := ask(p, write); err != nil {
 		t.Errorf("a is fenced: %v", err)
 	}
-	set(4, 3, time.Nanosecond, a) // who owned keys in 3?
-	b.epoch.Store(4)
+	set(now+4, now+3, time.Nanosecond, a) // who owned keys in 3?
+	b.epoch.Store(now + 4)
 	if err := ask(p, write); !errors.Is(err, backend.ErrDown) {
 		t.Errorf("strangers may serve others: %v", err)
 	}
 	settled.Store(true)
 	if err := ask(p, write); err != nil {
 		t.Errorf("settled: %v", err)
+	}
+	settled.Store(false)
+	set(now+6, now+5, time.Nanosecond, b)
+	if err := ask(p, write); err == nil {
+		t.Error("strangers again")
+	}
+	old := mustPool(t, Options{Dist: DistRendezvous}, nil) // a proxy that starts long after the decision, and etcd is away
+	ms := Membership{Epoch: now - 60_000, After: 1, Members: []Member{{Backend: a}}, Wait: time.Nanosecond, Settled: settled.Load}
+	if err := old.SetMembership(ms); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(old, write); err == nil || !errors.Is(err, backend.ErrRefused) { // a knows a newer one, and says so
+		t.Errorf("long ago: %v", err)
 	}
 }

@@ -19,6 +19,11 @@ func (l *lazy) Wake()                      {}
 
 // TestNothingIsAllocatedPerRequest goes the whole way of requests but for NATS itself: Send, the writer's turn, the answers.
 func TestNothingIsAllocatedPerRequest(t *testing.T) {
+	t.Run("static pool", func(t *testing.T) { nothingIsAllocated(t, nil) })
+	t.Run("discovered pool", func(t *testing.T) { nothingIsAllocated(t, &backend.Term{Epoch: 1}) })
+}
+
+func nothingIsAllocated(t *testing.T, term *backend.Term) {
 	b := startBackend(t, Options{URL: "nats://127.0.0.1:1", Down: true})
 	s := &session{b: b, inbox: "inbox", route: &route{instance: 1}}
 	s.ackEvery.Store(1 << 20)
@@ -37,16 +42,18 @@ func TestNothingIsAllocatedPerRequest(t *testing.T) {
 	var flights []*flight
 	got := testing.AllocsPerRun(100, func() {
 		for _, p := range all {
-			p.Start = backend.Now()
+			p.Start, p.Term = backend.Now(), term
 			b.Send(r, p)
 		}
 		b.mu.Lock()
 		flights = b.takeLocked(flights[:0])
 		b.mu.Unlock()
 		for _, f := range flights {
-			b.mu.Lock()
-			b.returnLocked(f.buf)
-			b.mu.Unlock()
+			if term == nil { // else the flight keeps it
+				b.mu.Lock()
+				b.returnLocked(f.buf)
+				b.mu.Unlock()
+			}
 			h := frame.Header{Flags: frame.FlagAnswer, ID: f.id, Instance: 1, Parts: 1}
 			s.deliver(s.claim(&h, len(body)), &h, body)
 		}
