@@ -12,6 +12,9 @@ FUZZTIME  ?= 1m
 BENCH     ?=
 BENCHLEAF ?=
 BENCHHEDGE ?=
+BENCHWARM ?=
+HISTORIES ?= 1000
+SEED      ?= 0
 BENCHROUTES ?=
 DURATION  ?= 10m
 MUTATE    ?=
@@ -120,6 +123,14 @@ bench-hedge: build ## measure what hedged reads save and cost, over replicas tha
 bench-routes: build ## measure what leases save the database when a hot key goes, and a gutter when a backend does (BENCHROUTES=-help for flags)
 	@mkdir -p bin && $(GO) build -o bin/benchroutes ./tests/benchroutes
 	bin/benchroutes -tidepool bin/tidepool $(BENCHROUTES)
+
+.PHONY: bench-warm
+bench-warm: ## measure what a database sees when a pool grows from three leaves to four, with and without warming (BENCHWARM=-help for flags)
+	$(GO) run ./tests/benchwarm $(BENCHWARM)
+
+.PHONY: histories
+histories: ## resize, kill and cut off leaves at random in so many short histories, and check all that clients were told (HISTORIES=1000, SEED=0: by chance)
+	$(GO) test -count=1 -timeout 120m -v -run TestHistories ./tests/warm -histories $(HISTORIES) -seed $(SEED)
 
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)

@@ -76,7 +76,7 @@ var libraries = []struct {
 	{"github.com/cespare/xxhash", []string{"pools/hash", "leaf/..."}},
 	{"pgregory.net/rapid", nil}, // tests only, as are those below
 	{"go.uber.org/goleak", nil},
-	{"github.com/anishathalye/porcupine", []string{"tests/linear"}},
+	{"github.com/anishathalye/porcupine", []string{"tests/linear", "tests/warm"}},
 	{"github.com/rogpeppe/go-internal", nil},
 	{"github.com/bradfitz/gomemcache", nil},
 }

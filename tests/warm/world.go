@@ -31,7 +31,9 @@ type World struct {
 
 	mu      sync.Mutex
 	leaves  map[string]*leaf.Leaf // nil: it is down
+	addrs   map[string]string     // where they are, or were
 	last    snapshot
+	keep    bool
 	proxies []*Proxy
 }
 
@@ -51,7 +53,7 @@ func NewWorld(o Options) *World {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
-	return &World{o: o, leaves: map[string]*leaf.Leaf{}}
+	return &World{o: o, leaves: map[string]*leaf.Leaf{}, addrs: map[string]string{}}
 }
 
 // Start starts a leaf, or one that was killed again. It knows the epoch that was decided last, as etcd would tell it.
@@ -64,7 +66,7 @@ func (w *World) Start(name string) error {
 		return err
 	}
 	w.mu.Lock()
-	w.leaves[name] = l
+	w.leaves[name], w.addrs[name] = l, l.Addr()
 	proxies := slices.Clone(w.proxies)
 	w.mu.Unlock()
 	for _, p := range proxies {
@@ -101,8 +103,18 @@ func (w *World) Decide(lost []string, members ...string) {
 	s := snapshot{epoch: max(w.last.epoch+1, uint64(now.UnixMilli())), after: w.last.epoch, members: slices.Sorted(slices.Values(members)), lost: lost}
 	if w.o.Warm > 0 && len(w.last.members) > 0 {
 		s.previous, s.until = w.last.members, now.Add(w.o.Warm)
+		if w.keep && now.Before(w.last.until) {
+			s.previous = w.last.previous
+		}
 	}
 	w.last = s
+}
+
+// Keep says whether a decision keeps the previous owners of the one before while these warm, as etcd's do, or takes the owners replaced.
+func (w *World) Keep(keep bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keep = keep
 }
 
 // settled reports whether all proxies go by epoch or a newer one.
@@ -176,11 +188,12 @@ func (p *Proxy) backend(name string) (*leafnats.Backend, error) {
 	if b := p.backends[name]; b != nil {
 		return b, nil
 	}
-	l := p.w.Leaf(name)
-	if l == nil {
+	p.w.mu.Lock()
+	addr, ok := p.w.addrs[name]
+	p.w.mu.Unlock()
+	if !ok {
 		return nil, fmt.Errorf("leaf %q was never started", name)
 	}
-	addr := l.Addr()
 	if p.w.o.Links {
 		k, err := newLink(addr)
 		if err != nil {
@@ -189,9 +202,11 @@ func (p *Proxy) backend(name string) (*leafnats.Backend, error) {
 		p.links[name] = k
 		addr = k.addr()
 	}
-	b, err := leafnats.New(leafnats.Options{
-		URL: "nats://" + addr + "/" + name, Conns: p.conns, Timeout: p.w.o.Timeout, HelloInterval: p.w.o.Timeout / 5, ConnectTimeout: p.w.o.Timeout,
-	})
+	o := leafnats.Options{URL: "nats://" + addr + "/" + name, Conns: p.conns, Timeout: p.w.o.Timeout}
+	if p.w.o.Links { // which are cut: let that be noticed
+		o.HelloInterval, o.ConnectTimeout = p.w.o.Timeout/5, p.w.o.Timeout
+	}
+	b, err := leafnats.New(o)
 	if err == nil {
 		p.backends[name] = b
 	}
