@@ -3,8 +3,11 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/engine/stat"
 	"github.com/tidepool-proxy/tidepool/leaf"
 	"github.com/tidepool-proxy/tidepool/leaf/command"
@@ -66,6 +69,38 @@ var streamMetrics = []struct {
 	{leafDesc("flushes_total", "Flushes of a prefix or of all, beside flush_all."), prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.Flushes) }},
 }
 
+// ownerMetrics are read off what a leaf counts of changes of who owns which keys.
+var ownerMetrics = []struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(*leaf.Stats) float64
+}{
+	{
+		leafDesc("epoch", "The epoch of the pool's membership that it goes by."),
+		prometheus.GaugeValue, func(s *leaf.Stats) float64 { return float64(s.Epoch) },
+	},
+	{
+		leafDesc("outdated_total", "Frames refused because they went by an older membership."),
+		prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.Refused[frame.ReasonEpoch]) },
+	},
+	{
+		leafDesc("elsewhere_total", "Requests that waited for what the previous owner of a key holds."),
+		prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.Elsewhere) },
+	},
+	{
+		leafDesc("handed_on_total", "Items given to new owners of their keys, by request."),
+		prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.HandedOn) },
+	},
+	{
+		leafDesc("filled_total", "Answers of previous owners that were taken: items, or that there is none."),
+		prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.Filled) },
+	},
+	{
+		leafDesc("pulled_total", "Items taken from previous owners before anybody asked for them."),
+		prometheus.CounterValue, func(s *leaf.Stats) float64 { return float64(s.Pulled) },
+	},
+}
+
 func refused(s *leaf.Stats) (n float64) {
 	for _, r := range s.Refused {
 		n += float64(r)
@@ -88,7 +123,7 @@ func leafCollectors(leaves ...*leaf.Leaf) (out []prometheus.Collector) {
 	for _, l := range leaves {
 		out = append(out, storeCollector(l.Name(), l.Local()), stat.Collector(func(emit func(prometheus.Metric)) {
 			s := l.Stats()
-			for _, m := range append(frameMetrics[:len(frameMetrics):len(frameMetrics)], streamMetrics...) {
+			for _, m := range slices.Concat(frameMetrics, streamMetrics, ownerMetrics) {
 				emit(prometheus.MustNewConstMetric(m.desc, m.kind, m.read(&s), l.Name()))
 			}
 			collectRecovery(l, emit)
