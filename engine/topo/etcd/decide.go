@@ -177,18 +177,17 @@ func (s *Source) swap(p *pool, next *document, rev int64) (won bool, err error) 
 	return false, nil
 }
 
-// hold gives the members without a registration who stay all the same, and when to ask again. Straight after a listing all do: an etcd that has
-// forgotten its leases is there before the leaves have noticed.
+// hold gives the members without a registration who stay all the same, and when to ask again. Straight after a listing all do,
+// and be it one: an etcd that has forgotten its leases is there before the leaves have noticed, and who is lost has lost its items.
 func (s *Source) hold(p *pool, d *document, vanished []string, regs map[string]topo.Member, now time.Time) (held []string, again time.Duration) {
 	s.mu.Lock()
 	grace := s.grace.Sub(now)
 	s.mu.Unlock()
-	if suspicious(d, vanished, regs, now, &s.o) {
-		if grace > 0 {
-			held = vanished
-		} else if s.o.Probe != nil {
-			held = s.answering(d, vanished)
-		}
+	switch {
+	case grace > 0:
+		held = vanished
+	case s.o.Probe != nil && suspicious(d, vanished, regs, now, &s.o):
+		held = s.answering(d, vanished)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -94,6 +94,30 @@ func TestWiped(t *testing.T) {
 	}
 }
 
+// TestOneIsLate: nor is one that notices after the others, and who is a member then may be few enough to be believed lost.
+func TestOneIsLate(t *testing.T) {
+	t.Parallel()
+	c := etcdpeer.Start(t, 1)
+	a := source(t, c.Endpoints(), proxy("a"), func(o *Options) { o.LeaseTTL = 30 * time.Second }) // so it is patient for as long
+	tier, net := source(t, c.Endpoints()), network(t, c.Members[0].Client)
+	late := source(t, []string{net.Addr()})
+	w := watch(t, a, "users")
+	register(t, tier, "users", "l1", "l2", "l3")
+	register(t, late, "users", "l4")
+	was := w.members("l1 l2 l3 l4")
+	c.Wipe()
+	net.Freeze()
+	c.Restart()
+	eventually(t, "the others to be back", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.mirror.leaves["users"]) == 3
+	})
+	register(t, tier, "users", "l5")
+	w.await("l5", func(s topo.Snapshot) bool { return find(s.Members, "l5") != nil })
+	w.never("l4 was given up", func(s topo.Snapshot) bool { return s.Epoch > was.Epoch && find(s.Members, "l4") == nil })
+}
+
 // TestRestarted: etcd is down for longer than leases last. Nobody is lost, and nothing is decided for it.
 func TestRestarted(t *testing.T) {
 	t.Parallel()
