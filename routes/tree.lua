@@ -322,7 +322,7 @@ local function configure(names)
         end
         for k, v in pairs(t.cmap and (getmetatable(t.cmap) == CMDMAP and t.cmap.commands or t.cmap) or {}) do
             local cmd = type(k) == "number" and k or COMMANDS[k]
-            route(type(v) == "table" and v.route or v, "cmdmap", cmd)
+            route(v, "cmdmap", cmd)
         end
     end
     return registered.results

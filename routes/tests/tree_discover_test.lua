@@ -38,6 +38,7 @@ describe("discover", function()
         ["a = { discover = \"dns://x:1\" }"] = "a",
         ["a = { discover = { pool = \"p\" } }"] = "p",
         ["a = { discover = { pool = \"p\" }, options = { hash = \"fnv1a_64\" } }"] = "p",
+        ["a = { discover = true, backend_options = { tls = true } }"] = "a",
     } do
         it("asks the members of the pool that is meant: " .. fields, function()
             asks(fields, who)
