@@ -13,10 +13,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// How often endpoints that are left out are asked whether they are back, and the least time between two rounds of questions.
 const (
-	retryEndpoints   = 3 * time.Second
-	suspectEndpoints = 500 * time.Millisecond
+	retryEndpoints   = 3 * time.Second        // how often those that are left out are asked whether they are back
+	suspectEndpoints = 500 * time.Millisecond // about the least time between two rounds of questions
+	laterThanFirst   = 300 * time.Millisecond // who has not answered for so long after the first is taken for silent
 )
 
 // suspect has the endpoints asked if err is what a silent one looks like: the client notices by itself only what refuses or closes
@@ -71,11 +71,15 @@ func (s *Source) answeringEndpoints() (good []string) {
 	defer cancel()
 	answers := make([]bool, len(s.o.Endpoints))
 	var wg sync.WaitGroup
+	var first sync.Once
 	for i, e := range s.o.Endpoints {
 		wg.Go(func() {
 			r, err := s.client.Load().Status(ctx, e)
 			// One that answers with a refusal is there.
 			answers[i] = err == nil && r.Leader != 0 || err != nil && ctx.Err() == nil && status.Code(err) != codes.Unavailable
+			if answers[i] {
+				first.Do(func() { time.AfterFunc(laterThanFirst, cancel) })
+			}
 		})
 	}
 	wg.Wait()

@@ -199,7 +199,8 @@ func TestDeadEndpoint(t *testing.T) {
 	t.Parallel()
 	c := etcdpeer.Start(t, 1)
 	one, two := network(t, c.Endpoints()[0]), network(t, c.Endpoints()[0])
-	a, b := source(t, []string{one.Addr(), two.Addr()}, proxy("a")), source(t, c.Endpoints(), proxy("b"))
+	slow := func(o *Options) { o.LeaseTTL = 3 * time.Second }
+	a, b := source(t, []string{one.Addr(), two.Addr()}, proxy("a"), slow), source(t, c.Endpoints(), proxy("b"))
 	w, r := watch(t, a, "users"), register(t, a, "users", "l1")[0]
 	w.members("l1")
 	for i, way := range []*faultproxy.Proxy{one, two} {
@@ -208,7 +209,7 @@ func TestDeadEndpoint(t *testing.T) {
 		name := fmt.Sprint("l", i+2)
 		register(t, b, "users", name)
 		w.await(name, func(s topo.Snapshot) bool { return find(s.Members, name) != nil })
-		eventually(t, "leases that are not renewed to run out", func() bool { return time.Since(began) > 3*time.Second })
+		eventually(t, "leases that are not renewed to run out", func() bool { return time.Since(began) > 4*time.Second })
 		way.Heal()
 	}
 	awaitRegistered(t, r)
@@ -218,12 +219,14 @@ func TestDeadEndpoint(t *testing.T) {
 	}
 }
 
-// TestLeaderKilled: in a cluster of three the leader is killed, then another hangs. Nobody is lost.
+// TestLeaderKilled: in a cluster of three the leader is killed, then another hangs, then two are killed. An etcd of 3.4 that has hung as the
+// leader and goes on revokes every lease that it thinks has run out in the meantime, so leaves may be lost, but not more than a third of them.
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	c := etcdpeer.Start(t, 3)
-	log := &testWriter{}
-	a, tier := source(t, c.Endpoints(), proxy("a"), logTo(log)), source(t, c.Endpoints())
+	an := &answers{}
+	an.set("l1", "l2", "l3", "l4", "l5", "l6", "l7")
+	a, tier := source(t, c.Endpoints(), proxy("a"), func(o *Options) { o.Probe = an.probe }), source(t, c.Endpoints())
 	w := watch(t, a, "users")
 	register(t, tier, "users", "l1", "l2", "l3")
 	w.members("l1 l2 l3")
@@ -239,13 +242,17 @@ func TestLeaderKilled(t *testing.T) {
 	c.Await()
 	register(t, tier, "users", "l6")
 	w.members("l1 l2 l3 l4 l5 l6")
-	w.never("somebody was lost", func(s topo.Snapshot) bool { return len(s.Lost) > 0 })
 	c.Members[0].Kill()
 	c.Members[1].Kill()
-	eventually(t, "a member without a leader to be left", func() bool { return strings.Contains(log.String(), "no leader") })
+	eventually(t, "a member without a leader to be of no use", func() bool { return !a.Status().Connected })
 	c.Restart()
 	register(t, tier, "users", "l7")
-	w.await("l7", func(s topo.Snapshot) bool { return find(s.Members, "l7") != nil })
+	w.members("l1 l2 l3 l4 l5 l6 l7")
+	most := 0
+	w.never("more than a third was lost", func(s topo.Snapshot) bool {
+		most = max(most, len(s.Members))
+		return 3*len(s.Members) < 2*most
+	})
 }
 
 // TestAnotherEtcd: behind the same address there is another etcd, and neither its revision nor the number of its keys gives it away.

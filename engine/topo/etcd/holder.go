@@ -178,6 +178,7 @@ func (h *holder) keep(ctx context.Context, id clientv3.LeaseID) error {
 
 // rescue renews the lease by requests of their own. An error: the lease is lost.
 func (h *holder) rescue(ctx context.Context, id clientv3.LeaseID, renewed *time.Time) error {
+	h.s.suspect(context.DeadlineExceeded) // no answer has come for long
 	for {
 		began := time.Now()
 		one, cancel := context.WithTimeout(ctx, h.s.o.LeaseTTL/8)
