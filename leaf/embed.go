@@ -35,6 +35,8 @@ func serverOptions(o *Options) (*server.Options, error) {
 		Authorization:   o.Token,
 		TLS:             o.TLS != nil,
 		TLSConfig:       o.TLS,
+
+		LameDuckDuration: o.LameDuck, LameDuckGracePeriod: o.LameDuck / 4,
 	}
 	if o.TLS != nil {
 		so.TLSTimeout = 5 // seconds, in place of 2: a machine that starts many leaves is busy

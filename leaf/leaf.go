@@ -79,7 +79,9 @@ func Start(ctx context.Context, o Options) (*Leaf, error) {
 		l.instance = o.Random()
 	}
 	if err := l.start(ctx); err != nil {
-		l.stop()
+		atOnce, cancel := context.WithCancel(ctx)
+		cancel()
+		l.stop(atOnce)
 		return nil, fmt.Errorf("cannot start leaf %q: %w", o.Name, err)
 	}
 	o.Log.Info("leaf serves", "leaf", o.Name, "addr", l.URL(), "instance", l.instance, "lanes", o.Lanes)
@@ -276,7 +278,7 @@ const drainLimit = 5 * time.Second
 func (l *Leaf) Close(ctx context.Context) error {
 	l.close.Do(func() {
 		l.drain(ctx)
-		l.stop()
+		l.stop(ctx)
 	})
 	return nil
 }
@@ -315,8 +317,8 @@ func (l *Leaf) drain(ctx context.Context) {
 	_ = l.nc.FlushWithContext(ctx) // best effort: what is lost now is a timeout at the proxy
 }
 
-// stop closes whatever was started.
-func (l *Leaf) stop() {
+// stop closes whatever was started. Who is connected to the server is let go in order, until ctx ends.
+func (l *Leaf) stop(ctx context.Context) {
 	if l.recovery != nil {
 		l.recovery.cancel()
 	}
@@ -331,11 +333,30 @@ func (l *Leaf) stop() {
 	close(l.quit)
 	l.done.Wait()
 	if l.srv != nil {
+		l.letGo(ctx)
 		l.srv.Shutdown()
 		l.srv.WaitForShutdown()
 	}
 	if l.local != nil {
 		l.local.Close()
+	}
+}
+
+// letGo has the server let go of its clients one after the other, and then end.
+func (l *Leaf) letGo(ctx context.Context) {
+	if l.o.LameDuck <= 0 || ctx.Err() != nil {
+		return
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		l.srv.LameDuckShutdown()
+	}()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		l.srv.Shutdown() // that ends the other, too
+		<-gone
 	}
 }
 

@@ -58,6 +58,10 @@ type Options struct {
 	Cluster   Cluster       // routes to other leaves' servers
 	Connect   []nats.Option // what is presented to a NATS system that is joined, and wanted of it
 
+	// LameDuck is over how long Close lets go of who is still connected to the embedded server then: nats-server's lame duck mode tells them, and
+	// closes one connection after the other. 0: all at once.
+	LameDuck time.Duration
+
 	Recover Recover // whose items to take at the start
 
 	// Epoch is the membership epoch of its pool that is known at the start, such as etcd tells it. What went by an older one is
