@@ -54,6 +54,7 @@ type Leaf struct {
 	alone      bool         // the log says that there is none; the janitor's
 	count      counters
 	streams    *streams
+	handed     handedOver
 	recovery   *recovery // nil: none
 
 	quit  chan struct{}

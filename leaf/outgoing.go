@@ -43,6 +43,7 @@ type outgoing struct {
 	buf         []byte // room for a header, then what is to be sent
 	sent        uint64 // bytes of bodies
 	items       int64
+	read        bool // by its reader, as far as that wanted
 	lastSent    time.Time
 	lastHeard   time.Time
 	lastBeat    time.Time
@@ -257,9 +258,11 @@ func (s *outgoing) finish() {
 		s.ended.Store(nil)
 		s.buf = append(s.buf, "EN\r\n"...)
 		if s.flush(true) {
+			s.read = true
 			return
 		}
 	case errReaderEnough:
+		s.read = true
 		return
 	}
 	c.streamsCut.Add(1)

@@ -159,6 +159,7 @@ func (ss *streams) begin(q frame.StreamRequest, reply string) error {
 	ss.l.count.streams.Add(1)
 	ss.l.done.Go(func() {
 		s.run()
+		ss.l.handed.note(s)
 		ss.mu.Lock()
 		delete(ss.running, s.id)
 		ss.mu.Unlock()
