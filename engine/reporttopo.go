@@ -111,6 +111,11 @@ func (p *Proxy) collectTopology(g *generation, emit func(prometheus.Metric)) {
 				count[m.State]++
 			}
 		}
+		for _, m := range s.Previous {
+			if m.State == topo.Draining && (d.spec.Zone == "" || m.Zone == d.spec.Zone) && s.Warms(p.wall()) {
+				count[topo.Draining]++
+			}
+		}
 		name := d.pool.Name()
 		for state, n := range count {
 			emit(stat.GaugeMetric(stat.PoolMembers, float64(n), name, string(state)))

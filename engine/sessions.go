@@ -39,19 +39,22 @@ func (t *sessionSet) wake() {
 	}
 }
 
+// maxLooks is how often pass looks at a session that is busy each time, a second in all. Sending does not block: it is at another thing by then.
+const maxLooks = 200
+
 // pass waits until every session that is sending now has sent what it is at. It gives up when stop is closed.
 func (t *sessionSet) pass(stop <-chan struct{}) {
 	t.mu.Lock()
 	all := slices.Collect(maps.Keys(t.all))
 	t.mu.Unlock()
-	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
+	for range maxLooks {
 		if all = slices.DeleteFunc(all, (*session).idle); len(all) == 0 {
 			return
 		}
 		select {
 		case <-stop:
 			return
-		case <-time.After(wait):
+		case <-time.After(time.Second / maxLooks):
 		}
 	}
 }
