@@ -24,6 +24,7 @@ type leafFlags struct {
 	log    logFlags
 	access leafAccessFlags
 	warm   recoverFlags
+	join   registerFlags
 
 	name, listen, nats string
 	memcached          string
@@ -47,12 +48,16 @@ servers of several leaves become one, so that one connection of a proxy reaches 
 With --recover-from it takes the items of its neighbours when it starts, which hold the same keys, while it serves already;
 /readyz of --admin says when it is warm.
 
+With --etcd and --pool it registers there, for proxies to discover, once it serves: as warming until --recover-from is done, then as ready. When it
+is told to stop it says so first, and serves until proxies choose others.
+
 SIGTERM and SIGINT tell proxies to stay away, answer what they have sent within --drain, and end the process; a second
 one ends it at once.`,
 		Example: `  tidepool leaf --name leaf-1 --listen 127.0.0.1:4301
   tidepool leaf --name leaf-2 --listen 127.0.0.1:4302 --memory 4GiB --admin 127.0.0.1:9412
   tidepool leaf --name leaf-3 --listen 0.0.0.0:4301 --tls-cert leaf.pem --tls-key leaf.key --authorized-nkeys proxies
   tidepool leaf --name leaf-4 --nats tls://nats.example:4222 --creds leaf.creds
+  tidepool leaf --name leaf-5 --listen 10.0.0.5:4301 --insecure --etcd 10.0.0.1:2379 --pool users --zone west
   tidepool leaf --name leaf-1 --listen 127.0.0.1:4301 --recover-from nats://127.0.0.1:4302/leaf-2 --admin 127.0.0.1:9411`,
 		Args: noArgs,
 	}
@@ -67,6 +72,7 @@ one ends it at once.`,
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
 	f.access.add(fs)
 	f.warm.add(fs)
+	f.join.add(fs)
 	f.admin.add(fs, noAdmin)
 	f.log.add(fs)
 	c.RunE = func(c *cobra.Command, _ []string) error { return runLeaf(c, &f) }
@@ -90,6 +96,10 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		return nil, bad(f.access.problem(f.nats))
 	case f.warm.problem() != "":
 		return nil, bad(f.warm.problem())
+	case f.join.problem(c.Flags().Changed) != "":
+		return nil, bad(f.join.problem(c.Flags().Changed))
+	case f.join.reachable(f.listen, f.access.advertise) != "":
+		return nil, bad(f.join.reachable(f.listen, f.access.advertise))
 	case f.maxItem < 1 || f.maxItem > maxItemLimit:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
 	case f.memory < minMemory:
@@ -143,21 +153,29 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 			return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()))
 		}
 	}
-	view := &leafView{Leaf: l}
-	a, err := f.admin.start("tidepool leaf "+f.name, view, f.insecure, leafCollectors(l), log)
+	joined, err := f.join.register(l, registeredAddr(l, f.access.advertise), f.memory, log)
 	if err != nil {
-		return errors.Join(err, clients.stop(cancelled()), l.Close(cancelled()))
+		return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()))
+	}
+	view := &leafView{Leaf: l, joined: joined}
+	a, err := f.admin.start("tidepool leaf "+f.name, view, f.insecure, append(leafCollectors(l), joined.collectors()...), log)
+	if err != nil {
+		return errors.Join(err, clients.stop(cancelled()), l.Close(cancelled()), joined.close())
 	}
 	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "memcached", clients.addr(), "cluster", cmp.Or(l.ClusterAddr(), noAdmin), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
 	return sig.serve(life{
-		log:    log,
-		drain:  f.drain,
-		leave:  view.leave,
+		log:   log,
+		drain: f.drain,
+		leave: func() {
+			view.leave()
+			joined.leave()
+		},
 		reload: f.access.reload(l, o, log),
 		stop: func(ctx context.Context) error {
 			stopped := make(chan error, 1)
 			go func() { stopped <- clients.stop(ctx) }() // beside the proxies: neither's drain takes from the other's
-			return errors.Join(l.Close(ctx), <-stopped, stopAdmin(ctx, a))
+			joined.parted(ctx)
+			return errors.Join(l.Close(ctx), <-stopped, joined.close(), stopAdmin(ctx, a))
 		},
 	})
 }
@@ -188,6 +206,7 @@ func limitHeap(items int64, log *slog.Logger) {
 type leafView struct {
 	*leaf.Leaf
 	leaving atomic.Bool
+	joined  *registered // nil: it is in no pool
 }
 
 func (v *leafView) leave() { v.leaving.Store(true) }
@@ -206,6 +225,7 @@ func (v *leafView) Config() any {
 		URL      string `json:"url"`
 		Instance string `json:"instance"` // as text: it may be more than JSON's numbers hold
 
-		Recovery *recoveryView `json:"recovery,omitempty"`
-	}{v.Name(), v.URL(), fmt.Sprint(v.Instance()), viewRecovery(v.Leaf)}
+		Recovery *recoveryView   `json:"recovery,omitempty"`
+		Joined   *registeredView `json:"registered,omitempty"`
+	}{v.Name(), v.URL(), fmt.Sprint(v.Instance()), viewRecovery(v.Leaf), v.joined.view()}
 }
