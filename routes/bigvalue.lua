@@ -10,8 +10,7 @@
 -- deletes the chunks that it has stored.
 -- get, gets and mg cost nothing more for values that are not cut. set, add, replace, cas, append, prepend, ms and delete, md first ask what is
 -- there, and then change that and nothing newer (by its CAS), so that the chunks of what is replaced or deleted are known: they are deleted before
--- the answer (but not if the change fails or has no answer; then they stay, until they expire or are evicted if nobody wants them).
--- touch, gat and mg with T touch the chunks too.
+-- the answer (but not if the child does not answer; then they stay until they expire or are evicted). touch, gat and mg with T touch the chunks too.
 -- A cut value cannot be appended to or prepended: SERVER_ERROR. ms with I is refused. md with I only marks the index.
 -- The child must know the meta protocol. Nothing goes on after the answer.
 --

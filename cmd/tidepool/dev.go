@@ -27,6 +27,7 @@ type devFlags struct {
 	leaves   int
 	leafPort int
 	memory   int64
+	cluster  bool // with an etcd, each process by itself
 }
 
 // maxLeaves is more than one process has a use for.
@@ -39,14 +40,19 @@ func newDevCommand() *cobra.Command {
 		Short: "Run a proxy over a few leaves, all in one process, to try things",
 		Long: `Run leaves and a proxy in one process: leaf-1 at nats://127.0.0.1:4301, leaf-2 at 4302 and so on, clients on
 127.0.0.1:11211, admin on 127.0.0.1:9411. Without CONFIG it is the example that the binary carries, as a file to edit.
-It says what to try. SIGHUP loads the configuration again; SIGTERM and SIGINT stop.`,
+It says what to try. SIGHUP loads the configuration again; SIGTERM and SIGINT stop.
+
+With --etcd it is a cluster: an etcd, which must be in PATH, five leaves in two zones that register there, and two proxies that find
+them, each a process of its own, to be killed and started; everything ends with this one.`,
 		Example: `  tidepool dev
-  tidepool dev routes.lua --leaves 5 --memory 256MiB`,
+  tidepool dev routes.lua --leaves 5 --memory 256MiB
+  tidepool dev --etcd`,
 		Args:              files(0, 1),
 		ValidArgsFunction: completeLua,
 	}
 	fs := c.Flags()
-	fs.IntVar(&f.leaves, "leaves", 3, "how many leaves")
+	fs.IntVar(&f.leaves, "leaves", 3, "how many leaves (with --etcd: 5)")
+	fs.BoolVar(&f.cluster, "etcd", false, "run a cluster: an etcd, leaves and two proxies, each a process of its own")
 	fs.IntVar(&f.leafPort, "leaf-port", 4301, "`port` of leaf-1; the others follow it, or 0 for any that are free")
 	sizeVar(fs, &f.memory, "memory", defaultMemory, "memory for the items of each leaf")
 	f.add(fs)
@@ -71,9 +77,15 @@ func (f *devFlags) check(c *cobra.Command) (*slog.Logger, error) {
 }
 
 func runDev(c *cobra.Command, f *devFlags, args []string) (err error) {
+	if f.cluster && !c.Flags().Changed("leaves") {
+		f.leaves = 5
+	}
 	log, err := f.check(c)
 	if err != nil {
 		return err
+	}
+	if f.cluster {
+		return runDevCluster(c, f, args, log)
 	}
 	sig := catchSignals()
 	defer sig.release()
