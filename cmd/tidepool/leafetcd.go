@@ -200,6 +200,12 @@ func (r *registered) parted(ctx context.Context) {
 	case <-time.After(partingTime):
 	case <-ctx.Done():
 	}
+	h := r.l.AwaitHandOver(ctx)
+	if h.Done() {
+		r.log.Info("what this leaf held has been handed over", "leaf", r.l.Name(), "pool", r.pool)
+	} else {
+		r.log.Warn("not all that this leaf holds has been handed over", "leaf", r.l.Name(), "pool", r.pool, "left", h.Left)
+	}
 }
 
 // close takes the leaf out of its pool. It comes after the leaf's own end.
