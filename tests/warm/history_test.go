@@ -33,6 +33,9 @@ func TestHistories(t *testing.T) {
 			t.Fatalf("seed %d: %v", first+uint64(i), err)
 		}
 		ops, hits, misses, errs = ops+len(h.Ops), hits+h.Hits, misses+h.Misses, errs+h.Errors
+		if i > 0 && i%100 == 0 {
+			t.Logf("%d histories so far", i)
+		}
 		switch res, info := h.Check(20 * time.Second); res {
 		case porcupine.Unknown:
 			undecided++
