@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,8 +112,20 @@ func (c *Cluster) Await() {
 // Start runs the member, again if it was killed.
 func (m *Member) Start() {
 	m.t.Helper()
-	var err error
-	if m.p, err = proc.Start(exec.Command(m.args[0], m.args[1:]...)); err != nil {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread must not end before the process does: see leash
+		defer runtime.UnlockOSThread()
+		cmd := exec.Command(m.args[0], m.args[1:]...)
+		leash(cmd)
+		p, err := proc.Start(cmd)
+		m.p = p
+		started <- err
+		if err == nil {
+			<-p.Exited
+		}
+	}()
+	if err := <-started; err != nil {
 		m.t.Fatalf("cannot start etcd: %v", err)
 	}
 }
