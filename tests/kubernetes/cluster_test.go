@@ -128,7 +128,9 @@ func TestAddresses(t *testing.T) {
 				want["nats://"+k.flags["listen"]] = true
 			default:
 				name := k.pod.set.Spec.ServiceName
-				want[c.records(name, k.pod.namespace)] = true
+				if k.flags["etcd"] == "" {
+					want[c.records(name, k.pod.namespace)] = true
+				}
 				if got, want := k.flags["advertise"], fmt.Sprintf("$(POD_NAME).%s.$(POD_NAMESPACE).svc:%d", name, port); got != want {
 					t.Errorf("%v: --advertise=%s, want %s", &k, got, want)
 				}
@@ -156,4 +158,49 @@ func (c *cluster) records(service, namespace string) string {
 		}
 	}
 	return "no service " + service
+}
+
+// inEtcd is the pool of the topology that a configuration names.
+var inEtcd = regexp.MustCompile(`discover = \{ pool = "([a-z]+)" \}`)
+
+// TestEtcd: leaves register where proxies look for them, and what a proxy keeps is on a volume, since its root is read-only.
+func TestEtcd(t *testing.T) {
+	f := 0
+	each(t, func(t *testing.T, c *cluster) {
+		etcd, pool := map[string]bool{}, ""
+		for _, k := range c.containers(t) {
+			etcd[k.flags["etcd"]] = true
+			if k.command == "leaf" && k.pod.set != nil {
+				pool = k.flags["pool"]
+			}
+		}
+		if len(etcd) != 1 {
+			t.Errorf("containers are given different --etcd: %v", etcd)
+		}
+		if etcd[""] {
+			return
+		}
+		f++
+		for _, k := range c.containers(t) {
+			if k.command != "proxy" {
+				continue
+			}
+			found := inEtcd.FindStringSubmatch(c.configuration(t, &k, k.files[0]))
+			if found == nil || found[1] != pool || pool == "" {
+				t.Errorf("%v discovers %q, leaves register in %q", &k, found, pool)
+			}
+			writable := false
+			for _, m := range k.VolumeMounts {
+				for _, v := range k.pod.template.Spec.Volumes {
+					writable = writable || m.Name == v.Name && m.MountPath == k.flags["state-dir"] && v.EmptyDir != nil && !m.ReadOnly
+				}
+			}
+			if !writable {
+				t.Errorf("%v cannot write --state-dir=%s", &k, k.flags["state-dir"])
+			}
+		}
+	})
+	if f == 0 {
+		t.Error("no folder has etcd")
+	}
 }

@@ -28,7 +28,7 @@ import (
 const examples = "../../examples/kubernetes"
 
 // folders are those that can be applied.
-var folders = []string{"sidecar", "daemonset", "tier"}
+var folders = []string{"sidecar", "daemonset", "tier", "tier-etcd"}
 
 // tidepool is the path of the built binary.
 var tidepool string
