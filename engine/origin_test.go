@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -60,7 +61,7 @@ func (g *given) put(text string) error {
 func givenProxy(t *testing.T, g *given) (*Proxy, error) {
 	t.Helper()
 	g.news, g.loads = make(chan struct{}), make(chan error, 2)
-	p, err := Start(Options{Files: []string{"/the/key"}, Read: g.Read, Sealed: true, Config: g, Listen: []string{"127.0.0.1:0"}, Local: store{}})
+	p, err := Start(Options{Files: []string{"/the/key"}, Read: g.Read, Sealed: true, Config: g, Listen: []string{"127.0.0.1:0"}, Local: store{}, Log: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		t.Cleanup(func() {
 			if err := p.Shutdown(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) {
