@@ -209,17 +209,17 @@ func TestLastGoodConfig(t *testing.T) {
 
 	c.Members[0].Kill()
 	begin(true, 0)
-	p := etcdProxy(t, c, "--config-wait", "1500ms")
+	p := etcdProxy(t, c, "--config-wait", "800ms")
 	p.exit(1)
-	if last := p.Stderr.Tail(); !strings.Contains(last, "cannot get the configuration /tidepool/config from etcd "+c.Endpoints()[0]) {
+	if last := p.Stderr.Tail(); !strings.Contains(last, "and none is kept on disk: cannot ask etcd "+c.Endpoints()[0]+": ") {
 		t.Errorf("ended with %s", last)
 	}
 	c.Wipe()
 	c.Restart()
 	begin(true, 0)
-	p = etcdProxy(t, c, "--config-wait", "1500ms")
+	p = etcdProxy(t, c, "--config-wait", "800ms")
 	p.exit(1)
-	if last := p.Stderr.Tail(); !strings.Contains(last, "there is none: 'tidepool config put'") {
+	if last := p.Stderr.Tail(); !strings.Contains(last, "there is no configuration in etcd at /tidepool/config, and none came within 800ms") {
 		t.Errorf("ended with %s", last)
 	}
 	p = etcdProxy(t, c)

@@ -156,13 +156,34 @@ func (e *etcdConfig) Origin() *engine.Origin {
 // errStopped is how a proxy ends that was told to stop before it served.
 var errStopped = errors.New("cannot start the proxy: it was told to stop")
 
-// await waits until there is a configuration: etcd's or, while etcd is away or has none, the last that was good.
-func (e *etcdConfig) await(term <-chan os.Signal, patience time.Duration) error {
+// ask asks etcd, every now and then, whether there is a configuration, and tells why not. Where there is one it will be told: nothing is said here.
+func (e *etcdConfig) ask(ctx context.Context, answers chan<- error) {
+	for {
+		c, err := e.src.Config(ctx)
+		if err != nil || c.Revision == 0 {
+			select {
+			case answers <- err:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// await waits until there is a configuration: etcd's or, while etcd is away or has none, the last that was good. failed words why etcd was not heard.
+func (e *etcdConfig) await(term <-chan os.Signal, patience time.Duration, failed func(error) error) error {
 	late := time.NewTimer(patience)
 	defer late.Stop()
-	ask := time.NewTicker(time.Second)
-	defer ask.Stop()
-	var why error
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	answers := make(chan error) // nil: there is none in etcd
+	go e.ask(ctx, answers)
+	why := context.DeadlineExceeded // nil: etcd has answered that there is none
 	for said := false; ; {
 		e.mu.Lock()
 		known := e.newest.Revision != 0
@@ -176,13 +197,12 @@ func (e *etcdConfig) await(term <-chan os.Signal, patience time.Duration) error 
 			return errStopped
 		case <-late.C:
 			if why == nil {
-				why = fmt.Errorf("there is none: 'tidepool config put' puts one, and --config-wait says how long to wait for it")
+				return fmt.Errorf("cannot start the proxy: there is no configuration in etcd at %s, and none came within %v: want 'tidepool config put'", e.key, patience)
 			}
-			return fmt.Errorf("cannot start the proxy: cannot get the configuration %s from %s within %v: %w", e.key, e.where, patience, why)
-		case <-ask.C:
-			c, err := e.src.Config(context.Background())
-			if why = err; err != nil || c.Revision != 0 {
-				continue // what is there will be told, and what is on disk, too
+			return fmt.Errorf("cannot start the proxy: no configuration %s within %v, and none is kept on disk: %w", e.key, patience, failed(why))
+		case why = <-answers:
+			if why != nil {
+				continue // what is on disk will be told
 			}
 			if kept, ok := e.src.KeptConfig(); ok {
 				e.log.Warn("there is no configuration in etcd: the last that was good is taken from disk", "key", e.key, "config", kept.Generation)

@@ -130,11 +130,11 @@ func (l *etcdLink) Leads(at time.Time) bool {
 }
 
 // await waits until a configuration that is to come from etcd is there.
-func (l *etcdLink) await(term <-chan os.Signal, patience time.Duration) error {
+func (l *etcdLink) await(term <-chan os.Signal, patience time.Duration, failed func(error) error) error {
 	if l == nil || l.remote == nil {
 		return nil
 	}
-	return l.remote.await(term, patience)
+	return l.remote.await(term, patience, failed)
 }
 
 // wire has a proxy use it.

@@ -14,7 +14,7 @@ import (
 )
 
 const ticking = `function mcp_config_pools()
-    mcp.register_cron("tick", { every = 1, once = true, func = function() mcp.log("tick at " .. os.time()) end })
+    mcp.register_cron("tick", { every = 2, once = true, func = function() mcp.log("tick at " .. os.time()) end })
     return true
 end
 function mcp_config_routes() mcp.attach(mcp.CMD_GET, function(r) return "END\r\n" end) end
@@ -22,11 +22,11 @@ function mcp_config_routes() mcp.attach(mcp.CMD_GET, function(r) return "END\r\n
 
 var tickAt = regexp.MustCompile(`tick at (\d+)`)
 
-// ticks are the seconds at which a proxy has run the job.
+// ticks are the instants that a proxy has run the job for: even seconds, of which it may be late by one, and by another on a busy machine.
 func (p *process) ticks() (at []int) {
 	for _, m := range tickAt.FindAllStringSubmatch(p.Stderr.Text(), -1) {
 		n, _ := strconv.Atoi(m[1])
-		at = append(at, n)
+		at = append(at, n/2*2)
 	}
 	return at
 }
@@ -49,7 +49,7 @@ func TestOnce(t *testing.T) {
 		}
 		for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // three logs: there is no one thing to wait on
 			for p := range ps {
-				if len(p.ticks()) >= before[p]+2 {
+				if len(p.ticks()) > before[p] {
 					return p
 				}
 			}
@@ -73,7 +73,7 @@ func TestOnce(t *testing.T) {
 	if a[len(a)-1] >= b[0] || b[len(b)-1] >= d[0] {
 		t.Errorf("two ran the job at once: %v, then %v, then %v", a, b, d)
 	}
-	if gap := b[0] - a[len(a)-1]; gap > 9 { // 5 s for the lease, 2 for the next instant, and a machine that is busy
+	if gap := b[0] - a[len(a)-1]; gap > 10 { // 5 s for the lease, 2 for the next instant, and a machine that is busy
 		t.Errorf("%d s without the job after the leader was killed", gap)
 	}
 	_, out, _ := tide(t, "status", "--etcd", c.Endpoints()[0])

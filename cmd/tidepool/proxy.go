@@ -72,7 +72,7 @@ func runProxy(c *cobra.Command, f *proxyFlags, args []string) (err error) {
 			err = errors.Join(err, f.link.close())
 		}
 	}()
-	if err := f.link.await(sig.term, f.etcd.wait); err != nil {
+	if err := f.link.await(sig.term, f.etcd.wait, f.etcd.failed); err != nil {
 		return err
 	}
 	p, err := f.start("tidepool proxy", args, log)
