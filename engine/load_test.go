@@ -29,7 +29,7 @@ func TestBadConfigurationsNameTheirPlace(t *testing.T) {
 		{"mixed", "\npool{ name = 'a', backends = { '127.0.0.1:1' } }\n" + pools(""), ":2: a file that defines mcp_config_pools cannot use the declarative words"},
 
 		{"no name", "\npool{ backends = { '127.0.0.1:1' } }", ":2: pool: name is missing"},
-		{"wrong field", "pool{ name = 'a', backend = { '127.0.0.1:1' } }", ":1: pool: unknown field 'backend'; there are backends, distributor, name, route, zone_distributors, zones"},
+		{"wrong field", "pool{ name = 'a', backend = { '127.0.0.1:1' } }", ":1: pool: unknown field 'backend'; there are backends, discover, distributor, name, route, zone_distributors, zones"},
 		{"wrong type", "pool{ name = 'a', backends = 'x' }", ":1: pool: backends: want a table, got string"},
 		{"no backends", "pool{ name = 'a' }", ":1: pool 'a': backends is missing"},
 		{"empty backends", "pool{ name = 'a', backends = {} }", ":1: pool 'a': backends: the list is empty"},
