@@ -55,8 +55,8 @@ type etcdLink struct {
 	cancel   context.CancelFunc
 	leading  sync.WaitGroup
 	mu       sync.Mutex
-	stands   bool      // this proxy is a candidate, or was
-	since    time.Time // when it came to lead; zero: it does not
+	stands   bool // this proxy is a candidate, or was
+	reign    reign
 }
 
 // link ties a proxy to etcd; nil where no flag says where that is. key is its configuration's, "" where that is files. It waits for nothing.
@@ -112,21 +112,50 @@ func (l *etcdLink) Stand() {
 
 // lead is called while this proxy leads.
 func (l *etcdLink) lead(ctx context.Context) {
-	set := func(since time.Time) {
+	tick := time.NewTicker(maxGap / 5)
+	defer tick.Stop()
+	for ctx.Err() == nil {
 		l.mu.Lock()
-		l.since = since
+		l.reign.beat(time.Now())
 		l.mu.Unlock()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
 	}
-	set(time.Now())
-	<-ctx.Done()
-	set(time.Time{})
+	l.mu.Lock()
+	l.reign = reign{}
+	l.mu.Unlock()
+}
+
+// maxGap is how long a leader may not have run before it counts as one that has just come to lead: while it was suspended, another may have.
+const maxGap = time.Second
+
+// reign is a time of leading. Its clock is the time of day, which goes on while a process or a machine is suspended. The zero value leads nobody.
+type reign struct {
+	since, last time.Time
+}
+
+// beat says that it goes on.
+func (r *reign) beat(now time.Time) {
+	now = now.Round(0)
+	if gap := now.Sub(r.last); gap > maxGap || gap < 0 {
+		r.since = now
+	}
+	r.last = now
+}
+
+// leads reports whether it goes on, and has since at.
+func (r *reign) leads(at, now time.Time) bool {
+	gap := now.Round(0).Sub(r.last)
+	return !r.since.IsZero() && gap <= maxGap && gap >= 0 && !at.Before(r.since)
 }
 
 // Leads implements engine.Leader.
 func (l *etcdLink) Leads(at time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.since.IsZero() && !at.Before(l.since)
+	return l.reign.leads(at, time.Now())
 }
 
 // await waits until a configuration that is to come from etcd is there.

@@ -31,6 +31,33 @@ func (p *process) ticks() (at []int) {
 	return at
 }
 
+// TestReign: who was suspended, or whose clock was put, counts as one that has just come to lead.
+func TestReign(t *testing.T) {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	var r reign
+	f := func(instant, now int64, want bool) {
+		t.Helper()
+		if got := r.leads(at(instant), at(now)); got != want {
+			t.Errorf("%+v: leads since %d at %d: %v", r, instant, now, got)
+		}
+	}
+	f(0, 0, false)
+	r.beat(at(10_000))
+	f(10_000, 10_001, true)
+	f(9_999, 10_001, false)
+	r.beat(at(10_900))
+	r.beat(at(11_800))
+	f(10_000, 12_800, true)
+	f(10_000, 12_801, false) // it has not run for a while, and does not know yet what that means
+	f(10_000, 11_700, false)
+	r.beat(at(12_801))
+	f(10_000, 12_802, false)
+	f(12_801, 12_802, true)
+	r.beat(at(5_000)) // the clock was put back
+	f(4_999, 5_001, false)
+	f(5_000, 5_001, true)
+}
+
 // TestOnce: of three proxies one runs the job; when it is killed, another does within the lease's time; when that stops, the last at once.
 func TestOnce(t *testing.T) {
 	c := etcdpeer.Start(t, 1)
