@@ -89,7 +89,7 @@ func (p *Proxy) backendSpec(addr pools.Address, o *luaapi.BackendOptions, pool *
 		Connections: o.Connections, ConnectTimeout: o.ConnectTimeout, ReadTimeout: o.ReadTimeout,
 		RetryWait: o.RetryWait, FailureLimit: o.FailureLimit, DepthLimit: o.DepthLimit,
 		FlapTime: o.FlapTime, FlapRamp: o.FlapRamp, FlapMax: o.FlapMax,
-		KeepAlive: o.KeepAlive, Down: o.Down, TLS: o.TLS, Log: o.Log,
+		KeepAlive: o.KeepAlive, FlushOnReturn: o.FlushOnReturn, Down: o.Down, TLS: o.TLS, Log: o.Log,
 		Multiget: o.Multiget, AnyKey: p.opts.Memcached != nil,
 	}
 	if addr.Kind == pools.Memcached && !pool.IOThread && p.opts.Workers > 1 {

@@ -28,6 +28,7 @@ type BackendOptions struct {
 	Connections    int // sockets
 	KeepAlive      bool
 	Multiget       backend.Multiget // whether gets that queue up travel as one
+	FlushOnReturn  bool             // emptied when it comes back after it has missed a write
 	Down           bool             // never connected to
 	TLS            backend.TLS
 	Log            backend.LogRule // which requests are reported
@@ -226,10 +227,11 @@ func backendLog(v lua.LValue, r *backend.LogRule) error {
 var backendFields = map[string]bool{"label": true, "host": true, "port": true, "address": true, "weight": true, "hash_name": true}
 
 var switches = map[string]func(*BackendOptions) *bool{
-	"tcpkeepalive": func(o *BackendOptions) *bool { return &o.KeepAlive },
-	"down":         func(o *BackendOptions) *bool { return &o.Down },
-	"tls":          func(o *BackendOptions) *bool { return &o.TLS.On },
-	"tls_verify":   func(o *BackendOptions) *bool { return &o.TLS.Verify },
+	"tcpkeepalive":    func(o *BackendOptions) *bool { return &o.KeepAlive },
+	"flush_on_return": func(o *BackendOptions) *bool { return &o.FlushOnReturn },
+	"down":            func(o *BackendOptions) *bool { return &o.Down },
+	"tls":             func(o *BackendOptions) *bool { return &o.TLS.On },
+	"tls_verify":      func(o *BackendOptions) *bool { return &o.TLS.Verify },
 }
 
 var texts = map[string]func(*BackendOptions) *string{

@@ -109,6 +109,9 @@ func (r *Registry) Acquire(spec Spec) (backend.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make backend %q: %w", spec.Name(), err)
 	}
+	if spec.FlushOnReturn {
+		b = backend.WithFlush(b, func() { r.o.Log.Warn("backend was away and missed writes: it was flushed", "backend", spec.Name()) })
+	}
 	if spec.Log != (backend.LogRule{}) && r.o.OnRequest != nil {
 		b = backend.WithLog(b, spec.Log, r.o.OnRequest)
 	}

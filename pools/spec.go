@@ -29,6 +29,7 @@ type Spec struct {
 	KeepAlive      bool             // TCP keepalive
 	TLS            backend.TLS      // for the memcached kind; leaves have tls:// addresses
 	Log            backend.LogRule  // which requests are reported
+	FlushOnReturn  bool             // emptied when it comes back after it has missed a write
 	Down           bool             // never connects; every request fails
 	Multiget       backend.Multiget // of the memcached kind
 	AnyKey         bool             // scripts look at keys in answers: see memcached.Options
