@@ -206,10 +206,12 @@ func (v *move) bring() {
 		v.conclude()
 		return
 	}
-	if v.key == "" && !v.p.moving.take(v, r.Key) {
+	v.fetch.v, v.fetch.deletes = v, deletes(r)
+	// A delete takes no turn: the new owner has done it, and takes nothing from the previous one any more. It must not be done again after what
+	// came later.
+	if v.key == "" && !v.fetch.deletes && !v.p.moving.take(v, r.Key) {
 		return // somebody else is at it; it goes to the new owner again afterwards
 	}
-	v.fetch.v, v.fetch.deletes = v, deletes(r)
 	line := v.fetch.line[:0]
 	if v.fetch.deletes {
 		line = append(append(line, "md "...), r.Key...)
