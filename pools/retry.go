@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	maxTries    = 3 // times a request is placed anew, each by a newer membership
-	refreshTime = 2 * time.Second
+	maxTries    = 3               // times a request is placed anew, each by a newer membership
+	refreshTime = 3 * time.Second // etcd may have to be told first that this proxy is there, for which it is given two
 )
 
 var errOutdated = fmt.Errorf("leaf knows a newer membership of its pool: %w", backend.ErrRefused)

@@ -153,7 +153,9 @@ func (s *Source) Refresh(ctx context.Context, name string) (topo.Snapshot, error
 	defer p.refreshMu.Unlock()
 	if !p.refreshed.After(came) {
 		p.refreshed = time.Now()
-		p.refreshErr = s.refresh(ctx, p)
+		if p.refreshErr = s.refresh(ctx, p); p.refreshErr == nil {
+			s.awaitTold(ctx, p)
+		}
 	}
 	snap := s.snapshot(p)
 	if p.refreshErr != nil {
@@ -163,6 +165,23 @@ func (s *Source) Refresh(ctx context.Context, name string) (topo.Snapshot, error
 		return snap, fmt.Errorf("%w: %q", topo.ErrUnknownPool, name)
 	}
 	return snap, nil
+}
+
+// awaitTold returns when the watchers have been told what is known: after the loss of this proxy's lease they are not before etcd has its word again.
+func (s *Source) awaitTold(ctx context.Context, p *pool) {
+	for {
+		s.mu.Lock()
+		_, visible := s.visibleLocked(p)
+		visible = visible || len(p.watchers) == 0
+		s.mu.Unlock()
+		if visible {
+			s.tell(p)
+			return
+		}
+		if !s.pause(ctx, 10*time.Millisecond) || s.ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 func (s *Source) refresh(ctx context.Context, p *pool) error {

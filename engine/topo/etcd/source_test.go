@@ -127,3 +127,25 @@ func TestSettled(t *testing.T) {
 	}
 	eventually(t, "settled without the one that has gone", func() bool { return a.Settled("users", e) })
 }
+
+// TestRefreshTells: whoever refreshes, because a leaf knows a newer membership, finds it told, also where etcd has to be given this proxy's word anew.
+func TestRefreshTells(t *testing.T) {
+	t.Parallel()
+	c := etcdpeer.Start(t, 1)
+	tier, a := source(t, c.Endpoints()), source(t, c.Endpoints(), proxy("a"))
+	register(t, tier, "users", "l1")
+	w, leaves := watch(t, a, "users"), watch(t, tier, "users")
+	w.members("l1")
+	a.me.wrote(0, 0) // its lease is lost
+	register(t, tier, "users", "l2")
+	leaves.members("l1 l2")
+	s, err := a.Refresh(background(t), "users")
+	if err != nil || list(s.Members) != "l1 l2" {
+		t.Fatalf("refreshed: %v, %v", s, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last := w.all[len(w.all)-1]; last.Epoch < s.Epoch {
+		t.Errorf("refreshed to %d, and %d is what was told last", s.Epoch, last.Epoch)
+	}
+}
