@@ -368,20 +368,33 @@ func (s *moving) take(v *move, key []byte) bool {
 	return s.enter(v, key, true)
 }
 
-// leave gives a key up. Who waited goes on, one after the other.
+// leave gives a key up. Who waited goes on, one after the other, until one of them has to hold it; who comes meanwhile is behind them.
 func (s *moving) leave(key string) {
-	s.mu.Lock()
-	wait := s.m[key]
-	delete(s.m, key)
-	s.n.Add(-1)
-	s.mu.Unlock()
-	for _, v := range wait {
+	for {
+		s.mu.Lock()
+		wait := s.m[key]
+		if len(wait) == 0 {
+			delete(s.m, key)
+			s.n.Add(-1)
+			s.mu.Unlock()
+			return
+		}
+		v := wait[0]
+		s.m[key] = wait[1:]
+		s.mu.Unlock()
 		r := v.request()
 		if r == nil {
 			v.bring() // fails it
-		} else if s.enter(v, r.Key, waits(r)) {
-			v.since = v.since[:0]
-			v.first(r)
+			continue
+		}
+		holds := waits(r) || len(v.since) > 0 // it has to wait for an item, or had to when it was asked for
+		if holds {
+			v.key = key
+		}
+		v.since = v.since[:0]
+		v.first(r)
+		if holds {
+			return
 		}
 	}
 }

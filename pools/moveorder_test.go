@@ -14,6 +14,7 @@ import (
 type later struct {
 	script
 	waits []*backend.Pending
+	on    func(line string) // called with each request; nil: nothing is
 }
 
 func (l *later) Send(r *mc.Request, p *backend.Pending) {
@@ -23,6 +24,9 @@ func (l *later) Send(r *mc.Request, p *backend.Pending) {
 	}
 	l.asked = append(l.asked, string(r.Line))
 	l.waits = append(l.waits, p)
+	if l.on != nil {
+		l.on(string(r.Line))
+	}
 }
 
 // answer answers the oldest request.
@@ -74,5 +78,38 @@ func TestMovedDeleteIsDoneOnce(t *testing.T) {
 	}
 	if p.moving.n.Load() != 0 {
 		t.Error("the key is held for ever")
+	}
+}
+
+// TestMovedTurns: who waited for a key goes on in order, and before who comes at that moment.
+func TestMovedTurns(t *testing.T) {
+	to, from := &later{script: script{name: "to"}}, &later{script: script{name: "from"}}
+	p := movedPool(t, &from.script, &to.script)
+	p.m.Load().members[0].Backend, p.m.Load().previous.members[0].Backend = to, from
+	done := make(chan *backend.Pending, 4)
+	send := func(line string) {
+		pe := backend.NewPending()
+		pe.Waiter = whole(done)
+		p.Send(request(t, line), pe)
+	}
+	send("get k\r\n")
+	to.answer(t, "NF W5\r\n") // it holds the key until the previous owner has answered
+	send("set k 0 0 1\r\nv\r\n")
+	send("ma k N0 J1 v\r\n")
+	to.on = func(line string) {
+		if line == "set k 0 0 1" {
+			to.on = nil
+			send("get k\r\n")
+		}
+	}
+	from.answer(t, "EN\r\n")
+	for _, text := range []string{"NS\r\n", "END\r\n", "STORED\r\n", "VA 1\r\n2\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n"} {
+		to.answer(t, text)
+	}
+	if want := []string{"get k", "md k", "get k", "set k 0 0 1", "ma k N0 J1 v", "get k"}; !slices.Equal(to.asked, want) {
+		t.Errorf("the new owner was asked %q, want %q", to.asked, want)
+	}
+	if len(done) != 4 || p.moving.n.Load() != 0 {
+		t.Errorf("%d answers, %d keys are held", len(done), p.moving.n.Load())
 	}
 }
