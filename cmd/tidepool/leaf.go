@@ -48,11 +48,11 @@ servers of several leaves become one, so that one connection of a proxy reaches 
 With --recover-from it takes the items of its neighbours when it starts, which hold the same keys, while it serves already;
 /readyz of --admin says when it is warm.
 
-With --etcd and --pool it registers there, for proxies to discover, once it serves: as warming until --recover-from is done, then as ready. When it
-is told to stop it says so first, and serves until proxies choose others.
+With --etcd and --pool it registers there, for proxies to discover, once it serves: as warming until --recover-from is done, then as ready.
 
 SIGTERM and SIGINT tell proxies to stay away, answer what they have sent within --drain, and end the process; a second
-one ends it at once.`,
+one ends it at once. With --etcd it first serves on until proxies choose other leaves and those have what it held, what is
+read most first.`,
 		Example: `  tidepool leaf --name leaf-1 --listen 127.0.0.1:4301
   tidepool leaf --name leaf-2 --listen 127.0.0.1:4302 --memory 4GiB --admin 127.0.0.1:9412
   tidepool leaf --name leaf-3 --listen 0.0.0.0:4301 --tls-cert leaf.pem --tls-key leaf.key --authorized-nkeys proxies
@@ -68,7 +68,7 @@ one ends it at once.`,
 	sizeVar(fs, &f.memory, "memory", defaultMemory, "memory for items: keys, values and what is kept about them")
 	sizeVar(fs, &f.maxItem, "max-item", 1<<20, "largest value")
 	fs.StringVar(&f.memcached, "memcached", "", "`address` where memcached clients and exporters may ask this leaf itself: host:port or unix:/path (default: none)")
-	fs.DurationVar(&f.drain, "drain", 5*time.Second, "how long a stop may take to answer what proxies have sent")
+	fs.DurationVar(&f.drain, "drain", 5*time.Second, "how long a stop may take in all: with --etcd to hand over to other leaves, and to answer what proxies have sent (with --etcd: 25s)")
 	fs.BoolVar(&f.insecure, "insecure", false, "allow addresses outside loopback, where anyone may connect")
 	f.access.add(fs)
 	f.warm.add(fs)
@@ -140,22 +140,31 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	if err := errors.Join(f.access.fill(&o, log), f.warm.fill(&o, log)); err != nil {
 		return fmt.Errorf("cannot start leaf %q: %w", f.name, err)
 	}
+	joined, err := f.join.open(log)
+	if err != nil {
+		return fmt.Errorf("cannot start leaf %q: %w", f.name, err)
+	}
+	if joined != nil {
+		o.Epoch, o.LameDuck = joined.epoch(c.Context()), lameDuck
+		if !c.Flags().Changed("drain") {
+			f.drain = poolDrain
+		}
+	}
 	clients := newLeafClients(o.MaxItem, log)
 	if f.memcached != "" {
 		o.Conns = clients.conns
 	}
 	l, err := startLeaf(c.Context(), o)
 	if err != nil {
-		return err
+		return errors.Join(err, joined.close())
 	}
 	if f.memcached != "" {
 		if err := clients.listen(l, f.memcached); err != nil {
-			return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()))
+			return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()), joined.close())
 		}
 	}
-	joined, err := f.join.register(l, registeredAddr(l, f.access.advertise), f.memory, log)
-	if err != nil {
-		return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()))
+	if err := joined.register(&f.join, l, registeredAddr(l, f.access.advertise), f.memory); err != nil {
+		return errors.Join(fmt.Errorf("cannot start leaf %q: %w", f.name, err), clients.stop(cancelled()), l.Close(cancelled()), joined.close())
 	}
 	view := &leafView{Leaf: l, joined: joined}
 	a, err := f.admin.start("tidepool leaf "+f.name, view, f.insecure, append(leafCollectors(l), joined.collectors()...), log)
@@ -174,7 +183,7 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 		stop: func(ctx context.Context) error {
 			stopped := make(chan error, 1)
 			go func() { stopped <- clients.stop(ctx) }() // beside the proxies: neither's drain takes from the other's
-			joined.parted(ctx)
+			joined.drain(ctx)
 			return errors.Join(l.Close(ctx), <-stopped, joined.close(), stopAdmin(ctx, a))
 		},
 	})

@@ -85,13 +85,14 @@ type registered struct {
 	done sync.WaitGroup
 	stop func() // of the watch
 
-	mu    sync.Mutex
-	owner bool          // the pool's last membership has this leaf as an owner of keys
-	news  chan struct{} // closed and replaced when that changes
+	draining leafDrain
+
+	mu  sync.Mutex
+	out uint64 // the epoch of the pool's last membership, if this leaf owns no keys by it
 }
 
-// register makes a leaf that serves known; nil where there is no etcd. It does not wait for etcd.
-func (f *registerFlags) register(l *leaf.Leaf, addr string, memory int64, log *slog.Logger) (*registered, error) {
+// open ties a leaf that is about to start to etcd; nil where there is none. It does not wait for etcd.
+func (f *registerFlags) open(log *slog.Logger) (*registered, error) {
 	if !f.etcd.given() {
 		return nil, nil
 	}
@@ -104,18 +105,44 @@ func (f *registerFlags) register(l *leaf.Leaf, addr string, memory int64, log *s
 	if err != nil {
 		return nil, err
 	}
+	return &registered{log: log, pool: f.pool, src: src, quit: make(chan struct{})}, nil
+}
+
+// epochPatience is how long a start waits for etcd to tell the pool's epoch.
+const epochPatience = 2 * time.Second
+
+// epoch gives the pool's as etcd knows it, or as it was kept on disk; 0: nobody knows. A leaf that is back must not take requests that the one
+// before it refused.
+func (r *registered) epoch(ctx context.Context) uint64 {
+	if r == nil {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, epochPatience)
+	defer cancel()
+	s, err := r.src.Refresh(ctx, r.pool)
+	if err != nil && !errors.Is(err, topo.ErrUnknownPool) {
+		r.log.Warn("leaf starts without etcd", "pool", r.pool, "epoch", s.Epoch, "err", err)
+	}
+	return s.Epoch
+}
+
+// register makes a leaf that serves known.
+func (r *registered) register(f *registerFlags, l *leaf.Leaf, addr string, memory int64) (err error) {
+	if r == nil {
+		return nil
+	}
 	m := topo.Member{Name: l.Name(), Addr: addr, Zone: f.zone, Weight: f.weight, Memory: memory, Version: versionName(), State: topo.Ready}
 	if l.Warm() != nil {
 		m.State = topo.Warming
 	}
-	r := &registered{l: l, log: log, pool: f.pool, src: src, quit: make(chan struct{}), news: make(chan struct{})}
-	if r.reg, err = src.Register(f.pool, m); err != nil {
-		return nil, errors.Join(err, src.Close())
+	r.l = l
+	if r.reg, err = r.src.Register(f.pool, m); err != nil {
+		return err
 	}
-	r.stop = src.Watch(f.pool, r.hear)
+	r.stop = r.src.Watch(f.pool, r.hear)
 	r.done.Go(r.follow)
-	log.Info("leaf registers", "leaf", l.Name(), "pool", f.pool, "addr", addr, "zone", f.zone, "state", string(m.State))
-	return r, nil
+	r.log.Info("leaf registers", "leaf", l.Name(), "pool", f.pool, "addr", addr, "zone", f.zone, "state", string(m.State))
+	return nil
 }
 
 // hear takes note of a membership: from now on this leaf refuses what goes by an older one.
@@ -124,17 +151,22 @@ func (r *registered) hear(s topo.Snapshot) {
 		return // others may know better
 	}
 	r.l.SetEpoch(s.Epoch)
-	owner := false
+	out := s.Epoch
 	for _, m := range s.Members {
-		owner = owner || m.Name == r.l.Name()
+		if m.Name == r.l.Name() {
+			out = 0
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if owner != r.owner {
-		r.owner = owner
-		close(r.news)
-		r.news = make(chan struct{})
-	}
+	r.out = out
+}
+
+// left gives the epoch by which this leaf has left its pool; 0: it has not.
+func (r *registered) left() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.out
 }
 
 // follow tells of the end of the recovery.
@@ -168,50 +200,13 @@ func (r *registered) leave() {
 	}
 }
 
-// partingTime is how long a leaf that owns no keys any more serves proxies that may not have heard of it.
-const partingTime = 500 * time.Millisecond
-
-// parted waits until proxies choose other leaves, as far as can be seen from here, for half of what ctx leaves at most: the rest is for what
-// they have sent.
-func (r *registered) parted(ctx context.Context) {
-	if r == nil {
-		return
-	}
-	if end, ok := ctx.Deadline(); ok {
-		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
-		defer cancel()
-	}
-	for {
-		r.mu.Lock()
-		owner, news := r.owner, r.news
-		r.mu.Unlock()
-		if !owner {
-			break
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			r.log.Warn("proxies have not all been told that this leaf stops", "leaf", r.l.Name(), "pool", r.pool)
-			return
-		}
-	}
-	select {
-	case <-time.After(partingTime):
-	case <-ctx.Done():
-	}
-	h := r.l.AwaitHandOver(ctx)
-	if h.Done() {
-		r.log.Info("what this leaf held has been handed over", "leaf", r.l.Name(), "pool", r.pool)
-	} else {
-		r.log.Warn("not all that this leaf holds has been handed over", "leaf", r.l.Name(), "pool", r.pool, "left", h.Left)
-	}
-}
-
 // close takes the leaf out of its pool. It comes after the leaf's own end.
 func (r *registered) close() error {
 	if r == nil {
 		return nil
+	}
+	if r.reg == nil { // the leaf has not come to serve
+		return r.src.Close()
 	}
 	r.stop()
 	return errors.Join(r.reg.Close(), r.src.Close())
@@ -236,7 +231,7 @@ func (r *registered) collectors() []prometheus.Collector {
 	if r == nil {
 		return nil
 	}
-	return []prometheus.Collector{stat.Collector(func(emit func(prometheus.Metric)) {
+	return []prometheus.Collector{r.draining.collector(r.l.Name()), stat.Collector(func(emit func(prometheus.Metric)) {
 		s := r.src.Status()
 		connected := 0.0
 		if s.Connected {
