@@ -19,6 +19,7 @@ BENCHROUTES ?=
 DURATION  ?= 10m
 MUTATE    ?=
 SOAK      ?=
+CHURN     ?=
 PKGS      ?= ./...
 
 MEMCACHED_SRC ?=
@@ -135,6 +136,10 @@ histories: ## resize, kill and cut off leaves at random in so many short histori
 .PHONY: soak
 soak: build ## kill, hang and reload for a long time at full memory, and verify every answer (DURATION=10m, SOAK=-help for flags)
 	$(GO) run ./tests/soak -tidepool bin/tidepool -duration $(DURATION) $(SOAK)
+
+.PHONY: churn
+churn: build ## have leaves join, stop, die and be cut off for a long time, and verify every answer (DURATION=10m, CHURN='-every 1s')
+	$(GO) test -count=1 -timeout 0 -v ./tests/churn -run TestChurn -args -tidepool '$(CURDIR)/bin/tidepool' -duration $(DURATION) -every 3s $(CHURN)
 
 .PHONY: compat
 compat: build ## run memcached's own tests through Tidepool (MEMCACHED_SRC=its source, NAMES='cas getset', ROUTELIB=routelib.lua)
