@@ -75,6 +75,9 @@ func runDevCluster(c *cobra.Command, f *devFlags, args []string, log *slog.Logge
 	if err := x.place(f, args); err != nil {
 		return err
 	}
+	if err := x.vacant(f); err != nil {
+		return err
+	}
 	if err := x.start(c.Flags(), f, path); err != nil {
 		return err
 	}
@@ -115,6 +118,25 @@ func (x *devCluster) place(f *devFlags, args []string) (err error) {
 		x.endpoint, err = freeAddr("127.0.0.1")
 	}
 	return err
+}
+
+// vacant refuses addresses at which somebody listens already: another cluster's answers must not be taken for this one's.
+func (x *devCluster) vacant(f *devFlags) error {
+	addrs := slices.Concat(x.listen[:], x.admin[:])
+	for i := range f.leaves {
+		addrs = append(addrs, net.JoinHostPort("127.0.0.1", strconv.Itoa(f.portOf(i))))
+	}
+	for _, addr := range addrs {
+		if addr == noAdmin || strings.HasPrefix(addr, "unix:") {
+			continue
+		}
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("cannot start a cluster: %w", err)
+		}
+		_ = ln.Close()
+	}
+	return nil
 }
 
 // twice gives an address and one beside it: the port after it, any two for port 0, another file name.

@@ -77,3 +77,21 @@ func TestDevClusterWithoutEtcd(t *testing.T) {
 		t.Errorf("%v, want the package's name:\n%s", err, out)
 	}
 }
+
+// TestDevClusterWhereAnotherIs: another cluster's addresses are not taken for its own.
+func TestDevClusterWhereAnotherIs(t *testing.T) {
+	peer.Need(t, "etcd")
+	taken := listen(t).Addr().String()
+	for _, flag := range []string{"--listen", "--admin"} {
+		args := []string{"dev", "--etcd", "--leaf-port", "0", flag, taken}
+		for _, other := range []string{"--listen", "--admin"} {
+			if other != flag {
+				args = append(args, other, "127.0.0.1:0")
+			}
+		}
+		out, err := exec.Command(tidepool, args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "cannot start a cluster: listen tcp "+taken) {
+			t.Errorf("%s: %v, want %s named:\n%s", flag, err, taken, out)
+		}
+	}
+}
