@@ -46,7 +46,8 @@ type conn struct {
 	unsent   backend.List // queued; their bytes are wbuf
 	sent     backend.List // handed to the socket and not yet seen by the reader
 	wbuf     []byte       // bytes to write
-	joins    bool         // gets are joined for the server that greeted last
+	joins    bool         // gets may be joined for the server that greeted last
+	trial    trial        // whether it takes that
 	tail     tail         // what the next request may be joined to
 	spare    []byte       // the other write buffer; nil while the writer has it
 	cuts     []int        // TLS: where in wbuf a record must end
@@ -243,7 +244,7 @@ func (c *conn) greet(nc net.Conn) *failure {
 		}
 	}
 	c.mu.Lock()
-	c.joins = c.joinsFor(c.rbuf[:c.to])
+	c.greetedLocked(c.rbuf[:c.to])
 	c.mu.Unlock()
 	c.from, c.to = 0, 0
 	if err := nc.SetDeadline(time.Time{}); err != nil {

@@ -8,7 +8,6 @@ package memcached
 
 import (
 	"errors"
-	"regexp"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -19,12 +18,13 @@ const maxJoined = 1536
 
 // busy is how many requests have to be queued or unanswered on a connection before gets are joined: below that there is little to gain, and what
 // a server is sent stays as plain as what clients send.
-const busy = 8
+const busy = 16
 
 // joint is the way back of a get of several keys. The reader's.
 type joint struct {
-	open bool // its END has not come
-	left int  // how many of its requests, at the head of due, have no answer
+	open  bool // its END has not come
+	left  int  // how many of its requests, at the head of due, have no answer
+	trial bool
 }
 
 // tail is the last request in wbuf, if others may be joined to it.
@@ -38,6 +38,9 @@ func (c *conn) joinLocked(r *mc.Request, p *backend.Pending) bool {
 	if r.Cmd != mc.CmdGet && r.Cmd != mc.CmdGets || !c.joins {
 		c.tail = tail{}
 		return false
+	}
+	if !c.trial.proven {
+		return c.tryLocked(r, p)
 	}
 	more := len(" ") + len(r.Key)
 	if c.tail.cmd != r.Cmd || c.depth.Load() < busy && c.b.o.Multiget != backend.MultigetAlways || len(c.wbuf)-c.tail.at+more > maxJoined || c.b.o.TLS.On && !c.inRecordLocked(more) {
@@ -55,7 +58,7 @@ func joined(p *backend.Pending) bool { return p.Next != nil && p.Next.Note&noteJ
 
 // enter begins with the answer to those that were joined to p, and p.
 func (j *joint) enter(p *backend.Pending) {
-	*j = joint{open: true, left: 1}
+	*j = joint{open: true, left: 1, trial: p.Note&noteTrial != 0}
 	for ; joined(p); p = p.Next {
 		j.left++
 	}
@@ -76,6 +79,11 @@ func (c *conn) part(now int64) (done, need int, f *failure) {
 		return c.lastPart(n, now)
 	}
 	before, p := c.whose(c.resp.Key())
+	if p == nil && c.joint.trial && keyNote(c.resp.Key()) == c.trial.note {
+		c.from += n
+		c.prove()
+		return 0, 0, nil
+	}
 	if p == nil {
 		return 0, 0, failed(backend.EventInvalidProtocol, backend.ErrProtocol, "%w: %q", errKey, c.peek())
 	}
@@ -136,6 +144,10 @@ func (c *conn) lastPart(n int, now int64) (done, need int, f *failure) {
 	}
 	raw := c.rbuf[c.from : c.from+n]
 	c.from += n
+	if c.joint.trial && !c.endTrial(verdict != "" && c.joint.left > 0) {
+		c.joint = joint{}
+		return 0, 0, nil
+	}
 	for ; c.joint.left > 0; c.joint.left-- {
 		p := c.due.Pop()
 		p.Resp = c.resp
@@ -150,19 +162,4 @@ func (c *conn) lastPart(n int, now int64) (done, need int, f *failure) {
 		return done, 0, failed(verdict, backend.ErrProtocol, "answered %q", raw[:min(len(raw), 100)])
 	}
 	return done, 0, nil
-}
-
-// memcached's own versions, with what distributions and git add to them. What greets otherwise may be a proxy, or something that was
-// made to be like memcached, and is not asked in ways that it might not expect.
-var ownVersion = regexp.MustCompile(`^VERSION 1\.([4-9]|[1-9][0-9])\.[0-9]+([ _].*)?\r?\n$`)
-
-// joinsFor reports whether gets are joined for the server that has greeted so.
-func (c *conn) joinsFor(greeting []byte) bool {
-	switch c.b.o.Multiget {
-	case backend.MultigetAlways:
-		return true
-	case backend.MultigetNever:
-		return false
-	}
-	return ownVersion.Match(greeting)
 }

@@ -163,40 +163,6 @@ func TestJoinedGets(t *testing.T) {
 	}
 }
 
-// Only a busy server that greets as memcached does is asked for several keys, unless the configuration says otherwise.
-func TestWhoIsAskedForSeveralKeys(t *testing.T) {
-	for _, c := range []struct {
-		greeting string
-		multiget backend.Multiget
-		gets     int
-		lines    int
-	}{
-		{"1.6.18", backend.MultigetKnown, busy, busy},
-		{"1.6.18", backend.MultigetKnown, busy + 5, busy},
-		{"1.4.0", backend.MultigetKnown, busy + 1, busy},
-		{"1.6.45_3_g0a1b2c3", backend.MultigetKnown, busy + 1, busy},
-		{"1.10.2 (Distribution)", backend.MultigetKnown, busy + 1, busy},
-		{"1.2.6", backend.MultigetKnown, 20, 20},
-		{"1.2.6", backend.MultigetAlways, 20, 1},
-		{"1.6.18", backend.MultigetAlways, 2, 1},
-		{"1.6.18", backend.MultigetNever, 20, 20},
-		{"1.6.18-mock", backend.MultigetKnown, 20, 20},
-		{"0.5.0", backend.MultigetKnown, 20, 20},
-		{"2.0.0", backend.MultigetKnown, 20, 20},
-		{"something else", backend.MultigetKnown, 20, 20},
-	} {
-		answers := answersTo{}
-		for n := 1; n <= c.gets; n++ {
-			answers["get"+strings.Repeat(" a", n)] = "END\r\n"
-		}
-		b, _, lines := scripted(t, c.greeting, Options{Multiget: c.multiget}, answers)
-		together(t, b, slices.Repeat([]string{"get a\r\n"}, c.gets)...)
-		if got := lines(); len(got) != c.lines {
-			t.Errorf("%q, %d: the server got %q", c.greeting, c.multiget, got)
-		}
-	}
-}
-
 // A get that never ends times out with all that were joined to it, and none of them gets what comes later.
 func TestJoinedTimeout(t *testing.T) {
 	b, ev, _ := scripted(t, "1.6.18", Options{ReadTimeout: 50 * time.Millisecond, Multiget: backend.MultigetAlways}, answersTo{"get a b c": value("b", "b"), "get d": value("d", "d") + "END\r\n"})
@@ -224,7 +190,7 @@ func queued(t *testing.T, o Options, requests []string) []string {
 		t.Fatal(err)
 	}
 	c := b.conns[0]
-	c.refuse, c.joins = nil, true
+	c.refuse, c.joins, c.trial.proven = nil, true, true
 	for _, r := range requests {
 		send(t, b, newWaiter(), r)
 	}

@@ -23,7 +23,8 @@ const (
 	noteKey                // meta with flag k: the answer carries the key
 	noteData               // the request had a data block
 	noteJoined             // it was joined to the one before it: see join.go
-	noteBits   = 10
+	noteTrial              // a key was joined to it to see what the server makes of that
+	noteBits   = 11
 
 	noteFound = noteStore | noteDelete | noteTouch | noteCount // whose answer may be NOT_FOUND
 	noteAny   = noteGet | noteMeta | noteFound | noteOK

@@ -58,6 +58,9 @@ func (c *conn) deliver() *failure {
 	c.mu.Lock()
 	c.inflight -= done
 	c.heard = now
+	if len(c.trial.hit) > 0 {
+		c.learnLocked()
+	}
 	if done > 0 {
 		c.whole = now
 	}
@@ -77,12 +80,13 @@ func (c *conn) deliver() *failure {
 func (c *conn) answers(now int64) (done, need int, f *failure) {
 	for c.from < c.to {
 		p := c.next()
-		if !c.joint.open && p != nil && joined(p) {
+		if !c.joint.open && p != nil && (joined(p) || p.Note&noteTrial != 0) {
 			c.joint.enter(p)
 		}
 		if c.joint.open {
+			left := c.to - c.from
 			more, need, f := c.part(now)
-			if done += more; more == 0 && c.joint.open || f != nil {
+			if done += more; c.to-c.from == left || f != nil {
 				return done, need, f
 			}
 			continue
@@ -107,6 +111,9 @@ func (c *conn) answers(now int64) (done, need int, f *failure) {
 		}
 		if !c.b.o.Room() {
 			return done, 0, failed(backend.EventOutOfMemory, backend.ErrOverloaded, "no memory for an answer of %d bytes", n)
+		}
+		if c.trial.curious {
+			c.trial.see(&p.Resp)
 		}
 		c.from += n
 		c.due.Pop()
