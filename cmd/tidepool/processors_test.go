@@ -127,7 +127,7 @@ func TestProcessorsOfAProxy(t *testing.T) {
 	for env, want := range map[string]string{"": "1", "3": "3"} {
 		t.Setenv("GOMAXPROCS", env)
 		_, _, admin := startProxy(t, "function mcp_config_pools() end\nfunction mcp_config_routes() end\n")
-		until := time.Now().Add(patience)
+		until := time.Now().Add(patience + time.Minute) // one that others starve takes all processors for half a minute
 		for {
 			m := get(t, "http://"+admin+"/metrics")
 			if strings.Contains(m, "\ngo_sched_gomaxprocs_threads "+want+"\n") {
