@@ -101,6 +101,7 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
 		echo "== $$pkg $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg"; \
 	done <<<"$$targets"
+	$(GO) test -run TestDiffer -count=1 ./engine/vm/lualib -differ.seed 0
 
 .PHONY: bench
 bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=-help, BENCHLEAF=-help for flags)

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	differSeed     = flag.Uint64("differ.seed", 0, "seed of TestDiffer's programs; 0: the time")
+	differSeed     = flag.Uint64("differ.seed", 1, "seed of TestDiffer's programs; 0: the time, to look for what nobody has seen")
 	differPrograms = flag.Int("differ.programs", 6, "how many programs of each kind TestDiffer makes")
 )
 
