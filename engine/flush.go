@@ -43,11 +43,14 @@ func (p *Proxy) Flush(ctx context.Context, pool string, prefix []byte) (done []s
 	flush := flushAllOf
 	if len(prefix) > 0 {
 		for _, b := range members {
-			if _, ok := b.(backend.PrefixFlusher); !ok {
+			if _, ok := backend.As[backend.PrefixFlusher](b); !ok {
 				return nil, fmt.Errorf("cannot flush prefix %q of pool %q: backend %q: %w", prefix, pool, b.Name(), ErrNoPrefixFlush)
 			}
 		}
-		flush = func(b backend.Backend) error { return b.(backend.PrefixFlusher).FlushPrefix(ctx, prefix) }
+		flush = func(b backend.Backend) error {
+			f, _ := backend.As[backend.PrefixFlusher](b)
+			return f.FlushPrefix(ctx, prefix)
+		}
 	}
 	errs := make([]error, len(members))
 	var all sync.WaitGroup

@@ -67,7 +67,7 @@ func (m *membership) fenceFrom(old *membership, ms *Membership) {
 
 // refuses: b refuses whoever goes by o. One that fences nobody cannot be waited for.
 func (o *membership) refuses(b backend.Backend) bool {
-	f, ok := backend.AsFencer(b)
+	f, ok := backend.As[backend.Fencer](b)
 	return !ok || f.Fenced() > o.epoch
 }
 
@@ -249,7 +249,7 @@ func (p *Pool) greet(m *membership) {
 	for _, members := range all {
 		for i := range members {
 			b := members[i].Backend
-			if f, ok := backend.AsFencer(b); !ok || f.Fenced() >= m.epoch || slices.Contains(asked, b) {
+			if f, ok := backend.As[backend.Fencer](b); !ok || f.Fenced() >= m.epoch || slices.Contains(asked, b) {
 				continue
 			}
 			asked = append(asked, b)

@@ -47,7 +47,7 @@ func (p *Pool) movedFrom(m *membership, i int, key []byte) backend.Backend {
 		return nil
 	}
 	for _, b := range []backend.Backend{prev.Backend, m.members[i].Backend} {
-		if _, ok := backend.AsFencer(b); !ok {
+		if _, ok := backend.As[backend.Fencer](b); !ok {
 			return nil
 		}
 	}

@@ -3,9 +3,7 @@
 package backend
 
 import (
-	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -46,78 +44,16 @@ type LogEntry struct {
 const maxLogLine = 300
 
 // WithLog gives b with every request that rule applies to reported to tell, which is called from b's goroutines and those of
-// senders, and must not block. b's own requests take the same way as before, and one pooled object.
+// senders, and must not block.
 func WithLog(b Backend, rule LogRule, tell func(LogEntry)) Backend {
-	l := &logged{Backend: b, rule: rule, tell: tell, addr: b.Status().Addr}
-	l.pool.New = func() any { return &logWaiter{b: l} }
-	if f, ok := b.(PrefixFlusher); ok {
-		return loggedFlusher{l, f}
+	addr := b.Status().Addr
+	return &around{
+		Backend: b,
+		sent:    func(w *between, r *mc.Request) { w.line = append(w.line[:0], r.Line[:min(len(r.Line), maxLogLine)]...) },
+		answered: func(w *between, p *Pending) {
+			if rule.wants(p, rand.IntN) {
+				tell(LogEntry{rule.Tag, w.line, p, addr, w.client})
+			}
+		},
 	}
-	return l
-}
-
-// logged is a Backend that puts itself between each Pending and its Waiter.
-type logged struct {
-	Backend
-	rule LogRule
-	tell func(LogEntry)
-	addr string
-	pool sync.Pool
-}
-
-// Unwrap gives the backend whose requests are reported.
-func (l *logged) Unwrap() Backend { return l.Backend }
-
-// Send implements Backend.
-func (l *logged) Send(r *mc.Request, p *Pending) {
-	w := l.pool.Get().(*logWaiter)
-	w.waiter, w.client = p.Waiter, r.Client
-	w.line = append(w.line[:0], r.Line[:min(len(r.Line), maxLogLine)]...)
-	p.Waiter = w
-	l.Backend.Send(r, p)
-}
-
-type loggedFlusher struct {
-	*logged
-	f PrefixFlusher
-}
-
-func (l loggedFlusher) FlushPrefix(ctx context.Context, prefix []byte) error {
-	return l.f.FlushPrefix(ctx, prefix)
-}
-
-// logWaiter waits in the place of a request's Waiter.
-type logWaiter struct {
-	b      *logged
-	waiter Waiter
-	line   []byte
-	client int32
-}
-
-// Done implements Waiter.
-func (w *logWaiter) Done(p *Pending) bool {
-	if w.b.rule.wants(p, rand.IntN) {
-		w.b.tell(LogEntry{w.b.rule.Tag, w.line, p, w.b.addr, w.client})
-	}
-	p.Waiter = w.waiter
-	if w.waiter.Done(p) {
-		return true // Wake follows
-	}
-	w.free()
-	return false
-}
-
-// Unwrap gives who waits for the request itself.
-func (w *logWaiter) Unwrap() Waiter { return w.waiter }
-
-// Wake implements Waiter.
-func (w *logWaiter) Wake() {
-	waiter := w.waiter
-	w.free()
-	waiter.Wake()
-}
-
-func (w *logWaiter) free() {
-	w.waiter = nil
-	w.b.pool.Put(w)
 }

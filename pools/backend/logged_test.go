@@ -102,11 +102,11 @@ func TestWithLog(t *testing.T) {
 	if one.wakes != 2 || b.Name() != "stub" {
 		t.Errorf("%+v, name %q", one, b.Name())
 	}
-	if _, ok := b.(PrefixFlusher); ok {
+	if _, ok := As[PrefixFlusher](b); ok {
 		t.Error("a backend that cannot flush can now")
 	}
-	fl := flushingStub{in}
-	if f, ok := WithLog(fl, LogRule{Rate: 1}, func(LogEntry) {}).(PrefixFlusher); !ok || f.FlushPrefix(t.Context(), []byte("a")) != nil || in.flushed != "a" {
+	f, ok := As[PrefixFlusher](WithFlush(WithLog(flushingStub{in}, LogRule{Rate: 1}, func(LogEntry) {}), func() {}))
+	if !ok || f.FlushPrefix(t.Context(), []byte("a")) != nil || in.flushed != "a" {
 		t.Errorf("a backend that can flush cannot any more, or flushed %q", in.flushed)
 	}
 }

@@ -3,9 +3,7 @@
 package backend
 
 import (
-	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -18,11 +16,8 @@ import (
 //
 // It knows of writes that come through itself alone. Every proxy that has missed one empties b, when it first reaches it again.
 func WithFlush(b Backend, flushed func()) Backend {
-	w := &returning{Backend: b, flushed: flushed}
-	w.pool.New = func() any { return &returnWaiter{b: w} }
-	if f, ok := b.(PrefixFlusher); ok {
-		return returningFlusher{w, f}
-	}
+	w := &returning{around: around{Backend: b}, flushed: flushed}
+	w.answered = func(of *between, p *Pending) { w.note(p.Err, of.reads) }
 	return w
 }
 
@@ -35,14 +30,10 @@ const (
 )
 
 type returning struct {
-	Backend
+	around
 	flushed func()
 	state   atomic.Uint32
-	pool    sync.Pool
 }
-
-// Unwrap gives the backend that is emptied.
-func (b *returning) Unwrap() Backend { return b.Backend }
 
 // Send implements Backend.
 func (b *returning) Send(r *mc.Request, p *Pending) {
@@ -52,10 +43,7 @@ func (b *returning) Send(r *mc.Request, p *Pending) {
 		Refuse(p, ErrDown)
 		return
 	}
-	w := b.pool.Get().(*returnWaiter)
-	w.waiter, w.reads = p.Waiter, r.PureRead()
-	p.Waiter = w
-	b.Backend.Send(r, p)
+	b.around.Send(r, p)
 }
 
 // note takes note of how a request ended.
@@ -111,51 +99,3 @@ func (w flushWaiter) Done(p *Pending) bool {
 
 // Wake implements Waiter.
 func (flushWaiter) Wake() {}
-
-type returningFlusher struct {
-	*returning
-	f PrefixFlusher
-}
-
-func (b returningFlusher) FlushPrefix(ctx context.Context, prefix []byte) error {
-	return b.f.FlushPrefix(ctx, prefix)
-}
-
-// returnWaiter waits in the place of a request's Waiter.
-type returnWaiter struct {
-	b      *returning
-	waiter Waiter
-	reads  bool
-}
-
-// Done implements Waiter.
-func (w *returnWaiter) Done(p *Pending) bool {
-	w.b.note(p.Err, w.reads)
-	p.Waiter = w.waiter
-	if w.waiter.Done(p) {
-		return true // Wake follows
-	}
-	w.free()
-	return false
-}
-
-// Gather implements Gatherer, if the request's own waiter does.
-func (w *returnWaiter) Gather(k Kicker) bool {
-	g, ok := w.waiter.(Gatherer)
-	return ok && g.Gather(k)
-}
-
-// Unwrap gives who waits for the request itself.
-func (w *returnWaiter) Unwrap() Waiter { return w.waiter }
-
-// Wake implements Waiter.
-func (w *returnWaiter) Wake() {
-	waiter := w.waiter
-	w.free()
-	waiter.Wake()
-}
-
-func (w *returnWaiter) free() {
-	w.waiter = nil
-	w.b.pool.Put(w)
-}

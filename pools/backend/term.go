@@ -35,17 +35,3 @@ type Fencer interface {
 	// Fenced is the highest epoch that the server has told since it was started: nothing older will be executed there. 0: none.
 	Fenced() uint64
 }
-
-// AsFencer gives b as a Fencer, if it is one or reports the requests of one.
-func AsFencer(b Backend) (Fencer, bool) {
-	for {
-		if f, ok := b.(Fencer); ok {
-			return f, true
-		}
-		w, ok := b.(interface{ Unwrap() Backend })
-		if !ok {
-			return nil, false
-		}
-		b = w.Unwrap()
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
@@ -136,5 +137,40 @@ func TestFewAreNotJoined(t *testing.T) {
 	}
 	if n, _ := s.several(); n != 0 {
 		t.Errorf("%d gets of several keys", n)
+	}
+}
+
+// Debian's memcached passes the trial, and answers what is joined as it answers what is not.
+func TestTrialWithMemcached(t *testing.T) {
+	sock := t.TempDir() + "/s"
+	startMemcached(t, "-s", sock)
+	ev := newEvents()
+	b := open(t, Options{Path: sock, OnEvent: ev.on, RetryWait: 10 * time.Millisecond, FailureLimit: 1 << 30})
+	ev.wait(backend.EventConnected)
+	for i := range 50 {
+		ask(t, b, fmt.Sprintf("set k%d 0 0 2\r\n%02d\r\n", i, i))
+	}
+	var requests, want []string
+	for i := range 60 {
+		key := fmt.Sprintf("k%d", i)
+		requests = append(requests, "get "+key+"\r\n")
+		if i < 50 {
+			want = append(want, fmt.Sprintf("VALUE %s 0 2\r\n%02d\r\nEND\r\n", key, i))
+		} else {
+			want = append(want, "END\r\n")
+		}
+	}
+	for range 4 {
+		for i, p := range together(t, b, requests...) {
+			if got := text(p); got != want[i] {
+				t.Errorf("%q: got %q, want %q", requests[i], got, want[i])
+			}
+		}
+	}
+	c := b.conns[0]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.trial.proven || c.trial.n != 1 {
+		t.Errorf("proven %v after %d trials", c.trial.proven, c.trial.n)
 	}
 }
