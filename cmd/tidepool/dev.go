@@ -109,6 +109,7 @@ func runDev(c *cobra.Command, f *devFlags, args []string) (err error) {
 		log:    log,
 		drain:  f.drain,
 		delay:  f.drainDelay,
+		spares: true,
 		leave:  p.Leave,
 		reload: p.reload,
 		stop: func(ctx context.Context) error {

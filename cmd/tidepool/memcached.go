@@ -99,7 +99,7 @@ func (m *memcachedLine) serve(c *cobra.Command, ready func(error)) error {
 	}
 	ready(nil)
 	return sig.serve(life{
-		log: log, drain: f.drain, haste: memcachedHaste,
+		log: log, drain: f.drain, haste: memcachedHaste, spares: true,
 		reload: func() {
 			p.reload()
 			if err := m.reloadUsers(); err != nil {

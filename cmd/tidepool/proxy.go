@@ -84,6 +84,7 @@ func runProxy(c *cobra.Command, f *proxyFlags, args []string) (err error) {
 		log:    log,
 		drain:  f.drain,
 		delay:  f.drainDelay,
+		spares: true,
 		leave:  func() { p.Leave(); f.link.resign() },
 		reload: p.reload,
 		stop: func(ctx context.Context) error {

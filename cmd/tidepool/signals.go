@@ -44,6 +44,7 @@ type life struct {
 	haste  time.Duration                   // the same after SIGTERM and SIGINT; 0: drain
 	reload func()                          // nil: there is nothing to reload
 	delay  time.Duration                   // how long all goes on as before between leave and stop
+	spares bool                            // memory is given back when there is nothing to do
 	leave  func()                          // tells clients to go elsewhere; nil: nobody is told
 	stop   func(ctx context.Context) error // finishes what is under way until ctx ends, then cuts; called once
 }
@@ -54,6 +55,9 @@ func (s *signals) serve(l life) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.reload(l, done) })
 	beside.Go(func() { sizeProcessors(done, processorTime, processorWait) })
+	if l.spares {
+		beside.Go(func() { sparesMemory(done, processorTime, heapAllocated) })
+	}
 	notify(l.log, notifyReady)
 	sig := <-s.term
 	notify(l.log, notifyStopping)
