@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/stat"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // result is how a request went, as the label of tidepool_requests_total.
@@ -29,6 +30,7 @@ type counters struct {
 	requests *stat.Counters // by command and result
 	hooks    *stat.Counters // by command: routes entered (`stats proxy` cmd_x)
 	left     *stat.Counters // one: those that have ended, with all that they sent
+	failures *stat.Counters // by backend.Reason
 
 	reloads, reloadFails atomic.Uint64
 	scriptErrors         atomic.Uint64
@@ -42,6 +44,7 @@ func newCounters() *counters {
 		requests: stat.NewCounters(int(mc.NumCmds) * int(numResults)),
 		hooks:    stat.NewCounters(int(mc.NumCmds)),
 		left:     stat.NewCounters(1),
+		failures: stat.NewCounters(int(backend.NumReasons)),
 	}
 }
 
@@ -57,6 +60,11 @@ func (c *counters) requestsOf(cmd mc.Cmd, r result) uint64 {
 
 // hook counts a route that is entered.
 func (c *counters) hook(stripe uint32, cmd mc.Cmd) { c.hooks.Add(stripe, int(cmd), 1) }
+
+// failure counts a request that a pool did not answer.
+func (c *counters) failure(stripe uint32, err error) {
+	c.failures.Add(stripe, int(backend.ReasonOf(err)), 1)
+}
 
 // leave counts n routes that have ended.
 func (c *counters) leave(stripe uint32, n int) { c.left.Add(stripe, 0, uint64(n)) }

@@ -210,6 +210,11 @@ func (p *Proxy) collect(emit func(prometheus.Metric)) {
 		}
 	}
 	p.routes.each(func(route, _ string, s *stat.Snapshot) { emit(s.Metric(stat.RouteSeconds, route)) })
+	for r := range backend.NumReasons {
+		if n := p.stats.failures.Value(int(r)); n > 0 {
+			emit(stat.CounterMetric(stat.BackendFailures, n, r.String()))
+		}
+	}
 	p.backends.each(func(pool, be string, s *stat.Snapshot) { emit(s.Metric(stat.BackendSeconds, pool, be)) })
 	emit(stat.CounterMetric(stat.ReloadsTotal, p.stats.reloads.Load(), "ok"))
 	emit(stat.CounterMetric(stat.ReloadsTotal, p.stats.reloadFails.Load(), "error"))

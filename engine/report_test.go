@@ -4,8 +4,14 @@ package engine
 
 import (
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/tidepool-proxy/tidepool/engine/stat"
 )
 
 // lines reads an answer up to END.
@@ -179,5 +185,33 @@ end`)
 	f(other, "set f 0 0 1\r\nx", lineBadResponse, `err="25: the function returned a response of a request that has ended, want a response or a string" route=25 tag=other cmd=set`)
 	if n := p.stats.scriptErrors.Load(); n != 6 {
 		t.Errorf("%d script errors are counted, want 6", n)
+	}
+}
+
+// TestFailuresAreCounted: by why a backend did not answer, whatever a route makes of it.
+func TestFailuresAreCounted(t *testing.T) {
+	p := startProxy(t, writeConfig(t, `
+function mcp_config_pools()
+    return { down = mcp.pool({ mcp.backend{ label = "b", host = "127.0.0.1", port = 1, down = true } }), none = mcp.pool({}) }
+end
+function mcp_config_routes(c)
+    mcp.attach(mcp.CMD_GET, c.down)
+    mcp.attach(mcp.CMD_SET, function(r) c.none(r) return c.down(r) end)
+end`))
+	c := dial(t, p)
+	c.says("get a\r\nset a 0 0 1\r\nx\r\n")
+	c.sees(lineBackendFailure + lineBackendFailure)
+	got := map[string]float64{}
+	p.collect(func(m prometheus.Metric) {
+		var d dto.Metric
+		if err := m.Write(&d); err != nil {
+			t.Error(err)
+		}
+		if m.Desc() == stat.BackendFailures {
+			got[d.GetLabel()[0].GetValue()] = d.GetCounter().GetValue()
+		}
+	})
+	if want := map[string]float64{"down": 2, "no_backend": 1}; !maps.Equal(got, want) {
+		t.Errorf("counted are %v, want %v", got, want)
 	}
 }

@@ -132,7 +132,10 @@ func (s *session) deliverAll() {
 
 // deliver hands one answer to its request.
 func (s *session) deliver(p *backend.Pending) {
-	if p.Latency != nil && p.Err == nil {
+	switch {
+	case p.Err != nil:
+		s.p.stats.failure(s.stripe, p.Err)
+	case p.Latency != nil:
 		p.Latency.Observe(s.stripe, p.End-p.Start)
 	}
 	c, ok := p.Data.(*luaapi.Call)

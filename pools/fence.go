@@ -4,7 +4,6 @@ package pools
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,8 +40,6 @@ const (
 	maxHeld   = 10000   // requests
 	maxBytes  = 8 << 20 // of them
 )
-
-var errFence = fmt.Errorf("the key's previous owner cannot be reached and may still serve other proxies: %w", backend.ErrDown)
 
 // past gives what there is to wait for of m when it has been replaced: how it places keys.
 func (m *membership) past() *membership {
@@ -199,14 +196,14 @@ func (p *Pool) release(m *membership) {
 		}
 		switch {
 		case r == nil:
-			backend.Refuse(one.pe, errFence)
+			backend.Refuse(one.pe, backend.ErrFence)
 		case i < 0:
 			p.Send(r, one.pe)
 		case !waits[string(r.Key)] && (reads(r) || p.clear(m, i, r.Key)):
 			one.pe.Term = m.term
 			p.sendOn(m, i, r, one.pe)
 		case backend.Now() >= one.until:
-			backend.Refuse(one.pe, errFence)
+			backend.Refuse(one.pe, backend.ErrFence)
 		default:
 			waits[string(r.Key)] = true
 			kept = append(kept, one)

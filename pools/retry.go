@@ -5,7 +5,6 @@ package pools
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -16,8 +15,6 @@ const (
 	maxTries    = 3               // times a request is placed anew, each by a newer membership
 	refreshTime = 3 * time.Second // etcd may have to be told first that this proxy is there, for which it is given two
 )
-
-var errOutdated = fmt.Errorf("leaf knows a newer membership of its pool: %w", backend.ErrRefused)
 
 // outdated is what waits for a newer membership.
 type outdated struct {
@@ -32,7 +29,7 @@ func (p *Pool) again(list []backend.Again) {
 	for i := range list {
 		a := &list[i]
 		if a.Pending.Mode > modeMoved { // of a move's own, which goes on without
-			backend.Refuse(a.Pending, errOutdated)
+			backend.Refuse(a.Pending, backend.ErrOutdated)
 			list[i] = backend.Again{}
 		} else if v := moveOf(a.Pending.Waiter); v != nil {
 			v.abandon(a.Pending)
@@ -73,7 +70,7 @@ func (p *Pool) retryAll() {
 	for i := range ready {
 		pe := ready[i].Pending
 		if pe.Tries++; pe.Tries > maxTries {
-			backend.Refuse(pe, errOutdated)
+			backend.Refuse(pe, backend.ErrOutdated)
 			continue
 		}
 		pe.Term, pe.Mode = nil, 0
@@ -86,7 +83,7 @@ func (p *Pool) retryAll() {
 
 func refuse(list []backend.Again) {
 	for i := range list {
-		backend.Refuse(list[i].Pending, errOutdated)
+		backend.Refuse(list[i].Pending, backend.ErrOutdated)
 	}
 }
 
@@ -102,9 +99,9 @@ func (p *Pool) refresh(m *membership) {
 	o.list, o.asking = nil, false
 	o.mu.Unlock()
 	if err != nil {
-		err = errors.Join(errOutdated, err)
+		err = errors.Join(backend.ErrOutdated, err)
 	} else {
-		err = errOutdated
+		err = backend.ErrOutdated
 	}
 	for i := range list {
 		backend.Refuse(list[i].Pending, err)

@@ -12,6 +12,8 @@ var (
 	BackendSeconds = desc("tidepool_backend_seconds", "Time from queueing a request for a backend to its answer.", "pool", "backend")
 	BackendUp      = desc("tidepool_backend_up", "1 while requests are sent to the backend, 0 while it is marked bad.", "pool", "backend")
 
+	BackendFailures = desc("tidepool_backend_failures_total", "Requests to backends that were not answered, by why.", "reason")
+
 	ReloadsTotal      = desc("tidepool_reloads_total", "Loads of the configuration, by result (ok, error).", "result")
 	ScriptErrorsTotal = desc("tidepool_script_errors_total", "Requests whose route raised an error or returned what is no response.")
 	RefusedTotal      = desc("tidepool_requests_refused_total", "Requests refused because too many were under way.")

@@ -9,6 +9,7 @@ package backend
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -108,6 +109,12 @@ var (
 	ErrNoBackend    = errors.New("pool has no backend")
 	ErrClosed       = errors.New("backend is closed")
 	ErrRefused      = errors.New("backend refused the request")
+)
+
+// What discovered pools say of requests that they could not place.
+var (
+	ErrFence    = fmt.Errorf("the key's previous owner cannot be reached and may still serve other proxies: %w", ErrDown)
+	ErrOutdated = fmt.Errorf("leaf knows a newer membership of its pool: %w", ErrRefused)
 )
 
 // maxKeep is the largest answer buffer a pooled Pending keeps.
