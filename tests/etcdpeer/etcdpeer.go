@@ -1,5 +1,5 @@
 // Package etcdpeer runs real etcd servers for tests: the etcd in PATH, as processes of their own, one or a cluster, which may be killed, started
-// again, stopped in their tracks and emptied. The tests of whatever uses etcd call it. Any number of clusters may run at once; the methods of one
+// again, stopped in their tracks, emptied and cut off from one another. The tests of whatever uses etcd call it. Any number of clusters may run at once; the methods of one
 // are not to be called concurrently.
 package etcdpeer
 
@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/tests/faultproxy"
 	"github.com/tidepool-proxy/tidepool/tests/peer"
 	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
@@ -27,6 +28,7 @@ const patience = 30 * time.Second
 type Cluster struct {
 	Members []*Member
 	t       testing.TB
+	links   []*faultproxy.Proxy // by member, where the others reach it; nil: they do so without
 }
 
 // Member is one etcd process.
@@ -35,6 +37,7 @@ type Member struct {
 	Client string // host:port for clients
 	Dir    string
 
+	peer string // host:port for other members
 	args []string
 	p    *proc.Process
 	t    testing.TB
@@ -44,23 +47,38 @@ type Member struct {
 // needs, and so replace them; {client} in them is the member's host:port for clients.
 func Start(t testing.TB, n int, args ...string) *Cluster {
 	t.Helper()
+	return start(t, n, false, args)
+}
+
+// StartLinked is Start with networks between the members that can be made bad: Isolate, Slow.
+func StartLinked(t testing.TB, n int, args ...string) *Cluster {
+	t.Helper()
+	return start(t, n, true, args)
+}
+
+func start(t testing.TB, n int, linked bool, args []string) *Cluster {
+	t.Helper()
 	path := peer.Need(t, "etcd")
 	addrs, err := proc.FreePorts(3 * n)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &Cluster{t: t}
-	var peers []string
+	var peers, told []string // told: the members' addresses as the others know them
 	for i := range n {
-		peers = append(peers, fmt.Sprintf("m%d=http://%s", i, addrs[n+i]))
+		told = append(told, "http://"+addrs[n+i])
+		if linked {
+			told[i] = "http://" + c.link(addrs[n+i])
+		}
+		peers = append(peers, fmt.Sprintf("m%d=%s", i, told[i]))
 	}
 	root := tempDir(t)
 	for i := range n {
-		m := &Member{Name: fmt.Sprintf("m%d", i), Client: addrs[i], Dir: fmt.Sprintf("%s/m%d", root, i), t: t}
+		m := &Member{Name: fmt.Sprintf("m%d", i), Client: addrs[i], peer: addrs[n+i], Dir: fmt.Sprintf("%s/m%d", root, i), t: t}
 		m.args = append([]string{
 			path, "--name", m.Name, "--data-dir", m.Dir, "--heartbeat-interval", "50", "--election-timeout", "500",
 			"--listen-client-urls", "http://" + m.Client, "--advertise-client-urls", "http://" + m.Client,
-			"--listen-peer-urls", "http://" + addrs[n+i], "--initial-advertise-peer-urls", "http://" + addrs[n+i],
+			"--listen-peer-urls", "http://" + m.peer, "--initial-advertise-peer-urls", told[i],
 			"--listen-metrics-urls", "http://" + addrs[2*n+i],
 			"--initial-cluster", strings.Join(peers, ","), "--log-level", "warn", "--logger", "zap",
 		}, args...)
@@ -221,16 +239,7 @@ func (c *Cluster) Restart() {
 func (c *Cluster) Leader() *Member {
 	c.t.Helper()
 	for _, m := range c.Members {
-		if m.p == nil {
-			continue
-		}
-		answer, err := http.Get(m.metrics() + "/metrics")
-		if err != nil {
-			continue
-		}
-		b, _ := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if strings.Contains(string(b), "\netcd_server_is_leader 1\n") {
+		if m.Leads() {
 			return m
 		}
 	}

@@ -3,6 +3,7 @@
 package faultproxy
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"sync"
@@ -18,9 +19,15 @@ type Proxy struct {
 	mu     sync.Mutex
 	cut    bool
 	frozen chan struct{} // not nil: nothing passes until it is closed
+	whose  []byte        // frozen are the connections alone whose first bytes hold it; nil: all
 	delay  time.Duration
 	conns  map[net.Conn]struct{}
 	closed bool
+}
+
+// link is one connection through a Proxy.
+type link struct {
+	first []byte // what it began with, as far as it came in one piece; guarded by Proxy.mu
 }
 
 // Start listens on a port of 127.0.0.1 that the kernel chooses. The Proxy is to be closed.
@@ -56,6 +63,15 @@ func (p *Proxy) Freeze() {
 	}
 }
 
+// FreezeFrom is Freeze for the connections that began with bytes which hold whose: where many come to one address, and the first thing that each says
+// is who it is, this is a partition between one of them and the target.
+func (p *Proxy) FreezeFrom(whose string) {
+	p.Freeze()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.whose = []byte(whose)
+}
+
 // Delay has every piece wait for d before it goes on, in each direction.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
@@ -70,7 +86,7 @@ func (p *Proxy) Heal() {
 	p.cut, p.delay = false, 0
 	if p.frozen != nil {
 		close(p.frozen)
-		p.frozen = nil
+		p.frozen, p.whose = nil, nil
 	}
 }
 
@@ -114,8 +130,9 @@ func (p *Proxy) serve(c net.Conn) {
 	}
 	defer p.forget(b)
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(c, b) })
-	both.Go(func() { p.copy(b, c) })
+	l := new(link)
+	both.Go(func() { p.copy(c, b, l, false) })
+	both.Go(func() { p.copy(b, c, l, true) })
 	both.Wait()
 }
 
@@ -137,13 +154,16 @@ func (p *Proxy) forget(c net.Conn) {
 }
 
 // copy passes on what comes from one to the other. When either ends both do.
-func (p *Proxy) copy(to, from net.Conn) {
+func (p *Proxy) copy(to, from net.Conn, l *link, forth bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && p.pass() {
+		if n > 0 && forth {
+			p.note(l, buf[:n])
+		}
+		if n > 0 && p.pass(l) {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}
@@ -154,10 +174,22 @@ func (p *Proxy) copy(to, from net.Conn) {
 	}
 }
 
+// note keeps what a connection begins with.
+func (p *Proxy) note(l *link, b []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.first == nil {
+		l.first = bytes.Clone(b)
+	}
+}
+
 // pass waits until a piece may go on; false: it never may.
-func (p *Proxy) pass() bool {
+func (p *Proxy) pass(l *link) bool {
 	p.mu.Lock()
 	frozen, delay := p.frozen, p.delay
+	if p.whose != nil && !bytes.Contains(l.first, p.whose) {
+		frozen = nil
+	}
 	p.mu.Unlock()
 	if frozen != nil {
 		<-frozen

@@ -88,3 +88,48 @@ func TestFaults(t *testing.T) {
 		t.Errorf("after all is well: %v", err)
 	}
 }
+
+// TestFreezeFrom: one of two is cut off, also by what it does not ask for.
+func TestFreezeFrom(t *testing.T) {
+	p, err := Start(echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	conns := map[string]net.Conn{}
+	answers := func(name string, patience time.Duration) error {
+		c := conns[name]
+		if c == nil {
+			if c, err = net.Dial("tcp", p.Addr()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			conns[name] = c
+		}
+		fmt.Fprintln(c, "I am", name)
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_, err := bufio.NewReader(c).ReadString('\n')
+		return err
+	}
+	const long, short = 20 * time.Second, 50 * time.Millisecond
+	for _, name := range []string{"one", "two"} {
+		if err := answers(name, long); err != nil {
+			t.Errorf("%s through a good network: %v", name, err)
+		}
+	}
+	p.FreezeFrom("I am one")
+	if err := answers("one", short); err == nil {
+		t.Error("an answer to who is cut off")
+	}
+	if err := answers("two", long); err != nil {
+		t.Errorf("who is not cut off: %v", err)
+	}
+	conns["one"] = nil
+	if err := answers("one", short); err == nil {
+		t.Error("an answer to who is cut off and comes anew")
+	}
+	p.Heal()
+	if err := answers("one", long); err != nil {
+		t.Errorf("after all is well: %v", err)
+	}
+}
