@@ -1,4 +1,4 @@
-// The faults: every few seconds a leaf comes, goes, dies, or is cut off.
+// The faults of leaves and of the networks around them: every few seconds a leaf comes, goes, dies, or is cut off.
 
 package churn
 
@@ -17,8 +17,14 @@ const (
 	names        = 9    // that leaves may have
 )
 
-// kinds of what happens, in the order of the table.
-var kinds = []string{"joined", "came back", "stopped", "killed", "frozen", "cut off", "cut off from etcd", "cut off from all"}
+// What happens to leaves, and to the networks of leaves and proxies, in the order of the table.
+var (
+	comings = []string{"leaves joined", "leaves came back", "leaves stopped", "leaves killed"}
+	cuts    = []string{
+		"leaves frozen", "leaves cut off", "leaves slow", "leaves cut off from etcd", "leaves cut off from all",
+		"proxies cut off from etcd", "proxies frozen before etcd", "etcd slow for all",
+	}
+)
 
 // churner makes things happen.
 type churner struct {
@@ -29,9 +35,12 @@ type churner struct {
 	count  map[string]int
 	drains []time.Duration
 	before map[string]bool // names that have been used
+	now    conditions      // what is the matter
 	heal   []func()        // what is broken now, to be mended
 	healAt time.Time
 	hurt   *node
+	etcd   etcdFaults
+	member durations // for how long leaves that had been killed were members
 }
 
 // run goes on until ctx ends, and leaves everything whole.
@@ -42,6 +51,8 @@ func (c *churner) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			c.mend()
+			c.mendEtcd()
+			c.w.etcd.Await()
 			return c.reap(true)
 		case <-tick.C:
 		}
@@ -49,6 +60,9 @@ func (c *churner) run(ctx context.Context) error {
 			c.mend()
 		}
 		if err := c.strike(); err != nil {
+			return err
+		}
+		if err := c.strikeEtcd(); err != nil {
 			return err
 		}
 		if err := c.reap(false); err != nil {
@@ -87,20 +101,19 @@ func (c *churner) strike() error {
 	case leaf == c.hurt:
 		return nil
 	case what < 58:
-		c.happens("stopped", leaf)
+		c.happens("leaves stopped", leaf.name)
 		return c.w.stop(leaf)
 	case what < 70:
-		c.happens("killed", leaf)
-		return c.w.kill(leaf)
-	case c.hurt == nil:
+		return c.kill(leaf)
+	case c.hurt == nil && len(c.heal) == 0:
 		c.cut(leaf)
 	}
 	return nil
 }
 
-func (c *churner) happens(kind string, n *node) {
+func (c *churner) happens(kind, who string) {
 	c.count[kind]++
-	c.say("%s %s, %d leaves", n.name, kind, len(c.w.leaves))
+	c.say("%s: %s; %d leaves", kind, who, len(c.w.leaves))
 }
 
 // join starts a leaf under a name that no process has now.
@@ -114,36 +127,81 @@ func (c *churner) join() error {
 		if err := c.w.join(name); err != nil {
 			return fmt.Errorf("%s cannot join: %w", name, err)
 		}
-		kind := "joined"
+		kind := "leaves joined"
 		if c.before[name] {
-			kind = "came back"
+			kind = "leaves came back"
 		}
 		c.before[name] = true
-		c.happens(kind, c.w.leaves[len(c.w.leaves)-1])
+		c.happens(kind, name)
 		return nil
 	}
 }
 
-// cut breaks a leaf's networks for a while.
+// kill kills a leaf, and watches for how long it is a member yet.
+func (c *churner) kill(n *node) error {
+	for _, p := range c.w.proxies {
+		from, over := p.Stderr.Count(), c.now.begin("a killed leaf is a member")
+		began := time.Now()
+		c.w.ends.Go(func() {
+			if _, err := p.Logged(from, patience, "membership changed", fmt.Sprintf("%q", n.name)); err == nil {
+				c.member.add(time.Since(began))
+			}
+			over()
+		})
+	}
+	c.happens("leaves killed", n.name)
+	return c.w.kill(n)
+}
+
+// cut breaks a leaf's networks for a while, or those of a proxy to etcd. Never both at once: of a proxy that has been cut off from etcd for longer than its
+// lease and reaches a leaf that the others had lost nobody claims that it serves nothing old (docs/topology.md).
 func (c *churner) cut(n *node) {
-	c.hurt = n
-	c.healAt = time.Now().Add(time.Second + time.Duration(c.r.Int64N(int64(7*time.Second))))
+	lasts := time.Second + time.Duration(c.r.Int64N(int64(7*time.Second)))
+	c.healAt = time.Now().Add(lasts)
 	breaks := func(f func(*faultproxy.Proxy), ps ...*faultproxy.Proxy) {
 		for _, p := range ps {
 			f(p)
 			c.heal = append(c.heal, p.Heal)
 		}
 	}
-	kind := kinds[4+c.r.IntN(4)]
-	switch kind {
-	case "frozen":
-		breaks((*faultproxy.Proxy).Freeze, n.asked)
-	case "cut off":
-		breaks((*faultproxy.Proxy).Cut, n.asked)
-	case "cut off from etcd":
-		breaks((*faultproxy.Proxy).Freeze, n.etcd)
-	default:
-		breaks((*faultproxy.Proxy).Freeze, n.asked, n.etcd)
+	slow := func(most time.Duration) func(*faultproxy.Proxy) {
+		d := time.Millisecond + time.Duration(c.r.Int64N(int64(most)))
+		return func(p *faultproxy.Proxy) { p.Delay(d) }
 	}
-	c.happens(kind, n)
+	kind, who := cuts[c.r.IntN(len(cuts))], n.name
+	proxy := c.w.proxies[c.r.IntN(len(c.w.proxies))]
+	switch kind {
+	case "leaves frozen":
+		breaks((*faultproxy.Proxy).Freeze, n.asked)
+	case "leaves cut off":
+		breaks((*faultproxy.Proxy).Cut, n.asked)
+	case "leaves slow":
+		breaks(slow(50*time.Millisecond), n.asked)
+	case "leaves cut off from etcd":
+		breaks((*faultproxy.Proxy).Freeze, n.etcd...)
+	case "leaves cut off from all":
+		breaks((*faultproxy.Proxy).Freeze, append([]*faultproxy.Proxy{n.asked}, n.etcd...)...)
+	case "proxies cut off from etcd":
+		breaks((*faultproxy.Proxy).Cut, proxy.etcd...)
+	case "proxies frozen before etcd":
+		breaks((*faultproxy.Proxy).Freeze, proxy.etcd...)
+	case "etcd slow for all":
+		who = "all"
+		for _, p := range slices.Concat(c.w.proxies, c.w.leaves) {
+			breaks(slow(200*time.Millisecond), p.etcd...)
+		}
+	}
+	condition := "a leaf is cut off"
+	switch kind {
+	case "leaves frozen", "leaves cut off", "leaves cut off from all":
+		c.hurt = n
+	case "leaves slow", "leaves cut off from etcd":
+		c.hurt, condition = n, kind
+	case "etcd slow for all":
+		condition = kind
+	default:
+		who, condition = proxy.name, "a proxy is cut off from etcd"
+	}
+	c.heal = append(c.heal, c.now.begin(condition))
+	c.happens(kind, fmt.Sprintf("%s for %v", who, lasts.Round(100*time.Millisecond)))
 }

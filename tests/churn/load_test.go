@@ -26,9 +26,11 @@ type load struct {
 
 	requests, hits, misses, failed atomic.Int64
 
-	mu     sync.Mutex
-	errors map[string]int
-	wrong  []string
+	matter   *conditions // what is the matter
+	failures failures
+
+	mu    sync.Mutex
+	wrong []string
 }
 
 // patience is how long an answer may take: much longer than any timeout of a proxy.
@@ -128,7 +130,7 @@ func (c *client) turn() error {
 			k.deleted(start, c.l.now())
 			c.last = i
 		} else {
-			c.error(name, answer)
+			c.error(name, answer, start)
 		}
 		return nil
 	case n < 75:
@@ -138,7 +140,8 @@ func (c *client) turn() error {
 }
 
 func (c *client) store(rw *bufio.ReadWriter, k *key, name, command string) error {
-	w := k.write(c.l.now())
+	start := c.l.now()
+	w := k.write(start)
 	v := value(name, w.serial, c.r.IntN(300))
 	answer, err := ask(rw, fmt.Sprintf("%s %s 0 0 %d\r\n%s\r\n", command, name, len(v), v))
 	if err != nil {
@@ -151,7 +154,7 @@ func (c *client) store(rw *bufio.ReadWriter, k *key, name, command string) error
 		k.refused(w)
 	default:
 		k.done(w, c.l.now(), false)
-		c.error(name, answer)
+		c.error(name, answer, start)
 	}
 	return nil
 }
@@ -169,7 +172,7 @@ func (c *client) get(rw *bufio.ReadWriter, k *key, name, request string, start c
 		return nil
 	case len(f) == 4 && f[0] == "VALUE" && f[1] == name || len(f) == 2 && f[0] == "VA":
 	default:
-		c.error(name, answer)
+		c.error(name, answer, start)
 		return nil
 	}
 	n, err := strconv.Atoi(f[len(f)-1])
@@ -194,15 +197,13 @@ func (c *client) get(rw *bufio.ReadWriter, k *key, name, request string, start c
 }
 
 // error counts an error line. What is none is a wrong answer.
-func (c *client) error(name, answer string) {
+func (c *client) error(name, answer string, start clock) {
 	if !strings.HasPrefix(answer, "SERVER_ERROR ") {
 		c.l.fault("%s: an answer of %q", name, answer)
 		return
 	}
 	c.l.failed.Add(1)
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
-	c.l.errors[answer]++
+	c.l.failures.add(answer, c.l.matter.String(), c.l.now()-start)
 }
 
 func ask(rw *bufio.ReadWriter, request string) (answer string, err error) {

@@ -33,25 +33,26 @@ type world struct {
 	t        *testing.T
 	say      func(format string, args ...any)
 	tidepool string
-	etcd     string
+	etcd     *etcdpeer.Cluster
 	proxies  []*node
 	leaves   []*node // that are to be there
 	going    []*node // that have been told to stop
 	ends     sync.WaitGroup
 }
 
-// node is a process. Of a leaf there are two networks: to who asks it, and to etcd.
+// node is a process. There is a network to each member of etcd, and of a leaf one to who asks it.
 type node struct {
 	*proc.Process
 	name, addr, admin string
-	asked, etcd       *faultproxy.Proxy
+	asked             *faultproxy.Proxy
+	etcd              []*faultproxy.Proxy
 	told              time.Time // to stop
 	took              time.Duration
 	gone              chan struct{} // closed when took is known
 }
 
 func startWorld(t *testing.T, tidepool string, leaves int) *world {
-	w := &world{t: t, tidepool: tidepool, etcd: etcdpeer.Start(t, 1).Members[0].Client}
+	w := &world{t: t, tidepool: tidepool, etcd: etcdpeer.StartLinked(t, 3)}
 	t.Cleanup(w.end)
 	for i := range leaves {
 		if err := w.join(leafName(i)); err != nil {
@@ -95,7 +96,31 @@ func (w *world) run(n *node, serves string, args ...string) error {
 func (w *world) proxy(name, file string) error {
 	n := &node{name: name}
 	w.proxies = append(w.proxies, n)
-	return w.run(n, "proxy serves", "proxy", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--etcd", w.etcd, "--name", name)
+	if err := w.link(n); err != nil {
+		return err
+	}
+	return w.run(n, "proxy serves", "proxy", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--etcd", n.endpoints(), "--name", name)
+}
+
+// link gives a process its networks to etcd.
+func (w *world) link(n *node) error {
+	for _, m := range w.etcd.Members {
+		p, err := faultproxy.Start(m.Client)
+		if err != nil {
+			return err
+		}
+		n.etcd = append(n.etcd, p)
+	}
+	return nil
+}
+
+// endpoints are where a process finds etcd.
+func (n *node) endpoints() string {
+	var out []string
+	for _, p := range n.etcd {
+		out = append(out, p.Addr())
+	}
+	return strings.Join(out, ",")
 }
 
 // join starts a leaf, which may have been there before under this name.
@@ -108,11 +133,11 @@ func (w *world) join(name string) (err error) {
 	if n.asked, err = faultproxy.Start(ports[0]); err != nil {
 		return err
 	}
-	if n.etcd, err = faultproxy.Start(w.etcd); err != nil {
-		return errors.Join(err, n.asked.Close())
+	if err = w.link(n); err != nil {
+		return errors.Join(err, n.close())
 	}
 	err = w.run(n, "leaf ready", "leaf", "--name", name, "--listen", ports[0], "--advertise", n.asked.Addr(), "--memory", "16MiB",
-		"--etcd", n.etcd.Addr(), "--pool", "users", "--admin", "127.0.0.1:0", "--drain", "10s")
+		"--etcd", n.endpoints(), "--pool", "users", "--admin", "127.0.0.1:0", "--drain", "10s")
 	if err != nil {
 		return errors.Join(err, n.close())
 	}
@@ -120,11 +145,13 @@ func (w *world) join(name string) (err error) {
 	return nil
 }
 
-func (n *node) close() error {
-	if n.asked == nil {
-		return nil
+func (n *node) close() (err error) {
+	for _, p := range append(n.etcd, n.asked) {
+		if p != nil {
+			err = errors.Join(err, p.Close())
+		}
 	}
-	return errors.Join(n.asked.Close(), n.etcd.Close())
+	return err
 }
 
 // stop tells a leaf to.
@@ -219,21 +246,41 @@ func (n *node) reaches() bool {
 	return res.StatusCode == http.StatusOK
 }
 
-// metric adds up what begins so; NaN if the process is not there.
-func (n *node) metric(name string) (sum float64) {
+// metrics calls f with each line that begins so, without that, and its value; false: the process is not there.
+func (n *node) metrics(name string, f func(rest string, v float64)) bool {
 	res, err := admins.Get("http://" + n.admin + "/metrics")
 	if err != nil {
-		return math.NaN()
+		return false
 	}
 	defer res.Body.Close()
 	for s := bufio.NewScanner(res.Body); s.Scan(); {
 		if rest, ok := strings.CutPrefix(s.Text(), name); ok {
 			if v, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64); err == nil {
-				sum += v
+				f(rest, v)
 			}
 		}
 	}
+	return true
+}
+
+// metric adds up what begins so; NaN if the process is not there.
+func (n *node) metric(name string) (sum float64) {
+	if !n.metrics(name, func(_ string, v float64) { sum += v }) {
+		return math.NaN()
+	}
 	return sum
+}
+
+// reasons is how often proxies had no answer, by why.
+func reasons(proxies []*node) map[string]float64 {
+	m := map[string]float64{}
+	for _, p := range proxies {
+		p.metrics(`tidepool_backend_failures_total{reason="`, func(rest string, v float64) {
+			reason, _, _ := strings.Cut(rest, `"`)
+			m[reason] += v
+		})
+	}
+	return m
 }
 
 // end kills what runs.
