@@ -2,45 +2,63 @@
 
 package memcached
 
-// lastChoices is how many lanes' choices are remembered. A lane is a client connection's number: clients that are busy at the same time
-// seldom share a place, and if they do, no more is lost than the order of one's pipelined requests.
-const lastChoices = 4096
+import (
+	"sync"
 
-// choose gives the connection for a request of lane that was queued at start: of those of the lane's worker the first that is not bad
-// and has nothing to do, else the one with the least to do. What a client pipelines has one start and goes one way, or its
-// requests could overtake one another; upstream sends it so too.
-func (b *Backend) choose(lane uint32, start int64) *conn {
-	n := b.o.Connections
-	first := int(lane%uint32(b.o.Workers)) * n
-	if n == 1 {
-		return b.conns[first]
-	}
-	const bits = 0xff // for the connection, counted from 1
-	place := &b.last[lane%lastChoices]
-	batch := (uint64(start) ^ uint64(lane)<<40) &^ bits
-	if v := place.Load(); v&^bits == batch && v&bits != 0 {
-		if c := b.conns[first+int(v&bits)-1]; c.health.Allow() {
-			return c
-		}
-	}
-	i := b.leastBusy(first)
-	place.Store(batch | uint64(i+1))
-	return b.conns[first+i]
+	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// numPlaces is of how many lanes of a worker the choices are remembered apart. A lane is a client connection's number; those that share a
+// place share a connection while any of them waits for answers.
+const numPlaces = 1024
+
+// place is where the requests of some lanes go.
+type place struct {
+	mu   sync.Mutex // held while one is queued: what is sent first is queued first
+	conn *conn      // that of the last one; nil: there was none
+	last uint64     // its number there
 }
 
-// leastBusy looks through a worker's connections, the first of which is given.
-func (b *Backend) leastBusy(first int) int {
-	best, least := 0, int64(-1)
-	for i, c := range b.conns[first : first+b.o.Connections] {
+// enqueue queues a request on the right connection, or says why not. What a client sends before it has all its answers goes the way of
+// what it sent before, or its requests could overtake one another: a get the set before it. (Upstream keeps no such order: it chooses
+// for each batch that it reads.) Only from a connection that has gone bad, and has failed what it had, they part.
+func (b *Backend) enqueue(r *mc.Request, p *backend.Pending) error {
+	workers := uint32(b.o.Workers)
+	worker := p.Lane % workers
+	first := int(worker) * b.o.Connections
+	if b.o.Connections == 1 {
+		_, err := b.conns[first].enqueue(r, p)
+		return err
+	}
+	pl := &b.places[worker*numPlaces+p.Lane/workers%numPlaces]
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	c := pl.conn
+	if c == nil || c.finished.Load() >= pl.last || !c.health.Allow() {
+		c = b.leastBusy(first)
+	}
+	n, err := c.enqueue(r, p)
+	if err == nil {
+		pl.conn, pl.last = c, n
+	}
+	return err
+}
+
+// leastBusy is, of a worker's connections, the first that is not bad and has nothing to do, else the one with the least to do; upstream
+// chooses so too.
+func (b *Backend) leastBusy(first int) *conn {
+	best, least := b.conns[first], int64(-1)
+	for _, c := range b.conns[first : first+b.o.Connections] {
 		if !c.health.Allow() {
 			continue
 		}
 		d := c.depth.Load()
 		if d == 0 {
-			return i
+			return c
 		}
 		if least < 0 || d < least {
-			best, least = i, d
+			best, least = c, d
 		}
 	}
 	return best

@@ -21,10 +21,11 @@ import (
 
 // conn is one connection and its queue. It outlives its sockets.
 type conn struct {
-	b      *Backend
-	health *backend.Health
-	depth  atomic.Int64  // requests queued or in flight
-	kick   chan struct{} // wakes the writer; one token at most, stale ones are harmless
+	b        *Backend
+	health   *backend.Health
+	depth    atomic.Int64  // requests queued or in flight
+	finished atomic.Uint64 // requests that were answered or failed; they end in the order of their numbers
+	kick     chan struct{} // wakes the writer; one token at most, stale ones are harmless
 
 	// Only for the goroutine in run.
 	wakes   backend.Wakes
@@ -43,6 +44,7 @@ type conn struct {
 	refuse   error        // why new requests are not taken: nil, ErrDown or ErrClosed
 	nc       net.Conn     // the socket; nil while there is none
 	up       bool         // greeted
+	queued   uint64       // requests ever queued, which is the number of the last one
 	unsent   backend.List // queued; their bytes are wbuf
 	sent     backend.List // handed to the socket and not yet seen by the reader
 	wbuf     []byte       // bytes to write
@@ -305,6 +307,7 @@ func (c *conn) fail(f *failure) {
 	c.mu.Unlock()
 
 	c.depth.Add(-int64(lost))
+	c.finished.Add(uint64(lost))
 	c.wakes.FailAll(&c.due, f.err)
 	c.wakes.Wake()
 	if closed {

@@ -119,7 +119,7 @@ const maxConnections = 8
 type Backend struct {
 	o      Options
 	conns  []*conn
-	last   []atomic.Uint64 // where the present batch of a lane goes; see choose. nil: each worker has one connection
+	places []place         // where the requests of a lane go; see enqueue. nil: each worker has one connection
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the connections' goroutines
@@ -145,7 +145,7 @@ func New(o Options) (*Backend, error) {
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if b.o.Connections > 1 {
-		b.last = make([]atomic.Uint64, lastChoices)
+		b.places = make([]place, b.o.Workers*numPlaces)
 	}
 	for i := range b.o.Workers * b.o.Connections {
 		c := newConn(b)
@@ -172,7 +172,7 @@ func (b *Backend) Send(r *mc.Request, p *backend.Pending) {
 		return
 	}
 	p.Note = note
-	if err := b.choose(p.Lane, p.Start).enqueue(r, p); err != nil {
+	if err := b.enqueue(r, p); err != nil {
 		if errors.Is(err, backend.ErrOverloaded) {
 			b.refused.Add(1)
 		}

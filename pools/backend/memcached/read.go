@@ -55,6 +55,7 @@ func (c *conn) deliver() *failure {
 	now := backend.Now()
 	done, need, f := c.answers(now)
 	c.depth.Add(-int64(done))
+	c.finished.Add(uint64(done))
 	c.mu.Lock()
 	c.inflight -= done
 	c.heard = now

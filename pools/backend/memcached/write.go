@@ -13,23 +13,23 @@ import (
 // keepWrite is the largest write buffer that is kept after use, in bytes.
 const keepWrite = 1 << 20
 
-// enqueue takes p, or says why not.
-func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
+// enqueue takes p and gives its number, counted from 1, or says why not.
+func (c *conn) enqueue(r *mc.Request, p *backend.Pending) (number uint64, err error) {
 	c.mu.Lock()
 	if c.refuse != nil {
-		err := c.refuse
+		err = c.refuse
 		c.mu.Unlock()
-		return err
+		return 0, err
 	}
 	o := &c.b.o
 	if o.DepthLimit > 0 && c.depth.Load() > int64(o.DepthLimit) {
 		c.mu.Unlock()
-		return backend.ErrOverloaded
+		return 0, backend.ErrOverloaded
 	}
 	at := len(c.wbuf)
 	if queued := at + c.writing; queued > 0 && queued+r.WireLen() > o.MaxQueued/o.Connections {
 		c.mu.Unlock()
-		return backend.ErrOverloaded
+		return 0, backend.ErrOverloaded
 	}
 	if !c.joinLocked(r, p) {
 		c.wbuf = mc.AppendWire(c.wbuf, r)
@@ -40,12 +40,14 @@ func (c *conn) enqueue(r *mc.Request, p *backend.Pending) error {
 	c.unsent.Push(p)
 	c.watched.Add(p)
 	c.depth.Add(1)
+	c.queued++
+	number = c.queued
 	wake := c.idle && !c.gathers(p)
 	c.mu.Unlock()
 	if wake {
 		c.Kick()
 	}
-	return nil
+	return number, nil
 }
 
 // gathers reports whether p's sender will kick the idle writer. Whoever sends alone does so at once, also if another has promised to.
