@@ -57,7 +57,9 @@ type load struct {
 
 	stop     chan struct{}
 	done     sync.WaitGroup
-	gate     sync.RWMutex // write-locked: paused
+	gate     sync.RWMutex // held by each connection while it has requests in flight; write-locked: paused
+	pauses   atomic.Bool  // somebody wants the gate
+	asked    atomic.Int64
 	answered atomic.Int64
 	errs     atomic.Int64 // that were allowed
 
@@ -139,27 +141,29 @@ type loadConn struct {
 
 func (c *loadConn) run() {
 	defer c.c.Close()
-	for {
-		select {
-		case <-c.l.stop:
-			if err := c.drain(); err != nil {
-				c.l.fault("cannot finish: %v", err)
-			}
-			return
-		default:
-		}
+	for !c.stopped() {
 		c.l.gate.RLock()
 		err := c.turn()
-		if err == nil && !c.l.gate.TryRLock() { // somebody wants a pause: answer what is in flight, and let go
+		for err == nil && !c.l.pauses.Load() && !c.stopped() {
+			err = c.turn()
+		}
+		if err == nil { // what is in flight is answered before the gate is let go
 			err = c.drain()
-		} else if err == nil {
-			c.l.gate.RUnlock()
 		}
 		c.l.gate.RUnlock()
 		if err != nil {
 			c.l.fault("connection lost with %d requests in flight: %v", len(c.window), err)
 			return
 		}
+	}
+}
+
+func (c *loadConn) stopped() bool {
+	select {
+	case <-c.l.stop:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -217,6 +221,7 @@ func (c *loadConn) send() {
 		fmt.Fprintf(c.w, "ma %s N0 J1 v\r\n", key)
 	}
 	c.window = append(c.window, rq)
+	c.l.asked.Add(1)
 }
 
 // take reads the next answer and judges it. An error is one of the connection; wrong answers are faults.
@@ -435,4 +440,18 @@ func TestTheLoadNoticesWhatCameBack(t *testing.T) {
 	eventually(t, "a fault", l.faulty)
 	close(l.stop)
 	l.done.Wait()
+}
+
+// TestNothingIsOnItsWayInAPause, or what a test does meanwhile could come before or after it.
+func TestNothingIsOnItsWayInAPause(t *testing.T) {
+	l := &load{addr: startMemcached(t), conns: 8, depth: 16, keys: 8}
+	l.start(t)
+	for range 200 {
+		resume := l.pause()
+		asked, answered := l.asked.Load(), l.answered.Load()
+		resume()
+		if asked != answered {
+			t.Fatalf("asked %d, answered %d", asked, answered)
+		}
+	}
 }

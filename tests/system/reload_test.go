@@ -103,8 +103,12 @@ func (p *proxy) usage() (u usage) {
 
 // pause waits until nothing is in flight. The returned function lets the load go on.
 func (l *load) pause() (resume func()) {
+	l.pauses.Store(true)
 	l.gate.Lock()
-	return l.gate.Unlock
+	return func() {
+		l.pauses.Store(false)
+		l.gate.Unlock()
+	}
 }
 
 func TestReloadUnderLoad(t *testing.T) {
