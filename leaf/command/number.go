@@ -21,7 +21,7 @@ func parseI32(s []byte) (int32, bool) {
 }
 
 // scanDecimal reads a decimal the way C's strtoul family does: white space and a sign may go before it, and what follows
-// it must be white space or the end.
+// it must be white space or the end, which to memcached a zero byte is, too: some clients store numbers with theirs.
 func scanDecimal(s []byte) (n uint64, neg, ok bool) {
 	i := 0
 	for i < len(s) && isSpace(s[i]) {
@@ -42,7 +42,7 @@ func scanDecimal(s []byte) (n uint64, neg, ok bool) {
 		}
 		n = n*10 + d
 	}
-	return n, neg, i > from && (i == len(s) || isSpace(s[i]))
+	return n, neg, i > from && (i == len(s) || s[i] == 0 || isSpace(s[i]))
 }
 
 // looseU64 reads a stored number (incr, decr) or client flags: a sign is allowed, and refused only when the result has its

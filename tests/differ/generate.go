@@ -104,7 +104,7 @@ func (g *Generator) big() string {
 
 // value gives a data block: numbers mostly, since they have the most rules.
 func (g *Generator) value() string {
-	v := g.pick("5", "9", "99", "1000", g.big(), "18446744073709551616", " 7", "12 x", "abc", "", "-1", "+3", "0005", "two\r\nlines",
+	v := g.pick("5", "9", "99", "1000", g.big(), "18446744073709551616", " 7", "12 x", "abc", "", "-1", "+3", "0005", "8\x00", "9\x00x", "two\r\nlines",
 		"END\r\n", strings.Repeat("long", 30))
 	if v == "-1" && g.old {
 		v = "x1"
