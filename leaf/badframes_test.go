@@ -105,6 +105,8 @@ func TestBadFrames(t *testing.T) {
 		{"an answer", frame.ReasonFormat, b.good(func(h *frame.Header) { h.Flags = frame.FlagAnswer })},
 		{"the third part of two", frame.ReasonFormat, b.good(func(h *frame.Header) { h.Part, h.Parts = 2, 2 })},
 		{"for another instance", frame.ReasonInstance, b.good(func(h *frame.Header) { h.Instance ^= 1 })},
+		{"of an epoch that cannot be", frame.ReasonFormat, b.good(func(h *frame.Header) { h.Epoch = 1 << 62 })},
+		{"a membership of one", frame.ReasonFormat, b.p.told(`{"pool":"users","epoch":4611686018427387904,"members":[{"name":"leaf-1"}]}`)},
 		{"late", frame.ReasonExpired, b.good(func(h *frame.Header) { h.Millis = 0 })},
 	} {
 		b.send(c.name, 9, c.why, c.msg)
@@ -120,6 +122,14 @@ func TestBadFrames(t *testing.T) {
 		b.send(fmt.Sprintf("body %.40q", s), 9, frame.ReasonFormat, body(s))
 	}
 	b.p.silence()
+	b.p.by(uint64(time.Now().UnixMilli()), 10, 0, "set n 0 0 1\r\n7\r\n") // none that is newer was believed
+	b.p.want(10, "STORED\r\n")
+}
+
+// told is a frame that tells a membership.
+func (p *proxy) told(text string) []byte {
+	h := frame.Header{Flags: frame.FlagTold, Instance: p.l.Instance(), ID: 9}
+	return h.Append(nil, []byte(text))
 }
 
 // An oversized frame comes in parts: what is put together is bounded.

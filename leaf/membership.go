@@ -59,8 +59,8 @@ func (l *Leaf) SetEpoch(epoch uint64) { l.raise(epoch, nil) }
 // parseMembership reads what a proxy tells; nil if it is of no use.
 func (l *Leaf) parseMembership(body []byte) *frame.Membership {
 	var m frame.Membership
-	if err := json.Unmarshal(body, &m); err != nil || m.Epoch == 0 {
-		l.o.Log.Warn("leaf: membership that cannot be read", "leaf", l.o.Name, "err", err)
+	if err := json.Unmarshal(body, &m); err != nil || m.Epoch == 0 || m.Epoch > frame.MaxEpoch {
+		l.o.Log.Warn("leaf: membership that cannot be read", "leaf", l.o.Name, "epoch", m.Epoch, "err", err)
 		return nil
 	}
 	return &m

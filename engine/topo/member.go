@@ -15,6 +15,9 @@ var (
 	poolName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,63}$`)
 )
 
+// maxEpoch is above every epoch there is (frame.MaxEpoch, in the year 2527): leaves refuse what is above it as damaged.
+const maxEpoch = 1 << 44
+
 // ValidPool reports what is wrong with a pool's name: it is a part of etcd's keys and of DNS names.
 func ValidPool(name string) error {
 	if !poolName.MatchString(name) {
@@ -56,6 +59,9 @@ func (s *Snapshot) Validate() error {
 				return fmt.Errorf("members %q and %q are not in the order of their names", ms[i-1].Name, ms[i].Name)
 			}
 		}
+	}
+	if s.Epoch > maxEpoch {
+		return fmt.Errorf("epoch %d: want one near the time in Unix milliseconds", s.Epoch)
 	}
 	if !s.WarmUntil.IsZero() && len(s.Previous) == 0 {
 		return errors.New("warming from no previous owners")

@@ -44,6 +44,8 @@ func TestSnapshotValidate(t *testing.T) {
 		{Snapshot{Pool: "users", Members: []Member{leaf("b"), leaf("a")}}, "not in the order"},
 		{Snapshot{Pool: "users", Members: []Member{leaf("a"), leaf("a")}}, "not in the order"},
 		{Snapshot{Pool: "users", Previous: []Member{{Name: "a"}}}, "has no address"},
+		{Snapshot{Pool: "users", Epoch: uint64(time.Now().UnixMilli())}, ""},
+		{Snapshot{Pool: "users", Epoch: 1 << 62}, "epoch 4611686018427387904"},
 		{Snapshot{Pool: "users", WarmUntil: time.Unix(1, 0)}, "no previous owners"},
 	} {
 		check(t, c.s.Validate(), c.want)

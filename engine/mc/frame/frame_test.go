@@ -14,10 +14,10 @@ import (
 // The bytes are a contract between proxies and leaves of different builds.
 func TestLayout(t *testing.T) {
 	h := Header{Flags: FlagAnswer, Part: 1, Parts: 0x0203, Instance: 0x0405060708090a0b, ID: 0x1112131415161718,
-		Epoch: 0x2122232425262728, Millis: 0x31323334, Acked: 0x4142434445464748}
+		Epoch: 0x052425262728, Millis: 0x31323334, Acked: 0x4142434445464748}
 	got := hex.EncodeToString(h.Append([]byte("x"), []byte("ab")))
 	want := hex.EncodeToString([]byte("xTP")) + "01" + "01" + "0100" + "0302" + "0b0a090807060504" + "1817161514131211" +
-		"2827262524232221" + "34333231" + "02000000" + "4847464544434241" + hex.EncodeToString([]byte("ab"))
+		"2827262524050000" + "34333231" + "02000000" + "4847464544434241" + hex.EncodeToString([]byte("ab"))
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -82,6 +82,8 @@ func TestParseErrors(t *testing.T) {
 	f(ErrFlags, "", set(3, FlagTold|FlagAnswer))
 	f(ErrFlags, "", set(3, FlagRefused))
 	f(ErrFlags, "", set(3, FlagAck|FlagAnswer))
+	f(ErrEpoch, "", set(24+6, 1))
+	f(ErrEpoch, "", set(24+7, 0x80))
 	f(ErrPart, "", set(4, 1))
 	f(ErrPart, "", set(6, 0))
 	f(ErrLength, "body", set(36, 3))

@@ -10,6 +10,10 @@ import (
 const (
 	Size    = 48 // bytes of a header
 	Version = 1  // the version this package writes and reads
+
+	// MaxEpoch is above every epoch there is: they are about the time in Unix milliseconds, and this is the year 2527. A leaf never goes
+	// back to an older epoch, so one damaged number would have it refuse its proxies for good.
+	MaxEpoch = 1 << 44
 )
 
 // Flags of a header.
@@ -63,6 +67,7 @@ var (
 	ErrMagic   = errors.New("frame: no frame")
 	ErrVersion = errors.New("frame: unknown version")
 	ErrFlags   = errors.New("frame: impossible flags")
+	ErrEpoch   = errors.New("frame: impossible epoch")
 	ErrPart    = errors.New("frame: impossible part number")
 	ErrLength  = errors.New("frame: body has not the length that the header says")
 	ErrReason  = errors.New("frame: refusal without a known reason")
@@ -138,6 +143,8 @@ func (h *Header) check(version byte, body int) error {
 		h.Flags&FlagTold != 0 && h.Flags != FlagTold,
 		h.Flags&FlagRefused != 0 && h.Flags&FlagAnswer == 0:
 		return ErrFlags
+	case h.Epoch > MaxEpoch:
+		return ErrEpoch
 	case h.Parts == 0 || h.Part >= h.Parts, h.Parts > 1 && h.Flags&(FlagAck|FlagRefused|FlagTold) != 0:
 		return ErrPart
 	case uint64(h.Len) != uint64(body), body > 0 && h.Flags&(FlagAck|FlagRefused) != 0:
