@@ -3,11 +3,15 @@
 package leaf
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/leaf/stream"
@@ -74,6 +78,56 @@ func TestRecoverFromOneThatWasRestartedBefore(t *testing.T) {
 	}
 	if got := do(t, l, "get early\r\n"); got != "VALUE early 0 1\r\n1\r\nEND\r\n" {
 		t.Errorf("%q: what clients wrote was dropped since an empty leaf did not have it", got)
+	}
+}
+
+// A neighbour that does not say which proxies speak to it, as when it is too busy to answer in time, is not taken for one that has none:
+// what they wrote to it alone would be read before it was written.
+func TestRecoverWaitsForWhoDoesNotSay(t *testing.T) {
+	const silent = 5 // hellos, after the first, in which it does not say
+	system := natsServer(t)
+	nc, err := nats.Connect(system)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	t.Cleanup(func() { nc.Close(); <-closed })
+	asked, heard, said := 0, make(chan struct{}), atomic.Bool{}
+	if _, err := nc.Subscribe("tp.1.leaf-2.*", func(m *nats.Msg) {
+		switch asked++; {
+		case m.Subject != frame.HelloSubject("leaf-2"):
+			if !said.Load() {
+				t.Error("it was read before its proxy sent anything to the new leaf")
+			}
+			_ = m.Respond((&frame.Header{Flags: frame.FlagAnswer, ID: 1, Instance: 7}).Append(nil, anEnd))
+		case asked > 1 && asked <= silent+1:
+			_ = m.Respond([]byte("{"))
+		default:
+			_ = m.Respond([]byte(`{"versions":[1],"name":"leaf-2","instance":"7","proxies":["p1"]}`))
+		}
+		if asked == silent+3 {
+			close(heard)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, Options{NATS: system, Settle: time.Millisecond, Recover: Recover{From: []string{"leaf-2"}, Settle: time.Millisecond, Timeout: patience, Wait: patience}})
+	select {
+	case <-heard:
+	case <-time.After(patience):
+		t.Fatal("it is not asked any more")
+	}
+	said.Store(true)
+	hello, _ := json.Marshal(&frame.HelloRequest{Proxy: "p1", Instance: l.Instance()})
+	if _, err := nc.Request(frame.HelloSubject("leaf-1"), hello, patience); err != nil {
+		t.Fatal(err)
+	}
+	if st := over(t, l); st.State != RecoverWarm {
+		t.Errorf("%+v", st)
 	}
 }
 

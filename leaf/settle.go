@@ -4,6 +4,7 @@ package leaf
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -26,7 +27,8 @@ func (r *recovery) settle(ctx context.Context) bool {
 	return true
 }
 
-// awaitProxies waits until all proxies that the neighbours know send requests here, and gives those that still do not.
+// awaitProxies waits until all proxies that the neighbours know send requests here, and gives those that still do not, and the
+// neighbours that do not say whom they know: a busy one, or one that a link was cut to, is written to all the same.
 func (r *recovery) awaitProxies(ctx context.Context, found []*source) (missing []string) {
 	give := time.Now().Add(r.o.Wait)
 	for {
@@ -44,7 +46,8 @@ func (r *recovery) missing(ctx context.Context, found []*source) (names []string
 	for _, s := range found {
 		h, err := s.hello(ctx)
 		if err != nil {
-			continue // that will show when it is read
+			names = append(names, fmt.Sprintf("those of %s (%v)", s.from, err))
+			continue
 		}
 		for _, name := range h.Proxies {
 			if !here[name] && !slices.Contains(names, name) {
