@@ -31,7 +31,7 @@ func (p *proxy) tell(lane int, m frame.Membership) {
 	p.send(frame.LaneSubject(p.l.Name(), lane), h.Append(nil, text))
 }
 
-// TestNothingOlderIsUnderWay: a newer epoch waits for the frame that a lane is at, and what was queued behind that is refused.
+// TestNothingOlderIsUnderWay: a newer epoch waits for the frame that a lane is at, and what was queued behind that is refused, in order.
 func TestNothingOlderIsUnderWay(t *testing.T) {
 	in, open := make(chan string, 10), make(chan struct{})
 	l := start(t, Options{Lanes: 2, Exec: func(r *mc.Request, dst []byte) []byte {
@@ -53,8 +53,7 @@ func TestNothingOlderIsUnderWay(t *testing.T) {
 	waitFor(t, "the frame that is queued", func() bool { return l.Stats().Frames == 2 })
 	young.by(8, 3, 1, "mg new\r\n")
 	waitFor(t, "the new epoch", func() bool { return l.members.outdated(7) })
-	old.by(7, 4, 1, "mg late\r\n") // refused at once, although the new one waits
-	old.refusal(4, frame.ReasonEpoch)
+	old.by(7, 4, 0, "mg late\r\n") // which is refused behind what it was sent behind
 	if e := l.Epoch(); e != 7 {
 		t.Errorf("says that it goes by %d while something older is under way", e)
 	}
@@ -66,6 +65,7 @@ func TestNothingOlderIsUnderWay(t *testing.T) {
 	release()
 	old.want(1, "HD\r\n")
 	old.refusal(2, frame.ReasonEpoch)
+	old.refusal(4, frame.ReasonEpoch)
 	h, body := young.next()
 	if h.ID != 3 || h.Epoch != 8 || body != "HD\r\n" {
 		t.Errorf("%+v %q", h, body)

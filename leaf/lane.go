@@ -122,10 +122,8 @@ func (l *Leaf) check(h *frame.Header, err error) frame.Reason {
 		return frame.ReasonFormat
 	case h.Instance != l.instance:
 		return frame.ReasonInstance
-	case h.Flags == 0 && l.members.outdated(h.Epoch):
-		return frame.ReasonEpoch
 	}
-	return 0
+	return 0 // a frame of an old epoch is refused in its turn: proxies place anew in the order of refusals
 }
 
 // accept queues a frame, or puts a part of one to the others.
