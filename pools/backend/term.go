@@ -35,3 +35,13 @@ type Fencer interface {
 	// Fenced is the highest epoch that the server has told since it was started: nothing older will be executed there. 0: none.
 	Fenced() uint64
 }
+
+// Follower is a Backend that can tell which requests are under way, of those that were placed by a Term.
+type Follower interface {
+	Backend
+	// Follow reports whether a request of that Lane for that key, which the membership of that epoch has placed, is queued or in flight, or about to be
+	// handed to its Term's Again. Then tell is called, in a goroutine of its own, when that may have changed; nil: nobody is told.
+	Follow(lane uint32, key []byte, epoch uint64, tell func()) bool
+	// Owes reports whether any request is that the membership of that epoch has placed.
+	Owes(epoch uint64) bool
+}

@@ -22,6 +22,7 @@ type lane struct {
 	term   *backend.Term // by which all of list were placed
 
 	watched backend.Watched // those of list that somebody watches
+	follow  []func()        // follow.go
 }
 
 // early holds requests until it is known how many lanes there are.
@@ -30,6 +31,7 @@ type early struct {
 	buf    []byte
 	ends   []int // where each request ends in buf
 	oldest int64
+	follow []func()
 }
 
 // push adds a request and gives its size.
@@ -61,6 +63,7 @@ type flight struct {
 	carry    []byte // the beginning of an answer that the last part did not hold whole
 	need     int    // how long that answer is, if known
 	watched  backend.Watched
+	follow   []func() // who waits for it: follow.go
 
 	prev, next *flight // in flightList; next also in the free list
 }
@@ -131,6 +134,7 @@ func (b *Backend) flyLocked(i int) *flight {
 	*f = flight{
 		id: b.nextID, lane: i, list: ln.list, n: ln.list.Len(), size: len(ln.buf) - frame.Size,
 		deadline: ln.oldest + int64(b.o.Timeout), buf: ln.buf, term: ln.term, watched: ln.watched,
+		follow: ln.follow,
 	}
 	*ln = lane{buf: b.bufLocked()}
 	b.queued--
@@ -177,6 +181,10 @@ func (b *Backend) dischargeLocked(f *flight) {
 func (b *Backend) endLocked(f *flight) {
 	b.dischargeLocked(f)
 	if f.term != nil {
+		b.fixLocked(f)
+		tellAll(&f.follow)
+	}
+	if f.term != nil {
 		b.returnLocked(f.buf)
 	}
 	*f = flight{next: b.free}
@@ -214,6 +222,7 @@ func (b *Backend) giveUpLocked(f *flight, out *backend.List) {
 	b.claimLocked(f.id)
 	out.Move(&f.list)
 	b.dischargeLocked(f)
+	tellAll(&f.follow)
 }
 
 // takeAllLocked gives up everything, queued or in flight.
@@ -234,11 +243,13 @@ func (b *Backend) dropLaneLocked(ln *lane, out *backend.List) {
 	b.bytes -= len(ln.buf) - frame.Size
 	ln.buf = ln.buf[:frame.Size]
 	out.Move(&ln.list)
+	tellAll(&ln.follow)
 }
 
 func (b *Backend) dropEarlyLocked(out *backend.List) {
 	b.count -= b.early.list.Len()
 	b.bytes -= len(b.early.buf)
 	out.Move(&b.early.list)
+	tellAll(&b.early.follow)
 	b.early = early{}
 }

@@ -94,7 +94,8 @@ type Backend struct {
 	nextID  uint64
 	free    *flight
 	spare   [][]byte
-	reading int // flights that the reader has taken out for the moment
+	reading int       // flights that the reader has taken out for the moment
+	loose   []*flight // those of them with a term that are not done: follow.go
 
 	count, bytes int   // of requests, queued or in flight
 	judged       int64 // when a timeout last counted as a failure; what was queued before is the same outage's

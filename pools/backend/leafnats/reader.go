@@ -59,6 +59,8 @@ func (s *session) claim(h *frame.Header, size int) *flight {
 		b.reading++
 		if h.Part+1 == h.Parts {
 			b.dischargeLocked(f)
+		} else if f.term != nil {
+			b.loose = append(b.loose, f)
 		}
 	}
 	return f
@@ -68,7 +70,7 @@ func (s *session) claim(h *frame.Header, size int) *flight {
 func (s *session) deliver(f *flight, h *frame.Header, body []byte) {
 	b := s.b
 	last := h.Part+1 == h.Parts
-	err := f.follow(h)
+	err := f.expects(h)
 	if err == nil {
 		err = s.cut(f, body, backend.Now(), last)
 	}
@@ -107,12 +109,13 @@ func (s *session) putBack(f *flight) error {
 	case b.sess != s:
 		return backend.ErrDisconnected
 	}
+	b.fixLocked(f)
 	b.putLocked(f)
 	return nil
 }
 
-// follow checks that h is the part which f waits for.
-func (f *flight) follow(h *frame.Header) error {
+// expects checks that h is the part which f waits for.
+func (f *flight) expects(h *frame.Header) error {
 	if h.Part != f.part {
 		return errBadAnswer
 	}
@@ -181,14 +184,16 @@ func (s *session) refused(h *frame.Header) {
 	}
 	var out backend.List
 	var old outdated
+	var f *flight
 	b.mu.Lock()
 	if b.sess == s {
 		if s.route != nil && s.route.instance == h.Instance {
 			b.fenceLocked(h.Epoch)
 		}
-		if f := b.flights[h.ID]; f != nil {
+		if f = b.flights[h.ID]; f != nil {
 			old = outdated{f.term, f.buf, f.n - f.list.Len()}
 			b.giveUpLocked(f, &out)
+			b.loose = append(b.loose, f)
 		}
 	}
 	// The rest are told of by what comes of them: a hello, a timeout, a failure.
@@ -202,6 +207,12 @@ func (s *session) refused(h *frame.Header) {
 	depth := out.Len()
 	if h.Reason == frame.ReasonEpoch {
 		old.again(&out)
+	}
+	if f != nil {
+		b.mu.Lock()
+		b.fixLocked(f)
+		tellAll(&f.follow)
+		b.mu.Unlock()
 	}
 	s.wakes.FailAll(&out, err)
 	s.wakes.Wake()

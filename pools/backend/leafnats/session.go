@@ -294,6 +294,7 @@ func (b *Backend) dealEarlyLocked() {
 		from = b.early.ends[i]
 		b.addLocked(ln, p)
 	}
+	tellAll(&b.early.follow)
 	b.early = early{}
 }
 
