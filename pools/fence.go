@@ -5,7 +5,6 @@ package pools
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,16 +33,11 @@ type fence struct {
 // a proxy's lease in etcd, without which Settled does not count it either. It matters when etcd is away.
 const forgotten = 30 * time.Second
 
-const (
-	fenceWait = 2 * time.Second // how long a write waits
-	fencePoll = 20 * time.Millisecond
-	maxHeld   = 10000   // requests
-	maxBytes  = 8 << 20 // of them
-)
+const fenceWait = 2 * time.Second // how long a write waits
 
 // past gives what there is to wait for of m when it has been replaced: how it places keys.
 func (m *membership) past() *membership {
-	return &membership{epoch: m.epoch, members: m.members, dist: m.dist, byKey: m.byKey}
+	return &membership{epoch: m.epoch, members: m.members, dist: m.dist, byKey: m.byKey, term: m.term}
 }
 
 // fenceFrom fills in what m has to wait for when it replaces old.
@@ -102,132 +96,9 @@ func (p *Pool) clear(m *membership, i int, key []byte) bool {
 	return true
 }
 
-// held are requests that wait for a fence.
-type held struct {
-	releasing sync.Mutex   // one at a time, so that the order stays
-	n         atomic.Int64 // how many there are
-
-	mu    sync.Mutex
-	list  []*heldOne
-	keys  map[string]int // how many of each are held, or about to be sent
-	bytes int
-	polls bool
-}
-
-type heldOne struct {
-	owned
-	pe    *backend.Pending
-	until int64 // by backend.Now
-}
-
 // reads: it leaves everything as it is.
 func reads(r *mc.Request) bool {
 	return r.PureRead() || r.Cmd == mc.CmdGets || r.Cmd == mc.CmdME
-}
-
-// hold takes r if it has to wait, or to stay behind one of its key that does. It reports whether it did.
-func (p *Pool) hold(m *membership, i int, r *mc.Request, pe *backend.Pending) bool {
-	h := &p.held
-	m.check()
-	h.mu.Lock()
-	if h.keys[string(r.Key)] == 0 && (reads(r) || p.clear(m, i, r.Key)) {
-		h.mu.Unlock()
-		return false
-	}
-	if len(h.list) >= maxHeld || h.bytes >= maxBytes {
-		h.mu.Unlock()
-		backend.Refuse(pe, backend.ErrOverloaded)
-		return true
-	}
-	one := &heldOne{pe: pe, until: backend.Now() + int64(m.wait)}
-	one.keep(r)
-	if h.keys == nil {
-		h.keys = map[string]int{}
-	}
-	h.keys[string(r.Key)]++
-	h.n.Add(1)
-	h.bytes += len(one.buf)
-	h.list = append(h.list, one)
-	poll := !h.polls
-	h.polls = true
-	h.mu.Unlock()
-	if poll {
-		p.poll()
-	}
-	return true
-}
-
-// poll looks after what is held until there is nothing.
-func (p *Pool) poll() {
-	time.AfterFunc(fencePoll, func() {
-		m := p.m.Load()
-		p.release(m)
-		h := &p.held
-		h.mu.Lock()
-		more := len(h.list) > 0
-		h.polls = more
-		h.mu.Unlock()
-		if more {
-			p.greet(m)
-			p.poll()
-		}
-	})
-}
-
-// release lets go of what need not wait any more, and of what has waited for too long. Requests of one key go in their order.
-func (p *Pool) release(m *membership) {
-	if m.term != nil {
-		m.check()
-	}
-	h := &p.held
-	h.releasing.Lock()
-	defer h.releasing.Unlock()
-	h.mu.Lock()
-	list := h.list
-	h.list = nil
-	h.mu.Unlock()
-	var kept []*heldOne
-	waits := map[string]bool{}
-	for _, one := range list {
-		r := one.request()
-		i := -1
-		if r != nil && m.term != nil {
-			i = p.place(m, r.Key)
-		}
-		switch {
-		case r == nil:
-			backend.Refuse(one.pe, backend.ErrFence)
-		case i < 0:
-			p.Send(r, one.pe)
-		case !waits[string(r.Key)] && (reads(r) || p.clear(m, i, r.Key)):
-			one.pe.Term = m.term
-			p.sendOn(m, i, r, one.pe)
-		case backend.Now() >= one.until:
-			backend.Refuse(one.pe, backend.ErrFence)
-		default:
-			waits[string(r.Key)] = true
-			kept = append(kept, one)
-			continue
-		}
-		h.drop(one, r)
-	}
-	h.mu.Lock()
-	h.list = append(kept, h.list...)
-	h.mu.Unlock()
-}
-
-// drop ends the account of one that is not held any more.
-func (h *held) drop(one *heldOne, r *mc.Request) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.n.Add(-1)
-	h.bytes -= len(one.buf)
-	if r == nil {
-		return
-	}
-	if h.keys[string(r.Key)]--; h.keys[string(r.Key)] <= 0 {
-		delete(h.keys, string(r.Key))
-	}
 }
 
 // greet tells every leaf of m, and of those before, of m's epoch. Its answer says that it is fenced.
@@ -281,6 +152,7 @@ func (g *greeting) Done(pe *backend.Pending) bool {
 // Wake implements backend.Waiter.
 func (g *greeting) Wake() {
 	if g.p.m.Load() == g.m {
-		g.p.release(g.m)
+		g.p.settle(g.m)
+		g.p.advance()
 	}
 }

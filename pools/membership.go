@@ -66,14 +66,14 @@ func (p *Pool) SetMembership(ms Membership) error {
 		return nil // told twice
 	}
 	m.fenceFrom(old, &ms)
-	err = p.swapLocked(m)
+	err = p.succeed(old, m)
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	p.greet(m)
-	p.retryAll()
-	p.release(m)
+	p.settle(m)
+	p.advance()
 	return nil
 }
 
@@ -116,20 +116,22 @@ func told(members []Member, but []string, addrs bool) (list []frame.Member) {
 	return list
 }
 
-// sendBy sends r to the i-th member of m, which has an epoch.
+// sendBy sends r, which was not sent before, to the i-th member of m, which has an epoch.
 func (p *Pool) sendBy(m *membership, i int, r *mc.Request, pe *backend.Pending) {
-	pe.Term, pe.Mode = m.term, 0
-	if (!m.open.Load() || p.held.n.Load() > 0) && p.hold(m, i, r, pe) {
+	if !m.plain.Load() || p.queues.n.Load() > 0 {
+		p.sendInTurn(r, pe)
 		return
 	}
-	p.sendOn(m, i, r, pe)
+	pe.Term, pe.Mode = m.term, 0
+	p.sendOn(m, i, r, pe, nil)
+	p.sent(m)
 }
 
-// sendOn is sendBy for what need not be held.
-func (p *Pool) sendOn(m *membership, i int, r *mc.Request, pe *backend.Pending) {
-	if m.warms() {
+// sendOn is sendBy for what is in its turn. q is the queue that it was the first of; nil: none.
+func (p *Pool) sendOn(m *membership, i int, r *mc.Request, pe *backend.Pending, q *queue) {
+	if m.warms() && !m.home.has(p.queues.keyHash(r.Key)) {
 		if prev := p.movedFrom(m, i, r.Key); prev != nil {
-			p.sendMoved(m, m.members[i].Backend, prev, r, pe)
+			p.sendMoved(m, m.members[i].Backend, prev, r, pe, q)
 			return
 		}
 	}
@@ -149,10 +151,15 @@ func (o *owned) keep(r *mc.Request) {
 
 // request gives the copy, which is valid until the next keep; nil: it cannot be read, which no request that came through a pool is.
 func (o *owned) request() *mc.Request {
-	var parser mc.Parser
-	n, _, err := parser.Next(o.buf, &mc.Rules{Routed: true, MaxValue: len(o.buf)}, &o.req)
-	if err != nil || n != len(o.buf) || o.req.Bad != mc.BadNone {
+	if !read(o.buf, &o.req) {
 		return nil
 	}
 	return &o.req
+}
+
+// read reads a request that AppendWire has written.
+func read(buf []byte, r *mc.Request) bool {
+	var parser mc.Parser
+	n, _, err := parser.Next(buf, &mc.Rules{Routed: true, MaxValue: len(buf)}, r)
+	return err == nil && n == len(buf) && r.Bad == mc.BadNone
 }

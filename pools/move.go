@@ -21,6 +21,7 @@ type warming struct {
 	previous *membership // nil: nobody is asked
 	lost     []string
 	until    time.Time
+	home     *homes // keys that need not be asked for any more
 }
 
 // warm fills in m's previous owners.
@@ -29,7 +30,7 @@ func (p *Pool) warm(m *membership, ms *Membership) (err error) {
 		return nil
 	}
 	m.previous, err = p.newMembership(0, ms.Previous)
-	m.lost, m.until = slices.Clone(ms.Lost), ms.WarmUntil
+	m.lost, m.until, m.home = slices.Clone(ms.Lost), ms.WarmUntil, new(homes)
 	return err
 }
 
@@ -61,8 +62,8 @@ func (p *Pool) movedFrom(m *membership, i int, key []byte) backend.Backend {
 // and what it holds, or that it holds nothing, is filled in at the new owner, unless somebody has written there meanwhile; the
 // request follows the fill in the same frame and is executed as any other. A previous owner that does not answer has lost its items.
 //
-// Requests of one key that need an item brought, or may, take turns: else what one client sends in a row could be
-// done in another order, and hundreds would fetch one item.
+// Requests of one key that need an item brought, or may, take turns: else hundreds would fetch one item. What the same client sends
+// behind one for that key waits in a queue (queue.go).
 type move struct {
 	p      *Pool
 	m      *membership
@@ -71,6 +72,8 @@ type move struct {
 	waiter backend.Waiter // the request's own
 	pe     *backend.Pending
 	owned
+	hash   uint64 // of the key
+	queue  *queue // what its client sends behind it waits there; nil: it need not
 	key    string // held; "": none
 	since  []byte // as the new owner said
 	brings bool   // the item is to be brought
@@ -80,13 +83,24 @@ type move struct {
 
 var moves = sync.Pool{New: func() any { return new(move) }}
 
-// sendMoved sends r to its key's owner, which was not its owner before.
-func (p *Pool) sendMoved(m *membership, to, from backend.Backend, r *mc.Request, pe *backend.Pending) {
+// sendMoved sends r to its key's owner, which was not its owner before. q is the queue that it was the first of; nil: none.
+func (p *Pool) sendMoved(m *membership, to, from backend.Backend, r *mc.Request, pe *backend.Pending, q *queue) {
+	// What is sure to be done as soon as it is sent needs no queue, unless it may have to wait for the turn of its key.
+	alone := sure(r) && p.moving.n.Load() == 0
+	if alone {
+		q = nil
+	} else {
+		var ok bool
+		if q, ok = p.queues.fly(q, r, pe, m); !ok {
+			return // it waits
+		}
+	}
 	v := moves.Get().(*move)
+	v.hash, v.queue = p.queues.keyHash(r.Key), q
 	v.p, v.m, v.to, v.from, v.waiter, v.pe = p, m, to, from, pe.Waiter, pe
 	v.key, v.brings, v.wakes, v.since = "", false, false, v.since[:0]
 	v.keep(r)
-	if p.moving.enter(v, r.Key, waits(r)) {
+	if alone || p.moving.enter(v, r.Key, waits(r)) {
 		v.first(r)
 	}
 }
@@ -94,13 +108,22 @@ func (p *Pool) sendMoved(m *membership, to, from backend.Backend, r *mc.Request,
 // waits: it may have to wait for an item, and what it does depends on the order.
 func waits(r *mc.Request) bool {
 	switch r.Cmd {
-	case mc.CmdSet, mc.CmdDelete, mc.CmdGet, mc.CmdGets, mc.CmdMN:
+	case mc.CmdDelete, mc.CmdGet, mc.CmdGets, mc.CmdMN:
 		return false
-	case mc.CmdMS:
-		mode, _ := r.Flag('M')
-		return r.HasFlag('C') || len(mode) > 0 && mode[0] != 'S'
 	}
-	return !r.PureRead()
+	return !overwrites(r) && !r.PureRead()
+}
+
+// sure: the new owner does it when it gets it, whatever the previous one holds.
+func sure(r *mc.Request) bool { return r.Cmd == mc.CmdMN || overwrites(r) || deletes(r) }
+
+// overwrites: what a request does, and its answer, do not depend on what there is.
+func overwrites(r *mc.Request) bool {
+	if r.Cmd == mc.CmdMS {
+		mode, _ := r.Flag('M')
+		return !r.HasFlag('C') && (len(mode) == 0 || mode[0] == 'S')
+	}
+	return r.Cmd == mc.CmdSet
 }
 
 // first sends the request to the new owner.
@@ -117,6 +140,9 @@ func (v *move) Done(pe *backend.Pending) bool {
 		v.brings = true
 		return true
 	}
+	if pe.Mode == frame.ModeMoved && pe.Err == nil && pe.Resp.OK() {
+		v.m.home.add(v.hash)
+	}
 	return v.finish(pe)
 }
 
@@ -125,7 +151,7 @@ func (v *move) finish(pe *backend.Pending) bool {
 	v.pe = nil
 	pe.Waiter, pe.Mode = v.waiter, 0
 	v.wakes = v.waiter.Done(pe)
-	if v.wakes || v.key != "" {
+	if v.wakes || v.key != "" || v.queue != nil {
 		return true
 	}
 	v.free()
@@ -156,7 +182,11 @@ func (v *move) end() {
 		v.waiter.Wake()
 	}
 	v.leave()
+	p, q := v.p, v.queue
 	v.free()
+	if q != nil {
+		p.landed(q)
+	}
 }
 
 func (v *move) leave() {
@@ -168,7 +198,7 @@ func (v *move) leave() {
 }
 
 func (v *move) free() {
-	v.waiter, v.pe, v.m, v.to, v.from, v.p = nil, nil, nil, nil, nil, nil
+	v.waiter, v.pe, v.m, v.to, v.from, v.p, v.queue = nil, nil, nil, nil, nil, nil, nil
 	if cap(v.buf) > maxKept {
 		v.buf = nil
 	}
@@ -398,3 +428,11 @@ func (s *moving) leave(key string) {
 		}
 	}
 }
+
+// homes are keys which their owner has answered for itself, so that it need not be told that they had another owner before: requests for them take
+// no turns and wait for none. Of each place the last one is known.
+type homes [4096]atomic.Uint64
+
+func (h *homes) has(hash uint64) bool { return h[hash%uint64(len(h))].Load() == hash }
+
+func (h *homes) add(hash uint64) { h[hash%uint64(len(h))].Store(hash) }

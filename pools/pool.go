@@ -4,6 +4,7 @@ package pools
 
 import (
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 
@@ -55,7 +56,8 @@ type membership struct {
 	dist    hash.Dist         // or
 	byKey   hash.KeyDist      // what hashes keys itself
 
-	term *backend.Term // of SetMembership; nil: it came by SetMembers
+	term  *backend.Term // of SetMembership; nil: it came by SetMembers
+	plain atomic.Bool   // order.go
 	fence
 	warming
 }
@@ -70,9 +72,10 @@ type Pool struct {
 	mu sync.Mutex // serialises SetMembers and SetMembership
 	m  atomic.Pointer[membership]
 
-	held     held     // fence.go
-	outdated outdated // retry.go
-	moving   moving   // move.go
+	order     order     // order.go
+	queues    queues    // queue.go
+	refreshes refreshes // retry.go
+	moving    moving    // move.go
 }
 
 var _ Target = (*Pool)(nil)
@@ -81,6 +84,7 @@ var _ Target = (*Pool)(nil)
 // answered with backend.ErrNoBackend until SetMembers brings some.
 func New(o Options, members []Member) (*Pool, error) {
 	p := &Pool{o: o}
+	p.queues.seed = maphash.MakeSeed()
 	var err error
 	if p.hash, err = o.hashFunc(); err != nil {
 		return nil, err
@@ -106,8 +110,12 @@ func (p *Pool) SetMembers(epoch uint64, members []Member) error {
 		return err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.swapLocked(m)
+	err = p.succeed(p.m.Load(), m)
+	p.mu.Unlock()
+	if err == nil {
+		p.advance()
+	}
+	return err
 }
 
 func (p *Pool) newMembership(epoch uint64, members []Member) (*membership, error) {

@@ -16,94 +16,90 @@ const (
 	refreshTime = 3 * time.Second // etcd may have to be told first that this proxy is there, for which it is given two
 )
 
-// outdated is what waits for a newer membership.
-type outdated struct {
+// refreshes are how the pool asks for a newer membership when requests wait for one.
+type refreshes struct {
 	mu     sync.Mutex
-	list   []backend.Again
-	asking bool
+	begun  uint64 // so far
+	asking bool   // one is under way
 }
 
-// again takes what a leaf has refused. It is called by backends' readers.
+// again takes what a leaf has refused, in the order in which it was sent. It is called by backends' readers.
 func (p *Pool) again(list []backend.Again) {
-	o := &p.outdated
+	p.refreshes.mu.Lock()
+	begun := p.refreshes.begun
+	p.refreshes.mu.Unlock()
 	for i := range list {
 		a := &list[i]
 		if a.Pending.Mode > modeMoved { // of a move's own, which goes on without
 			backend.Refuse(a.Pending, backend.ErrOutdated)
-			list[i] = backend.Again{}
-		} else if v := moveOf(a.Pending.Waiter); v != nil {
+			continue
+		}
+		v := moveOf(a.Pending.Waiter)
+		p.queues.putBack(a, begun, v != nil && v.queue != nil)
+		if v != nil {
 			v.abandon(a.Pending)
 		}
 	}
-	o.mu.Lock()
-	for i := range list {
-		if list[i].Pending != nil {
-			o.list = append(o.list, list[i])
-		}
-	}
-	o.mu.Unlock()
-	p.retryAll()
+	p.advance()
 }
 
-// retryAll places anew what can be, and has a newer membership asked for if something cannot.
-func (p *Pool) retryAll() {
-	o := &p.outdated
-	m := p.m.Load()
-	o.mu.Lock()
-	var ready, wait []backend.Again
-	for _, a := range o.list {
-		if m.term == nil || m.epoch > a.Pending.Term.Epoch {
-			ready = append(ready, a)
-		} else {
-			wait = append(wait, a)
-		}
+// ask has a newer membership than m asked for; an error: there is nobody to ask.
+func (p *Pool) ask(m *membership) error {
+	if m.refresh == nil {
+		return backend.ErrOutdated
 	}
-	o.list = wait
-	ask := len(wait) > 0 && !o.asking
-	if ask && m.refresh == nil {
-		o.list = nil
-	} else {
-		wait, o.asking = nil, o.asking || ask
+	f := &p.refreshes
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.asking {
+		f.asking = true
+		f.begun++
+		go p.refresh(m, f.begun)
 	}
-	o.mu.Unlock()
-	refuse(wait)
-	for i := range ready {
-		pe := ready[i].Pending
-		if pe.Tries++; pe.Tries > maxTries {
-			backend.Refuse(pe, backend.ErrOutdated)
-			continue
-		}
-		pe.Term, pe.Mode = nil, 0
-		p.Send(&ready[i].Request, pe)
-	}
-	if ask && m.refresh != nil {
-		go p.refresh(m)
-	}
+	return nil
 }
 
-func refuse(list []backend.Again) {
-	for i := range list {
-		backend.Refuse(list[i].Pending, backend.ErrOutdated)
-	}
-}
-
-// refresh asks for a newer membership than m. What still waits then has waited in vain.
-func (p *Pool) refresh(m *membership) {
+// refresh asks for a newer membership than m. What has waited for that since it began has waited in vain if none comes.
+func (p *Pool) refresh(m *membership, number uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTime)
 	defer cancel()
-	err := m.refresh(ctx)
-	p.retryAll() // while asking is true nobody else asks
-	o := &p.outdated
-	o.mu.Lock()
-	list := o.list
-	o.list, o.asking = nil, false
-	o.mu.Unlock()
-	if err != nil {
-		err = errors.Join(backend.ErrOutdated, err)
-	} else {
-		err = backend.ErrOutdated
+	err := errors.Join(backend.ErrOutdated, m.refresh(ctx))
+	p.giveUp(p.m.Load().epoch, number, err)
+	p.refreshes.mu.Lock()
+	p.refreshes.asking = false
+	p.refreshes.mu.Unlock()
+	p.advance()
+}
+
+// giveUp fails what wants a newer membership than that of epoch, and has waited since before that refresh.
+func (p *Pool) giveUp(epoch, number uint64, err error) {
+	var failed []*waiting
+	var empty []*queue
+	for i := range p.queues.stripes {
+		s := &p.queues.stripes[i]
+		s.mu.Lock()
+		for q := s.first; q != nil; q = q.next {
+			kept := q.waits[:0]
+			for _, w := range q.waits {
+				if w.last >= epoch && w.came < number {
+					failed = append(failed, w)
+				} else {
+					kept = append(kept, w)
+				}
+			}
+			clear(q.waits[len(kept):])
+			if q.waits = kept; len(kept) == 0 && !q.busy && !q.flying {
+				q.busy = true
+				empty = append(empty, q)
+			}
+		}
+		s.mu.Unlock()
 	}
-	for i := range list {
-		backend.Refuse(list[i].Pending, err)
+	for _, w := range failed {
+		p.queues.count(w, -1)
+		backend.Refuse(w.pe, err)
+	}
+	for _, q := range empty {
+		p.run(q)
 	}
 }
