@@ -23,6 +23,8 @@ type Options struct {
 	Warm    time.Duration // how long previous owners are asked; 0: not at all
 	Timeout time.Duration // of requests, and of writes that wait for a fence; 0: 3 s
 	Links   bool          // between each proxy and each leaf there is one that can be cut
+
+	MaxPayload int // of leaves' NATS messages; 0: as they have it
 }
 
 // World is some leaves, some proxies, and what they are told.
@@ -61,7 +63,8 @@ func (w *World) Start(name string) error {
 	w.mu.Lock()
 	epoch := w.last.epoch
 	w.mu.Unlock()
-	l, err := leaf.Start(context.Background(), leaf.Options{Name: name, Memory: w.o.Memory, Settle: time.Millisecond, Lanes: 2, Epoch: epoch})
+	o := leaf.Options{Name: name, Memory: w.o.Memory, Settle: time.Millisecond, Lanes: 2, Epoch: epoch, MaxPayload: w.o.MaxPayload}
+	l, err := leaf.Start(context.Background(), o)
 	if err != nil {
 		return err
 	}
