@@ -98,7 +98,7 @@ func (s *session) response(b *server.Batch, sl *slot, resp *mc.Response) {
 		if sl.part != whole {
 			raw = bytes.TrimSuffix(raw, []byte(endLine))
 		}
-		b.Append(raw)
+		b.Append(raw, sl.part == whole && s.head == len(s.slots)-1)
 		return
 	}
 	from := len(b.Out)

@@ -49,13 +49,18 @@ func (b *Batch) Flush() error {
 	return nil
 }
 
-// direct is the length in bytes from which copying an answer into Out costs more than a write of its own.
-const direct = 64 << 10
+const (
+	// direct is the length in bytes from which copying an answer into Out costs more than a write of its own.
+	direct = 64 << 10
+	// directAlone is the same for an answer that would be all that is written.
+	directAlone = 1 << 10
+)
 
-// Append appends p to Out, or, where p is large and has not to go through Each, writes Out and then p. What that fails with is what Flush
-// returns from then on.
-func (b *Batch) Append(p []byte) {
-	if len(p) < direct || b.Each != nil {
+// Append appends p to Out, or, where p is large and has not to go through Each, writes Out and then p. last says that the batch has no
+// answer after it. What a write fails with is what Flush returns from then on.
+func (b *Batch) Append(p []byte, last bool) {
+	alone := last && len(b.Out) == 0
+	if b.Each != nil || len(p) < direct && (!alone || len(p) < directAlone) {
 		b.Out = append(b.Out, p...)
 		return
 	}

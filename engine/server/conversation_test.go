@@ -203,7 +203,7 @@ func TestAppend(t *testing.T) {
 	var out bytes.Buffer
 	b := NewBatch(&out)
 	for _, p := range [][]byte{[]byte("a"), large, large, []byte("b"), []byte("c"), large[:direct-1], large} {
-		b.Append(p)
+		b.Append(p, false)
 	}
 	if err := b.Flush(); err != nil {
 		t.Fatal(err)
@@ -215,16 +215,32 @@ func TestAppend(t *testing.T) {
 	if cap(b.Out) > 2*direct {
 		t.Errorf("Out has grown to %d", cap(b.Out))
 	}
+	for _, c := range []struct {
+		before string
+		p      []byte
+		last   bool
+		copied bool
+	}{{"", large[:directAlone], true, false}, {"", large[:directAlone-1], true, true}, {"", large[:directAlone], false, true}, {"x", large[:directAlone], true, true}} {
+		out.Reset()
+		b.Out = append(b.Out, c.before...)
+		b.Append(c.p, c.last)
+		if copied := out.Len() == 0; copied != c.copied {
+			t.Errorf("%d bytes after %q, last: %v: copied: %v, want %v", len(c.p), c.before, c.last, copied, c.copied)
+		}
+		if err := b.Flush(); err != nil || out.String() != c.before+string(c.p) {
+			t.Errorf("%d bytes after %q: wrote %d bytes, %v", len(c.p), c.before, out.Len(), err)
+		}
+	}
 	var each []byte
 	b.Each = func(_ int, answer []byte) { each = answer }
-	b.Append(large)
+	b.Append(large, false)
 	if b.Each(0, b.Out); string(each) != l {
 		t.Errorf("Each is given %d bytes", len(each))
 	}
 	r, w := net.Pipe()
 	r.Close()
 	b = NewBatch(w)
-	b.Append(large)
+	b.Append(large, false)
 	if err := b.Flush(); err == nil || !strings.HasPrefix(err.Error(), "cannot write an answer: ") {
 		t.Errorf("error %v", err)
 	}
