@@ -65,6 +65,9 @@ func tellAway(o *Options, connected func(*nats.Conn)) []nats.Option {
 	}
 }
 
+// ownPatience is how long a leaf waits for its own server: only a machine without time for either keeps it waiting.
+const ownPatience = 20 * time.Second
+
 // connect makes the leaf's connection. It never gives up: a leaf without its NATS system waits for it.
 func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.Conn, error) {
 	opts := []nats.Option{
@@ -81,7 +84,7 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 	url := o.NATS
 	if srv != nil {
 		url = "nats://" + srv.Addr().String() // never tls://: that would be asked for in-process too
-		opts = append(opts, nats.InProcessServer(srv))
+		opts = append(opts, nats.InProcessServer(srv), nats.Timeout(ownPatience))
 	} else if o.TLS != nil {
 		opts = append(opts, nats.Secure(o.TLS))
 	}
