@@ -159,9 +159,13 @@ func (u *usage) halves(i int) (early, late int64) {
 func (u *usage) judge(t *testing.T, w *world) {
 	t.Helper()
 	for i, p := range u.proxies {
-		until(t, p.name+" to have as many goroutines as before", func() bool {
-			return goroutines(w)[i] <= u.base[i]+5 // a connection to admin that is being closed, a probe
-		})
+		enough := func() bool { return goroutines(w)[i] <= u.base[i]+5 } // a connection to admin that is being closed, a probe; previous owners are let go after a minute
+		for end := time.Now().Add(3 * patience); !enough(); time.Sleep(time.Second) {
+			if time.Now().After(end) {
+				t.Errorf("%s has %.0f goroutines and had %.0f:\n%s", p.name, goroutines(w)[i], u.base[i], p.page("/debug/pprof/goroutine?debug=1"))
+				break
+			}
+		}
 		early, late := u.halves(i)
 		if len(u.rss[i]) >= 4*60 && late > early*5/4+24 { // in less than a minute memory has not come to rest, least with the race detector
 			t.Errorf("the memory of %s grows: %d MiB at most in the first half, %d MiB in the second", p.name, early, late)

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"os"
@@ -244,6 +245,17 @@ func (n *node) reaches() bool {
 	}
 	defer res.Body.Close()
 	return res.StatusCode == http.StatusOK
+}
+
+// page is what admin shows there; "" if the process is not there.
+func (n *node) page(path string) string {
+	res, err := admins.Get("http://" + n.admin + path)
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	return string(b)
 }
 
 // metrics calls f with each line that begins so, without that, and its value; false: the process is not there.
