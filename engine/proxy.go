@@ -76,6 +76,10 @@ type Options struct {
 
 	FirstNews time.Duration // how long a generation waits for the members of pools that it is the first to use, before it serves without; 0: 5 s
 
+	// UnreachableAfter is how long a member of a discovered pool is away before a Topology that is topo.Informed is told: it may be restarted at
+	// once, and then no key need move. 0: 1 s; less: it is never told.
+	UnreachableAfter time.Duration
+
 	NewMemcached pools.Factory                                 // makes the backend of a memcached server; nil: package memcached
 	NewFetcher   func(luaapi.FetchSpec) (luaapi.Target, error) // makes what a script's mcp.http is; nil: package fetch
 
@@ -120,6 +124,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Drain <= 0 {
 		o.Drain = 30 * time.Second
+	}
+	if o.UnreachableAfter == 0 {
+		o.UnreachableAfter = time.Second
 	}
 	if o.FirstNews <= 0 {
 		o.FirstNews = 5 * time.Second
@@ -233,6 +240,7 @@ func Start(o Options) (*Proxy, error) {
 	go func() { p.serving <- p.server.Serve() }()
 	p.beside.Go(func() { p.serveCrons(p.stop) })
 	p.startFollowing()
+	p.watchReach()
 	return p, nil
 }
 

@@ -239,7 +239,7 @@ func (f *proxyFlags) start(title string, files []string, log *slog.Logger, more 
 		local.Close()
 		return nil, fmt.Errorf("cannot start the proxy: %w", err)
 	}
-	o.Topology = topology
+	o.Topology, o.UnreachableAfter = topology, f.topo.unreachableAfter()
 	if f.standIn != nil {
 		f.standIn(&o)
 	}

@@ -125,6 +125,11 @@ func judge(v *etcd.View) *statusReport {
 		for _, lag := range s.Lags {
 			r.problem("proxy %s lags: %s", p.ID, lag)
 		}
+		for _, pool := range slices.Sorted(maps.Keys(p.Unreachable)) {
+			for _, name := range slices.Sorted(maps.Keys(p.Unreachable[pool])) {
+				r.problem("proxy %s does not reach leaf %s of pool %s", p.ID, name, pool)
+			}
+		}
 		r.Proxies = append(r.Proxies, s)
 	}
 	if len(v.Proxies) == 0 {

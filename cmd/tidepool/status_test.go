@@ -48,6 +48,7 @@ func TestJudge(t *testing.T) {
 	f(func(v *etcd.View) { v.Proxies[1].Applied["users"] = 8 }) // it decided, and this was read before
 	f(func(v *etcd.View) { v.Proxies[1].Applied["none"] = 0 }, "pool none is missing: proxies use it, and it has no leaves")
 	f(func(v *etcd.View) { v.Proxies = nil }, "there is no proxy")
+	f(func(v *etcd.View) { v.Proxies[0].Unreachable = map[string]map[string]string{"users": {"l2": "h:2"}} }, "proxy a does not reach leaf l2 of pool users")
 	f(func(v *etcd.View) { v.Leaves = v.Leaves[:1] }, "leaf l2 of pool users is missing: it is a member without a registration")
 	f(func(v *etcd.View) { v.Pools[0].Members = v.Pools[0].Members[:1] }, "leaf l2 of pool users lags: it is in no membership yet")
 	f(func(v *etcd.View) { v.Pools[0].Members = v.Pools[0].Members[:1]; v.Leaves[1].State = topo.Draining })

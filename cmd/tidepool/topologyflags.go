@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/pflag"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
@@ -23,11 +24,13 @@ import (
 type topologyFlags struct {
 	file     string
 	interval time.Duration
+	away     time.Duration
 }
 
 func (f *topologyFlags) add(fs *pflag.FlagSet) {
 	addTopologyFile(fs, &f.file)
 	fs.DurationVar(&f.interval, "dns-interval", 5*time.Second, "how often names are resolved again that pools are discovered by")
+	fs.DurationVar(&f.away, "unreachable-after", time.Second, "with --etcd: how long every proxy has to miss a leaf before its keys go to others; 0: its lease is waited for")
 }
 
 func addTopologyFile(fs *pflag.FlagSet, file *string) {
@@ -39,7 +42,18 @@ func (f *topologyFlags) problem() string {
 	if f.interval < 100*time.Millisecond {
 		return fmt.Sprintf("invalid argument %q for \"--dns-interval\" flag: want at least 100ms", f.interval)
 	}
+	if f.away < 0 {
+		return fmt.Sprintf("invalid argument %q for \"--unreachable-after\" flag: want at least 0", f.away)
+	}
 	return ""
+}
+
+// unreachableAfter is the engine's option.
+func (f *topologyFlags) unreachableAfter() time.Duration {
+	if f.away == 0 {
+		return -1
+	}
+	return f.away
 }
 
 // open gives the topology. first is etcd, nil where there is none. A file that cannot be read now is an error; later it is not.
@@ -90,7 +104,11 @@ func prober(a leafnats.Access) topo.Probe {
 }
 
 func leafAnswers(ctx context.Context, url string, a leafnats.Access) bool {
-	nc, name, err := leafnats.Dial(url, a)
+	var opts []nats.Option
+	if end, ok := ctx.Deadline(); ok {
+		opts = append(opts, nats.Timeout(max(time.Until(end), time.Millisecond)))
+	}
+	nc, name, err := leafnats.Dial(url, a, opts...)
 	if err != nil {
 		return false
 	}

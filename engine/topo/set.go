@@ -61,7 +61,7 @@ type Set struct {
 	files map[string]*File
 }
 
-var _ Source = (*Set)(nil)
+var _ Informed = (*Set)(nil)
 
 // NewSet makes a Set. It connects to nothing before it is asked.
 func NewSet(o SetOptions) *Set {
@@ -143,6 +143,15 @@ func (s *Set) Applied(ref string, epoch uint64) {
 func (s *Set) Settled(ref string, epoch uint64) bool {
 	src, name, err := s.source(ref)
 	return err == nil && src.Settled(name, epoch)
+}
+
+// Unreachable implements Informed.
+func (s *Set) Unreachable(ref string, members map[string]string) {
+	if src, name, err := s.source(ref); err == nil {
+		if to, ok := src.(Informed); ok {
+			to.Unreachable(name, members)
+		}
+	}
 }
 
 // Reread has files looked at now, and whatever else need not wait for its time. It does not wait for DNS.

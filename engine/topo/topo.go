@@ -76,6 +76,14 @@ type Source interface {
 	Close() error
 }
 
+// Informed is a Source that wants to know whom this process does not reach.
+type Informed interface {
+	Source
+	// Unreachable says which members of the pool this process has not reached for a while: their addresses by name, all of them each time. The map
+	// is the Source's from then on.
+	Unreachable(pool string, members map[string]string)
+}
+
 // Status is what is known of a Source at one moment, for stats, metrics and people.
 type Status struct {
 	Source    string    `json:"source"` // "etcd http://127.0.0.1:2379 /tidepool", "dns", "file topology.json"

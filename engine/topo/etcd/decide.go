@@ -127,8 +127,14 @@ func (s *Source) replace(p *pool) (again time.Duration) {
 		return 0 // a document may be there or have been tidied away
 	}
 	now := s.o.Now()
-	held, again := s.hold(p, &d, missing(&d, regs, drained), regs, now)
+	absent, sooner := s.present(p, &d, regs, drained, now)
+	vanished := slices.DeleteFunc(missing(&d, regs, drained), func(name string) bool { return slices.Contains(absent, name) })
+	held, again := s.hold(p, &d, vanished, regs, now)
+	if again == 0 || sooner > 0 && sooner < again {
+		again = sooner
+	}
 	next, changed := plan(&d, regs, drained, held, now, &s.o)
+	next.remembered(&d, absent)
 	if !changed && fits {
 		return again
 	}
@@ -142,7 +148,7 @@ func (s *Source) replace(p *pool) (again time.Duration) {
 		return gather
 	}
 	s.o.Log.Info("pool has a new membership", "pool", p.name, "epoch", next.Epoch, "leaves", names(next.Members),
-		"previous", names(next.Previous), "lost", next.Lost, "held", held)
+		"previous", names(next.Previous), "lost", next.Lost, "held", held, "unreachable", absent)
 	return again
 }
 
@@ -187,7 +193,11 @@ func (s *Source) hold(p *pool, d *document, vanished []string, regs map[string]t
 	case grace > 0:
 		held = vanished
 	case s.o.Probe != nil && suspicious(d, vanished, regs, now, &s.o):
-		held = s.answering(d, vanished)
+		var ms []topo.Member
+		for _, name := range vanished {
+			ms = append(ms, *find(d.Members, name))
+		}
+		held = s.answering(ms)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,20 +217,19 @@ func (s *Source) hold(p *pool, d *document, vanished []string, regs map[string]t
 	return held, p.backoff
 }
 
-// answering asks all of them at once.
-func (s *Source) answering(d *document, vanished []string) (names []string) {
+// answering asks all of them at once, and gives the names of those who are there.
+func (s *Source) answering(ms []topo.Member) (names []string) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.o.ProbeTimeout)
 	defer cancel()
-	answers := make([]bool, len(vanished))
+	answers := make([]bool, len(ms))
 	var wg sync.WaitGroup
-	for i, name := range vanished {
-		m := *find(d.Members, name)
-		wg.Go(func() { answers[i] = s.o.Probe(ctx, m) })
+	for i := range ms {
+		wg.Go(func() { answers[i] = s.o.Probe(ctx, ms[i]) })
 	}
 	wg.Wait()
-	for i, name := range vanished {
+	for i := range ms {
 		if answers[i] {
-			names = append(names, name)
+			names = append(names, ms[i].Name)
 		}
 	}
 	slices.Sort(names)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -135,7 +136,7 @@ func (s *Source) list(ctx context.Context) (rev int64, err error) {
 	if s.listed {
 		s.status.Rewatches++
 	}
-	s.mirror, s.listed, s.grace = m, true, now.Add(s.o.LeaseTTL+time.Second)
+	s.mirror, s.listed, s.listedAt, s.grace = m, true, now, now.Add(s.o.LeaseTTL+time.Second)
 	s.heardLocked()
 	for name := range m.docs {
 		s.poolLocked(name)
@@ -177,6 +178,13 @@ func (s *Source) apply(r *clientv3.WatchResponse) {
 		config = config || key == s.o.Config
 		if pool != "" {
 			touched[s.poolLocked(pool)] = struct{}{}
+		}
+		if strings.HasPrefix(key, dirProxies) { // one proxy less, or another word, may make it unanimous
+			for _, p := range s.mirror.proxies {
+				for pool := range p.Unreachable {
+					touched[s.poolLocked(pool)] = struct{}{}
+				}
+			}
 		}
 	}
 	for p := range touched {

@@ -168,6 +168,8 @@ type ProxyInfo struct {
 	Refused    string `json:"refused,omitempty"`    // why it does not run a newer one; "": it does
 
 	Applied map[string]uint64 `json:"applied,omitempty"` // by pool, the epoch that it goes by; 0: it has none yet
+
+	Unreachable map[string]map[string]string `json:"unreachable,omitempty"` // by pool and name, the addresses of members that it does not reach
 }
 
 func readProxy(id string, b []byte) (p ProxyInfo, err error) {

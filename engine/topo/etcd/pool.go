@@ -31,6 +31,8 @@ type pool struct {
 	deciding bool
 	heldFor  string        // who was held the last time
 	backoff  time.Duration // until they are looked at again
+
+	absentFor time.Duration // until those who are registered and not there are asked again
 }
 
 type watcher struct {

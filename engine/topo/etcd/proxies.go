@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -121,6 +122,10 @@ func (r *reporter) unuse(pool string) {
 	r.update(func(p *ProxyInfo) bool {
 		_, ok := p.Applied[pool]
 		delete(p.Applied, pool)
+		if p.Unreachable[pool] != nil {
+			p.Unreachable = maps.Clone(p.Unreachable)
+			delete(p.Unreachable, pool)
+		}
 		delete(r.since, pool)
 		delete(r.asked, pool)
 		delete(r.waived, pool)

@@ -31,6 +31,7 @@ type Source struct {
 	mu       sync.Mutex
 	mirror   *mirror
 	listed   bool      // mirror is what etcd held, once
+	listedAt time.Time // the last time
 	grace    time.Time // until then leaves may not have noticed yet that etcd has forgotten them
 	pools    map[string]*pool
 	status   topo.Status
