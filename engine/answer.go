@@ -39,7 +39,7 @@ func (s *session) tell(b *server.Batch, to int) {
 			sl.told = true
 			b.Out = b.Out[:0]
 			s.count(b, sl)
-			b.Each(i, b.Out)
+			b.Each(s.first+i, b.Out)
 		}
 		if sl.told && i == s.head {
 			s.head++
@@ -71,6 +71,9 @@ func (s *session) append(b *server.Batch, sl *slot) (result result) {
 	case p == nil:
 		b.Out = append(b.Out, s.local[sl.from:sl.to]...)
 		result = localResult(s.local[sl.from:sl.to])
+		if sl.begun {
+			result = resultHit
+		}
 	case p.Err != nil:
 		b.Out = append(b.Out, lineBackendFailure...)
 		result = resultError

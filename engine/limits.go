@@ -76,13 +76,20 @@ func (s *session) hold(p *backend.Pending) {
 	case !limited && n <= freeAnswer:
 		return
 	}
+	if !s.keeps(n) {
+		refuse(p)
+	}
+}
+
+// keeps counts n bytes of an answer until the batch has ended, if there is room for them in all.
+func (s *session) keeps(n int64) bool {
 	if s.p.held.Add(n) > s.p.opts.MaxBuffered {
 		s.p.held.Add(-n)
 		s.p.stats.refused.Add(1)
-		refuse(p)
-		return
+		return false
 	}
 	s.heldMore(n)
+	return true
 }
 
 // refuse puts an error line in the place of an answer.

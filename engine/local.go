@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -17,7 +18,7 @@ type LocalStore interface {
 }
 
 // unrouted answers a request that no route is attached for.
-func (s *session) unrouted(sl *slot) {
+func (s *session) unrouted(b *server.Batch, i int, sl *slot) {
 	r := sl.req
 	from := len(s.local)
 	switch r.Cmd {
@@ -46,6 +47,10 @@ func (s *session) unrouted(sl *slot) {
 		return
 	case mc.CmdWatch:
 		s.watch(sl)
+		return
+	}
+	if r.NKeys() > 1 && r.Bad == mc.BadNone {
+		s.gets(b, i)
 		return
 	}
 	s.local = s.p.opts.Local.Exec(r, s.local)

@@ -166,7 +166,8 @@ type Proxy struct {
 	routes    histograms // latency by route
 	backends  histograms // latency by pool and backend
 	sessions  sessionSet
-	errs      limiter // of logged script errors
+	rooms     sync.Pool // of *room
+	errs      limiter   // of logged script errors
 	troubles  troubles
 	sampled   limiter       // of logged requests that backends' option log asks for
 	logs      limiter       // of what scripts log

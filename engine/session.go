@@ -16,7 +16,7 @@ import (
 // session serves one client connection. Only the connection's goroutine uses it, except Done and Wake, which backends'
 // readers call, and what lingers (see lingering.go).
 //
-// It works a batch at a time: every request is started before any is completed, then answers are taken as they come,
+// It works a batch at a time: every request is started before any is completed (but see maxSlots), then answers are taken as they come,
 // and when all are in they are written in request order. While a batch is under way its requests' bytes lie in the
 // connection's read buffer, so nothing is copied but into backends' queues.
 type session struct {
@@ -25,22 +25,25 @@ type session struct {
 	stripe uint32
 
 	// One batch.
-	number   int // of the batch, in the Tag of its Pendings: an answer to an earlier one is stale
-	g        *generation
-	w        *worker
-	hooks    *hooks
-	now      int64
-	locked   bool  // the worker's lock is held
-	spent    int64 // steps that Lua took since it is
-	slots    []slot
-	entered  int // routes, less those that linger
-	open     int // slots that are not done
-	head     int // slots before it have been written
-	subs     []mc.Request
-	lines    []byte     // the lines of subs
+	number int // of the batch, in the Tag of its Pendings: an answer to an earlier one is stale
+	g      *generation
+	w      *worker
+	hooks  *hooks
+	now    int64
+	locked bool  // the worker's lock is held
+	spent  int64 // steps that Lua took since it is
+	room
+	lent     *room      // what room was taken from
+	next     cursor     // what of the batch has no slot yet
+	first    int        // the request of slots[0], where none is split
+	entered  int        // routes, less those that linger
+	open     int        // slots that are not done
+	head     int        // slots before it have been written
 	trimReq  mc.Request // the request being sent, if its key was cut
 	trimLine []byte     // its line
 	local    []byte     // answers of the local store
+	window   mc.Request // some keys of a get that it is asked for
+	broken   error      // why nothing more can be written
 	later    []*backend.Pending
 	come     []*backend.Pending // empty but within gather
 	timer    *time.Timer
@@ -74,6 +77,7 @@ type slot struct {
 	end     int64 // when it was answered
 	done    bool
 	told    bool // Batch.Each has had it
+	begun   bool // some of a local answer, a hit, has been written
 	mute    bool // text is not sent
 	restore bool // put the client's key back into the answer
 	active  bool // counted in worker.active
@@ -153,8 +157,8 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	s.g = s.p.acquire()
 	s.w = s.g.worker(s.info.ID)
 	s.hooks = s.w.hooksFor(s.info.Tag)
+	s.takeRoom()
 	s.now = s.p.now()
-	s.number++
 	if s.probe != nil {
 		s.probe.begin()
 	}
@@ -162,7 +166,18 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 		s.away.Store(false) // from here on Wake is for the batch
 		s.tend()
 	}
-	closing = s.start(b)
+	for s.next = (cursor{}); s.next.req < len(b.Reqs) && !closing && err == nil; {
+		closing, err = s.some(b)
+	}
+	s.finish()
+	return closing, err
+}
+
+// some serves as much of the batch as may be under way at once.
+func (s *session) some(b *server.Batch) (closing bool, err error) {
+	s.now = s.p.now()
+	s.number++
+	closing, err = s.start(b)
 	s.runQueue()
 	s.unlock()
 	s.gathered()
@@ -174,12 +189,12 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	if err == nil {
 		err = s.write(b, len(s.slots))
 	}
-	s.finish()
+	s.clear()
 	return closing, err
 }
 
-// start starts every request of the batch, in order. It reports whether the connection closes after the answers.
-func (s *session) start(b *server.Batch) (closing bool) {
+// start starts every request that has a slot, in order. It reports whether the connection closes after the answers.
+func (s *session) start(b *server.Batch) (closing bool, err error) {
 	s.layOut(b)
 	s.gathering = len(s.slots) > 1
 	room := s.p.enter(len(s.slots))
@@ -187,7 +202,7 @@ func (s *session) start(b *server.Batch) (closing bool) {
 		sl := &s.slots[i]
 		switch {
 		case sl.req.Bad == mc.BadTooLarge && (s.hooks == nil || s.hooks[sl.req.Cmd] == nil), sl.req.Bad == mc.BadCommand && s.hooks == nil:
-			s.route(i, sl) // the local store drops what the value was to replace, and may know words that the parser does not
+			s.route(b, i, sl) // the local store drops what the value was to replace, and may know words that the parser does not
 		case sl.req.Bad != mc.BadNone:
 			from := len(s.local)
 			s.local = mc.AnswerBad(s.local, sl.req, &b.Rules)
@@ -199,15 +214,15 @@ func (s *session) start(b *server.Batch) (closing bool) {
 		case i >= room:
 			s.answer(sl, lineActiveLimit)
 		default:
-			s.route(i, sl)
+			s.route(b, i, sl)
 			closing = s.ends
 		}
-		if closing {
+		if err = s.unload(b, i); closing || err != nil {
 			s.forget(i + 1)
 			break
 		}
 	}
-	return closing
+	return closing, err
 }
 
 // forget drops the slots from i on: what follows a request that closes the connection is not looked at.
@@ -222,51 +237,8 @@ func (s *session) forget(i int) {
 	}
 }
 
-// layOut makes a slot for every request, and one for every key of a routed multiget.
-func (s *session) layOut(b *server.Batch) {
-	s.slots, s.subs = s.slots[:0], s.subs[:0]
-	s.lines, s.local = s.lines[:0], s.local[:0]
-	s.head = 0
-	keys, bytes := 0, 0
-	for i := range b.Reqs {
-		if r := &b.Reqs[i]; s.splits(r) {
-			keys += r.NKeys()
-			bytes += r.NKeys()*len("gats 4294967295 ") + len(r.Line)
-		}
-	}
-	// Both are sized at once, because the slots point into them.
-	s.subs = sized(s.subs, keys)
-	s.lines = sized(s.lines, bytes)
-	for i := range b.Reqs {
-		r := &b.Reqs[i]
-		if !s.splits(r) {
-			s.slots = append(s.slots, slot{req: r})
-			continue
-		}
-		for key, pos, ok := r.NextKey(0); ok; key, pos, ok = r.NextKey(pos) {
-			s.subs = s.subs[:len(s.subs)+1]
-			sub := &s.subs[len(s.subs)-1]
-			s.lines = mc.SubGet(s.lines, r, key, sub)
-			s.slots = append(s.slots, slot{req: sub, part: piece})
-		}
-		s.slots[len(s.slots)-1].part = last
-	}
-	s.open = len(s.slots)
-}
-
-func (s *session) splits(r *mc.Request) bool {
-	return r.Bad == mc.BadNone && s.hooks != nil && r.NKeys() > 1 && s.hooks[r.Cmd] != nil
-}
-
-func sized[T any](buf []T, n int) []T {
-	if cap(buf) < n {
-		return make([]T, 0, n+n/2)
-	}
-	return buf[:0]
-}
-
 // route sends one request on its way.
-func (s *session) route(i int, sl *slot) {
+func (s *session) route(b *server.Batch, i int, sl *slot) {
 	r := sl.req
 	r.Client = int32(s.info.FD)
 	var route *luaapi.Route
@@ -274,7 +246,7 @@ func (s *session) route(i int, sl *slot) {
 		route = s.hooks[r.Cmd]
 	}
 	if route == nil {
-		s.unrouted(sl)
+		s.unrouted(b, i, sl)
 		return
 	}
 	s.p.stats.hook(s.stripe, r.Cmd)
@@ -291,7 +263,7 @@ func (s *session) route(i int, sl *slot) {
 		}
 	}
 	if route.Pool != nil && len(r.Key) == 0 { // no pool can place it
-		s.unrouted(sl)
+		s.unrouted(b, i, sl)
 		return
 	}
 	sl.route = route
@@ -379,8 +351,8 @@ func (s *session) unlock() {
 	}
 }
 
-// finish gives everything of the batch back.
-func (s *session) finish() {
+// clear gives everything back that has a slot.
+func (s *session) clear() {
 	s.p.leave(len(s.slots))
 	s.letGo()
 	for i := range s.slots {
@@ -402,6 +374,11 @@ func (s *session) finish() {
 		s.p.stats.leave(s.stripe, s.entered)
 		s.entered = 0
 	}
+}
+
+// finish gives back what the batch had.
+func (s *session) finish() {
+	s.giveRoom()
 	if cap(s.local) > flushSize {
 		s.local = nil
 	}

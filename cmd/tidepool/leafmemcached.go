@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,15 +121,43 @@ func (s leafSession) Serve(b *server.Batch) error {
 		if r.Cmd == mc.CmdQuit && r.Bad == mc.BadNone {
 			return server.ErrClose
 		}
-		b.Out = s.local.Exec(r, b.Out)
+		if err := s.exec(b, r); err != nil {
+			return err
+		}
 		if r.Bad.Closes() {
 			return server.ErrClose
 		}
-		if len(b.Out) > maxAnswers {
-			if err := b.Flush(); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// exec answers one request, a get of many keys a few at a time: one line may ask for a large value any number of times.
+func (s leafSession) exec(b *server.Batch, r *mc.Request) error {
+	if r.NKeys() <= 1 || r.Bad != mc.BadNone {
+		b.Out = s.local.Exec(r, b.Out)
+		return s.write(b)
+	}
+	const end = "END\r\n"
+	var some mc.Request
+	for pos, more := 0, true; more; {
+		pos, more = r.Window(pos, 16, &some)
+		b.Out = s.local.Exec(&some, b.Out)
+		if !bytes.HasSuffix(b.Out, []byte(end)) { // an error, of which there is one
+			more = false
+		} else if more {
+			b.Out = b.Out[:len(b.Out)-len(end)]
+		}
+		if err := s.write(b); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// write writes what has been answered if it is much.
+func (s leafSession) write(b *server.Batch) error {
+	if len(b.Out) <= maxAnswers {
+		return nil
+	}
+	return b.Flush()
 }

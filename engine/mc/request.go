@@ -124,6 +124,26 @@ func (r *Request) NextKey(pos int) (key []byte, next int, ok bool) {
 	return r.Line[pos:end:end], end, true
 }
 
+// Window makes sub the multiget of the keys of r behind pos (0: all), of n at most, for who serves one of very many in pieces. It shares
+// r's bytes. more: there are keys behind next.
+func (r *Request) Window(pos, n int, sub *Request) (next int, more bool) {
+	key, end, ok := r.NextKey(pos)
+	if !ok {
+		return pos, false
+	}
+	kt := int(r.Cmd.info().key)
+	*sub = *r
+	sub.Key, sub.tok[kt], sub.ntok, sub.nkeys = key, span{int32(end - len(key)), int32(end)}, uint8(kt+1), 1
+	for next = end; ; next = end {
+		if _, end, more = r.NextKey(next); !more || int(sub.nkeys) >= n {
+			break
+		}
+		sub.nkeys++
+	}
+	sub.Line = r.Line[:next:next]
+	return next, more
+}
+
 // keyEnd is where the first key ends in Line.
 func (r *Request) keyEnd() int { return int(r.tok[r.Cmd.info().key].to) }
 
