@@ -167,9 +167,21 @@ const transcriptFile = "testdata/memcached-1.6.45.txt"
 // at the time of the recording. TIDEPOOL_RECORD=1 with TIDEPOOL_MEMCACHED records anew.
 func TestTranscript(t *testing.T) {
 	if os.Getenv("TIDEPOOL_RECORD") != "" {
-		record(t)
+		record(t, transcriptFile, setting(t, "TIDEPOOL_STEPS", 4000), (*differ.Generator).Next)
 	}
-	f, err := os.Open(transcriptFile)
+	var seen differ.Coverage
+	for _, x := range replay(t, transcriptFile) {
+		seen.Note(x.Request.Theirs(), x.Answer)
+	}
+	if missing := seen.Missing(false); len(missing) > 0 {
+		t.Errorf("never seen: %q", missing)
+	}
+}
+
+// replay sends the requests of a transcript and wants its answers.
+func replay(t *testing.T, name string) []differ.Exchange {
+	t.Helper()
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +193,6 @@ func TestTranscript(t *testing.T) {
 	b := newBench(t, Options{})
 	b.now = tr.Time * 1000
 	g := differ.New(tr.Seed, tr.Time, false)
-	var seen differ.Coverage
 	var log recent
 	for i, x := range tr.List {
 		got := b.send(g.Ours(x.Request))
@@ -189,34 +200,33 @@ func TestTranscript(t *testing.T) {
 		if d := g.Differ(got, x.Answer); d != "" {
 			t.Fatalf("exchange %d: %s\n%q: got %q, memcached %s said %q\nbefore it:\n%s", i, d, x.Request, got, tr.Version, x.Answer, log.String())
 		}
-		seen.Note(x.Request.Theirs(), x.Answer)
 	}
-	if missing := seen.Missing(false); len(missing) > 0 {
-		t.Errorf("never seen: %q", missing)
-	}
+	return tr.List
 }
 
-// record writes the transcript of the memcached at hand.
-func record(t *testing.T) {
+// record writes the transcript of the memcached at hand: of so many requests made by next, and before them those of first.
+func record(t *testing.T, name string, steps uint64, next func(*differ.Generator) differ.Request, first ...differ.Request) {
 	p := startPeer(t)
 	if p.old() {
 		t.Fatalf("%s is too old to be recorded", p.version)
 	}
 	tr := &differ.Transcript{Version: p.version, Time: time.Now().Unix(), Seed: setting(t, "TIDEPOOL_SEED", 1)}
 	g := differ.New(tr.Seed, tr.Time, false)
-	for range setting(t, "TIDEPOOL_STEPS", 4000) {
-		r := g.Next()
-		if differ.WhyNot(r.Theirs(), false) != "" {
+	for i := range steps + uint64(len(first)) {
+		var r differ.Request
+		if i < uint64(len(first)) {
+			r = first[i]
+		} else if r = next(g); differ.WhyNot(r.Theirs(), false) != "" {
 			continue
 		}
 		answer := p.send(r.Theirs())
 		g.Differ(answer, answer) // learns CAS numbers
 		tr.List = append(tr.List, differ.Exchange{Request: r, Answer: answer})
 	}
-	if err := os.MkdirAll(filepath.Dir(transcriptFile), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Create(transcriptFile)
+	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}

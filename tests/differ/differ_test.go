@@ -3,6 +3,7 @@ package differ
 import (
 	"bytes"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -76,6 +77,29 @@ func TestGenerator(t *testing.T) {
 	}
 }
 
+// What is spoilt keeps its value, and the length that its line says.
+func TestSpoilt(t *testing.T) {
+	a, b := New(5, 1000, false), New(5, 1000, false)
+	changed := 0
+	for range 20_000 {
+		x, y := a.Spoilt(), b.Spoilt()
+		if x != y {
+			t.Fatalf("%q and %q", x, y)
+		}
+		w := words(string(x))
+		if at := map[string]int{"set": 4, "add": 4, "replace": 4, "append": 4, "prepend": 4, "cas": 4, "ms": 2}[w[0]]; at > 0 {
+			line, _, _ := strings.Cut(string(x), "\r\n")
+			if n := len(x) - len(line) - len("\r\n\r\n"); w[at] != strconv.Itoa(n) {
+				t.Fatalf("%q has a value of %d bytes", x, n)
+			}
+			changed++
+		}
+	}
+	if changed == 0 {
+		t.Error("no value was stored")
+	}
+}
+
 func TestWhyNot(t *testing.T) {
 	f := func(request string, always, old bool) {
 		t.Helper()
@@ -96,6 +120,12 @@ func TestWhyNot(t *testing.T) {
 	f("ma a T0", true, true)
 	f("ma a T0 D0", false, false)
 	f("md Ymlu b x", true, true)
+	f("ms Ymlu 1 b MA|x", true, true)
+	f("ms Ymlu 1 b MR|x", false, false)
+	f("ma Ymlu b D1", true, true)
+	f("ma Ymlu b D0", false, false)
+	f("ms a 1 !|x", true, true)
+	f("ms a 1 O!|x", false, false)
 }
 
 func TestTranscript(t *testing.T) {

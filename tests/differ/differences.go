@@ -20,8 +20,11 @@ var Apart = []Difference{
 		"t for an item that is past its end: memcached prints the difference as an unsigned number, 4294967295 and so on; we print 0"},
 	{both(either(flag("T", "ma"), flag("E", "ma")), not(flag("D0", "ma"))),
 		"ma with T or E on a number that gets longer: memcached changes the old item, so TTL and CAS of the new one are not what was asked for; ours are"},
-	{both(flag("b", "mg", "ma", "md"), either(flag("N", "mg", "ma"), flag("x", "md"))),
-		"mg N, ma N and md x on a key given in base64: memcached forgets that the key is binary and prints it raw from then on, line ends and all; we keep the mark (append and a number that grows are the same; the generator makes neither of such a key)"},
+	{both(flag("b", "mg", "ma", "md", "ms"), either(flag("N", "mg", "ma"), flag("x", "md"), flag("MA", "ms"), flag("MP", "ms"), grows)),
+		"mg N, ma N, md x, ms in modes A and P, and a number that gets longer, of a key given in base64: memcached forgets that the key is " +
+			"binary and prints it raw from then on, line ends and all; we keep the mark"},
+	{notAFlag, "ms with a flag that is neither letter nor digit: memcached takes the value for the next command; we swallow it, as with every other " +
+		"malformed ms"},
 	{flag("b", "me"), "me with b: memcached 1.6.45 takes the key literally unless another token follows; we decode it, as 1.6.18 does"},
 }
 
@@ -31,6 +34,7 @@ var Apart = []Difference{
 //   - l and me's la: memcached moves the access time only now and then. We always do; a run is too short to show it.
 //   - get with a key over 250 bytes: memcached 1.6.45 ends its error with two line ends, and the second is an answer too
 //     many. We give one.
+//   - a number that is a minus sign alone (touch a -, mg a T-): memcached reads it as 0. We refuse it.
 //   - base64 keys: memcached passes over bytes that are no base64. We refuse them.
 //   - flush_all with a Unix time before memcached's start: it forgets nothing, and a flush_all that was to come is off. For us
 //     the time is past, so everything goes.
@@ -85,6 +89,17 @@ func flag(prefix string, commands ...string) func(string) bool {
 		return slices.ContainsFunc(w[2:], func(s string) bool { return strings.HasPrefix(s, prefix) })
 	}
 }
+
+// grows: a number that may get longer.
+func grows(r string) bool { return words(r)[0] == "ma" && !flag("D0", "ma")(r) }
+
+// notAFlag: an ms with a flag that cannot be one.
+func notAFlag(r string) bool {
+	w := words(r)
+	return len(w) > 3 && w[0] == "ms" && slices.ContainsFunc(w[3:], func(s string) bool { return !isAlnum(s[0]) })
+}
+
+func isAlnum(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 func longMode(r string) bool {
 	w := words(r)
