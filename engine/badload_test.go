@@ -18,7 +18,8 @@ func TestConfigurationBombs(t *testing.T) {
 	for _, d := range []struct{ name, pools, routes, want string }{
 		{"huge stat_limit", `mcp.stat_limit(1e15)`, "", ":2: stat_limit must be 1048576 or less"},
 		{"shared tables", "local t = {} for i = 1, 60 do t = { t, t } end return t", "", "configuration table too large"},
-		{"cycle", "local t = {} t.t = t return t", "", "table recursion too deep"},
+		{"cycle", "local t = {} t.t = t return t", "", ":1: cannot copy what mcp_config_pools returned: configuration error: table recursion too deep"},
+		{"endless recursion", "local function f() return f() + 1 end f()", "", ":2: stack overflow"},
 		{"command that is no integer", "", "mcp.attach(mcp.CMD_GET, mcp.router_new{ cmap = { [1.5] = print } })",
 			":5: Non integer key in router command map in router_new"},
 	} {

@@ -140,7 +140,7 @@ func (l *loader) load(number uint64) (g *generation, err error) {
 			return nil, err
 		}
 		if conf, err = l.state.Call(words.pools, vm.Nil); err != nil {
-			return nil, located(err)
+			return nil, inFile(chunks, located(err))
 		}
 		l.p.tellConfig(confStart)
 	}
@@ -284,7 +284,7 @@ func (l *loader) worker(chunks []chunk, conf vm.Value, g *generation, stripe uin
 	}
 	mine, err := w.api.Copy(conf)
 	if err != nil {
-		return fail(fmt.Errorf("cannot copy what %s returned: %w", poolsStage, err))
+		return fail(fmt.Errorf("%s: cannot copy what %s returned: %w", vm.Defined(words.pools), poolsStage, err))
 	}
 	if _, err := st.Call(words.routes, mine); err != nil {
 		return fail(err)

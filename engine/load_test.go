@@ -22,7 +22,7 @@ func TestBadConfigurationsNameTheirPlace(t *testing.T) {
 	routes := func(s string) string { return strings.Replace(strings.Replace(script, "POOLS", "", 1), "ROUTES", s, 1) }
 	for _, d := range []struct{ name, config, want string }{
 		{"syntax", "x = = 1", ":1: unexpected symbol near '='"},
-		{"empty", "", "the configuration declares no pool{} and defines no mcp_config_pools"},
+		{"empty", "", ": the configuration declares no pool{} and defines no mcp_config_pools"},
 		{"half a script", "function mcp_config_pools() end", ": mcp_config_pools is defined, but not mcp_config_routes"},
 		{"the other half", "function mcp_config_routes() end", ": mcp_config_routes is defined, but not mcp_config_pools"},
 		{"runtime error", "\nerror('oh')", ":2: oh"},
@@ -41,6 +41,7 @@ func TestBadConfigurationsNameTheirPlace(t *testing.T) {
 		{"flat without default", "pool{ name = 'a', backends = { '127.0.0.1:1' } }\nrouter{ router_type = 'flat' }", ":2: router: router_type 'flat' wants a pool named 'default'"},
 		{"router type", "router{ router_type = 'x' }", ":1: router: router_type: want 'keyprefix' or 'flat', got 'x'"},
 		{"pattern", "router{ match_prefix = '(' }", ":1: router: match_prefix: '(' is no Lua pattern"},
+		{"late pattern", "router{ match_prefix = '/(%a+' }", ":1: router: match_prefix: '/(%a+' is no Lua pattern"},
 		{"no such zone", "my_zone('z9')\npool{ name = 'a', zones = { z1 = { '127.0.0.1:1' } } }", ":2: pool 'a': zones: there is no zone 'z9', which my_zone() names; there are z1"},
 		{"zones without my_zone", "pool{ name = 'a', zones = { z1 = { '127.0.0.1:1' } } }", ":1: pool 'a': backends is missing: zones are used only with my_zone()"},
 
@@ -55,7 +56,7 @@ func TestBadConfigurationsNameTheirPlace(t *testing.T) {
 		{"attach nothing", routes("mcp.attach(mcp.CMD_GET, nil)"), ":5: mcp.attach: must pass a function"},
 		{"long tag", routes("mcp.attach(mcp.CMD_GET, print, 'toolongatag')"), ":5: mcp.attach: tag must be 1 to 8 characters"},
 		{"wait while loading", "POOL = nil\n" + strings.Replace(routes("c(mcp.request('get a\\r\\n'))"), "function mcp_config_pools()\n", "function mcp_config_pools() return mcp.pool({}) \n", 1), "there is no request to wait in while the configuration is loading"},
-		{"function in the configuration", pools("return { f = print }"), "unhandled data type in configuration table"},
+		{"function in the configuration", pools("return { f = print }"), ":1: cannot copy what mcp_config_pools returned: unhandled data type in configuration table"},
 		{"endless", "while true do end", "step budget"},
 	} {
 		t.Run(d.name, func(t *testing.T) {

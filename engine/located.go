@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -33,4 +34,12 @@ func located(err error) error {
 	c := *script
 	c.Message = strings.TrimSpace(at[1]) + ": " + msg
 	return &c
+}
+
+// inFile puts the last file before an error that has no place: it is about all of the configuration.
+func inFile(chunks []chunk, err error) error {
+	if placed.MatchString(err.Error()) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", chunks[len(chunks)-1].info.Path, err)
 }

@@ -15,6 +15,7 @@
 --   routes{ map = { x = route_failover{ children = { "foo", "bar" } } }, default = route_direct{ child = "foo" } }
 
 local handler = require "routes.handler"
+local patterns = require "routes.pattern"
 local registered = require "routes.registered"
 local tree = require "routes.tree"
 tree.reset() -- of what was loaded before
@@ -152,7 +153,7 @@ function router(t)
     if kind ~= nil and kind ~= "keyprefix" and kind ~= "flat" then
         fail(where, "router: router_type: want 'keyprefix' or 'flat', got '", kind, "'")
     end
-    if t.match_prefix ~= nil and not pcall(string.find, "", t.match_prefix) then
+    if t.match_prefix ~= nil and not patterns.good(t.match_prefix) then
         fail(where, "router: match_prefix: '", t.match_prefix, "' is no Lua pattern")
     end
     declared.router = { conf = t, where = where }

@@ -47,7 +47,9 @@ func scriptError(err error) error {
 	case nil:
 		e.Message = err.Error()
 	case lua.LString, lua.LNumber:
-		e.Message = v.String()
+		if e.Message = v.String(); e.Message == "lua callstack overflow" { // gopher-lua's word
+			e.Message = overflow
+		}
 	case *lua.LNilType:
 		e.Message = "error without a message"
 	default:
@@ -61,6 +63,9 @@ func scriptError(err error) error {
 	}
 	return e
 }
+
+// overflow is Lua's word for calls that are nested too deep.
+const overflow = "stack overflow"
 
 // maxMessage is how many bytes of an error's text are kept: it is searched, and logged, and a script may raise any string.
 const maxMessage = 4 << 10

@@ -141,6 +141,8 @@ func (t *Task) trace(err error) error {
 		e.Traceback = traceback(t.th)
 		if at := place.FindString(e.Message); at != "" && !strings.HasPrefix(e.Traceback, "\t"+at) {
 			e.Traceback = strings.TrimRight("\t"+at+" here\n"+e.Traceback, "\n") // gopher-lua has dropped the frame that failed
+		} else if at := place.FindString(e.Traceback); e.Message == overflow && at != "" {
+			e.Message = strings.TrimSpace(at) + " " + overflow
 		}
 	}
 	return err

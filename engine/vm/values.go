@@ -3,6 +3,8 @@
 package vm
 
 import (
+	"fmt"
+
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/tidepool-proxy/tidepool/engine/vm/source"
@@ -40,4 +42,12 @@ func Field(v Value, name string) Value {
 		return t.RawGetString(name)
 	}
 	return Nil
+}
+
+// Defined is where a function is defined, "file:line"; "" for what is no function of a script.
+func Defined(v Value) string {
+	if fn, ok := v.(*lua.LFunction); ok && fn.Proto != nil {
+		return fmt.Sprintf("%s:%d", fn.Proto.SourceName, fn.Proto.LineDefined)
+	}
+	return ""
 }

@@ -184,6 +184,7 @@ func TestFailures(t *testing.T) {
 		{"return r.x.y", "r.lua:1: attempt to index a nil value (field 'x')", "r.lua:1: "},
 		{"local f = r.f\nreturn f(r)", "r.lua:2: attempt to call a nil value (local 'f')", "r.lua:2: "},
 		{"while true do end", "step budget", ""},
+		{"\nlocal function deep() return deep() + 1 end return deep()", "r.lua:2: stack overflow", "r.lua:2: in"},
 		{"coroutine.yield()", "outside", ""},
 	} {
 		b := newBench(t, Options{Steps: 10_000})

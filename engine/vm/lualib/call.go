@@ -35,6 +35,9 @@ func (h *Host) Call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LVa
 	case lua.ResumeYield:
 		return nil, &lua.ApiError{Type: lua.ApiErrorRun, Object: lua.LString("attempt to wait outside a request")}
 	}
+	if trace == "" { // what overflows has no stack left for the handler, but the frames are there still
+		trace = h.Traceback(x.th, "", 0)
+	}
 	if api, ok := err.(*lua.ApiError); ok {
 		return nil, &lua.ApiError{Type: api.Type, Object: clean(api.Object), StackTrace: trace}
 	}
