@@ -246,7 +246,13 @@ func TestLeafRecovers(t *testing.T) {
 	m.more(items / 20)
 	first.Kill()
 	m.more(items / 10)
-	first = restart(t, "leaf-1", u.Host, append(memory, "--recover-from", neighbour.url+"/leaf-2")...)
+	recovering := append(memory, "--recover-from", neighbour.url+"/leaf-2")
+	first = restart(t, "leaf-1", u.Host, recovering...)
+	first.logged(0, "recovery: reading") // and is killed in the middle of it
+	m.more(items / 100)
+	first.Kill()
+	m.more(items / 100)
+	first = restart(t, "leaf-1", u.Host, recovering...)
 	began = time.Now()
 	admin := first.logged(0, "leaf ready")["admin"].(string)
 	if status, body := page(t, "http://"+admin+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "recovering") {
