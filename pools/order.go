@@ -3,6 +3,7 @@
 package pools
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -26,7 +27,8 @@ import (
 // (queue.go). Of older memberships' requests the leaves' backends know (backend.Follower): they are asked from the moment when another membership is
 // there until nothing is under way that an older one has placed. Then the membership is plain, and a request costs one look at that.
 //
-// Nobody waits for what was sent later, so nobody waits for ever: everything that was sent is answered or fails in time.
+// Nobody waits for what was sent later, so nobody waits for ever: everything that was sent is answered or fails in time. Who has waited for too
+// long fails, so that many do not wait for a leaf that does not answer one after the other.
 type order struct {
 	mu     sync.Mutex
 	elders atomic.Pointer[[]*membership] // older ones whose requests may be under way, the oldest first; written with mu
@@ -145,7 +147,7 @@ func (p *Pool) sendInTurn(r *mc.Request, pe *backend.Pending) {
 			p.settle(m)
 		}
 		// In this order: what is under way is noted in a queue before it is not.
-		free := !p.behind(m, pe.Lane, r.Key, 0, nil) && (reads(r) || p.clear(m, i, r.Key))
+		free := !p.behind(m, pe.Lane, r.Key, 0, nil) && (reads(r) || p.clearNow(m, i, r.Key))
 		q, mine, ok := p.queues.join(r, pe, free, m)
 		switch {
 		case !ok:
@@ -201,17 +203,17 @@ func (p *Pool) judge(q *queue, w *waiting) (m *membership, i int, err error) {
 			err = errBehind
 		case !reads(&w.req) && !p.clearNow(m, i, w.req.Key):
 			err = backend.ErrFence
-		case p.m.Load() == m:
-			return m, i, nil
-		default:
+		case p.m.Load() != m:
 			continue
 		}
-		if now := backend.Now(); w.until == 0 {
-			w.until = now + int64(m.wait)
-		} else if now >= w.until {
-			return nil, 0, err
+		// The same for one that need not wait any more: else each of many could wait for a leaf that does not answer.
+		switch late := backend.Now() >= w.until; {
+		case late:
+			return nil, 0, cmp.Or(err, errBehind)
+		case err != nil:
+			return nil, 0, nil
 		}
-		return nil, 0, nil
+		return m, i, nil
 	}
 }
 
@@ -232,8 +234,11 @@ func (p *Pool) follows(m *membership, q *queue, w *waiting) bool {
 	return found
 }
 
-// clearNow is clear after another look at the fences.
+// clearNow is clear, and looks again where nothing was clear before.
 func (p *Pool) clearNow(m *membership, i int, key []byte) bool {
+	if p.clear(m, i, key) {
+		return true
+	}
 	m.check()
 	return p.clear(m, i, key)
 }

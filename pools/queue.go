@@ -57,7 +57,7 @@ type waiting struct {
 	req     mc.Request
 	buf     []byte // where it lies; nil: it came back from a backend
 	pe      *backend.Pending
-	until   int64       // how long it waits for others, by backend.Now; 0: that has not begun
+	until   int64       // how long it waits, by backend.Now
 	last    uint64      // the epoch by which it was refused; 0: it was not sent yet
 	came    uint64      // how many refreshes had begun when it was refused
 	follows atomic.Bool // it will be told when it is worth looking again
@@ -163,7 +163,7 @@ func (qs *queues) count(w *waiting, n int64) {
 
 // putBack puts a request that was refused before those that were sent later: who was refused by a newer membership was placed anew
 // before, and has been sent earlier; those of one membership are refused in their order. move: it was a move in its queue.
-func (qs *queues) putBack(a *backend.Again, came uint64, move bool) {
+func (qs *queues) putBack(a *backend.Again, came uint64, wait time.Duration, move bool) {
 	r, pe := &a.Request, a.Pending
 	s, h := qs.stripe(pe.Lane, r.Key)
 	s.mu.Lock()
@@ -172,7 +172,7 @@ func (qs *queues) putBack(a *backend.Again, came uint64, move bool) {
 	if q == nil {
 		q = qs.open(s, h, pe.Lane, r.Key)
 	}
-	w := &waiting{req: *r, pe: pe, last: pe.Term.Epoch, came: came}
+	w := &waiting{req: *r, pe: pe, last: pe.Term.Epoch, came: came, until: backend.Now() + int64(refreshTime+wait)}
 	at := slices.IndexFunc(q.waits, func(o *waiting) bool { return o.last < w.last })
 	if at < 0 {
 		at = len(q.waits)

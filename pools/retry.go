@@ -28,6 +28,7 @@ func (p *Pool) again(list []backend.Again) {
 	p.refreshes.mu.Lock()
 	begun := p.refreshes.begun
 	p.refreshes.mu.Unlock()
+	wait := p.m.Load().wait
 	for i := range list {
 		a := &list[i]
 		if a.Pending.Mode > modeMoved { // of a move's own, which goes on without
@@ -35,7 +36,7 @@ func (p *Pool) again(list []backend.Again) {
 			continue
 		}
 		v := moveOf(a.Pending.Waiter)
-		p.queues.putBack(a, begun, v != nil && v.queue != nil)
+		p.queues.putBack(a, begun, wait, v != nil && v.queue != nil)
 		if v != nil {
 			v.abandon(a.Pending)
 		}
