@@ -29,8 +29,8 @@ type History struct {
 	mu    sync.Mutex
 }
 
-// Run makes one history, in which everything that is chance but time comes from seed.
-func Run(seed uint64, clients, ops int) (*History, error) {
+// Run makes one history, in which everything that is chance but time comes from seed. Each client does ops operations.
+func Run(seed uint64, ops int) (*History, error) {
 	const timeout = 150 * time.Millisecond
 	w := NewWorld(Options{Warm: 600 * time.Millisecond, Timeout: timeout, Links: true})
 	defer w.Close()
@@ -58,7 +58,7 @@ func Run(seed uint64, clients, ops int) (*History, error) {
 	var events, work sync.WaitGroup
 	var failed error
 	events.Go(func() { failed = d.run(stop) })
-	for i := range clients {
+	for i := range historyClients {
 		c := proxies[i%2].Client(i)
 		r := rand.New(rand.NewPCG(seed, uint64(i)+2))
 		work.Go(func() { h.work(c, i, ops, r) })
@@ -75,6 +75,9 @@ type op struct {
 	delta            uint64
 	cas              uint64
 	seen             string // cas: the value that goes with the number
+
+	client int
+	seq    int // it is that client's first, second ... request for the key that was answered; 0: it was not
 }
 
 // out is what came of it.
@@ -86,7 +89,10 @@ type out struct {
 
 var opKinds = []string{"get", "get", "get", "gets", "gets", "set", "set", "delete", "delete", "add", "append", "incr", "cas", "cas"}
 
-const historyKeys = 4
+const (
+	historyKeys    = 4
+	historyClients = 4
+)
 
 func (h *History) work(c *Client, id, ops int, r *rand.Rand) {
 	type seen struct {
@@ -94,48 +100,78 @@ func (h *History) work(c *Client, id, ops int, r *rand.Rand) {
 		value string
 	}
 	cas := map[string]seen{}
-	for i := range ops {
-		o := op{kind: opKinds[r.IntN(len(opKinds))], key: fmt.Sprintf("k%d", r.IntN(historyKeys)), delta: uint64(1 + r.IntN(9))}
-		o.value = strconv.Itoa(1000000 + id*100000 + i*10)
-		if o.kind == "append" {
-			o.value = strconv.Itoa(r.IntN(10))
-		}
-		if s := cas[o.key]; o.kind == "cas" {
-			if s.cas == 0 {
-				o.kind = "gets"
-			} else {
-				o.cas, o.seen = s.cas, s.value
+	seqs := map[string]int{}
+	for n := 0; n < ops; {
+		var batch []op
+		var requests []string
+		var calls []int64
+		key := r.IntN(historyKeys)
+		for range pipelined(r) {
+			if r.IntN(3) == 0 {
+				key = r.IntN(historyKeys)
 			}
-		}
-		call := h.clock.Add(1)
-		answer, err := c.Do(o.request())
-		res, number := o.read(answer, err)
-		ret := h.clock.Add(1)
-		if res.unknown {
-			ret = 1 << 60 // it may be done at any time
-		}
-		if number != 0 {
-			cas[o.key] = seen{number, res.value}
-		}
-		h.mu.Lock()
-		switch {
-		case err != nil:
-			h.Errors++
-			if res.unknown {
-				h.Unknown++
+			o := op{kind: opKinds[r.IntN(len(opKinds))], key: fmt.Sprintf("k%d", key), delta: uint64(1 + r.IntN(9)), client: id}
+			o.value = strconv.Itoa(1000000 + id*100000 + n*10)
+			if o.kind == "append" {
+				o.value = strconv.Itoa(r.IntN(10))
 			}
-		case res.result == "hit":
-			h.Hits++
-		case res.result == "miss":
-			h.Misses++
+			if s := cas[o.key]; o.kind == "cas" {
+				if s.cas == 0 {
+					o.kind = "gets"
+				} else {
+					o.cas, o.seen = s.cas, s.value
+				}
+			}
+			n++
+			batch, requests, calls = append(batch, o), append(requests, o.request()), append(calls, h.clock.Add(1))
 		}
-		if err == nil || res.unknown {
-			h.Ops = append(h.Ops, porcupine.Operation{ClientId: id, Input: o, Call: call, Output: res, Return: ret})
+		for i, a := range c.All(requests) {
+			o := batch[i]
+			res, number := o.read(a.Text, a.Err)
+			if a.Err == nil {
+				seqs[o.key]++
+				o.seq = seqs[o.key]
+			}
+			if number != 0 {
+				cas[o.key] = seen{number, res.value}
+			}
+			h.add(o, res, calls[i], a.Err)
 		}
-		h.mu.Unlock()
 		if d := r.IntN(8); d > 3 {
 			time.Sleep(time.Duration(d) * time.Millisecond / 2)
 		}
+	}
+}
+
+// pipelined is how many requests a client sends at once.
+func pipelined(r *rand.Rand) int {
+	if r.IntN(3) > 0 {
+		return 1
+	}
+	return 2 + r.IntN(3)
+}
+
+// add notes an operation and what came of it.
+func (h *History) add(o op, res out, call int64, err error) {
+	ret := h.clock.Add(1)
+	if res.unknown {
+		ret = 1 << 60 // it may be done at any time
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err != nil:
+		h.Errors++
+		if res.unknown {
+			h.Unknown++
+		}
+	case res.result == "hit":
+		h.Hits++
+	case res.result == "miss":
+		h.Misses++
+	}
+	if err == nil || res.unknown {
+		h.Ops = append(h.Ops, porcupine.Operation{ClientId: o.client, Input: o, Call: call, Output: res, Return: ret})
 	}
 }
 
@@ -177,7 +213,7 @@ func (o op) read(answer string, err error) (res out, cas uint64) {
 }
 
 // model is a key as a register that may lose what it holds: a cache. What it must not do is bring back what was overwritten or
-// deleted, or do what it was told not to.
+// deleted, do what it was told not to, or do what one client sent in another order.
 var model = porcupine.NondeterministicModel{
 	Partition: func(h []porcupine.Operation) (parts [][]porcupine.Operation) {
 		by := map[string][]porcupine.Operation{}
@@ -190,10 +226,31 @@ var model = porcupine.NondeterministicModel{
 		}
 		return parts
 	},
-	Init:              func() []any { return []any{""} },
-	Step:              func(state, in, res any) []any { return step(state.(string), in.(op), res.(out)) },
+	Init:              func() []any { return []any{cell{}} },
+	Step:              func(state, in, res any) []any { return state.(cell).step(in.(op), res.(out)) },
 	Equal:             func(a, b any) bool { return a == b },
 	DescribeOperation: func(in, res any) string { return fmt.Sprintf("%+v -> %+v", in, res) },
+}
+
+// cell is what a key holds, and how many of each client's requests for it were done.
+type cell struct {
+	value string
+	done  [historyClients]int
+}
+
+// step is step in the order of each client. What was not answered may be done at any time.
+func (c cell) step(o op, res out) (next []any) {
+	if o.seq > 0 {
+		if c.done[o.client] != o.seq-1 {
+			return nil
+		}
+		c.done[o.client] = o.seq
+	}
+	for _, value := range step(c.value, o, res) {
+		c.value = value.(string)
+		next = append(next, c)
+	}
+	return next
 }
 
 func step(s string, o op, res out) []any {

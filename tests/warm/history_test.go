@@ -28,7 +28,7 @@ func TestHistories(t *testing.T) {
 	}
 	var hits, misses, errs, ops, undecided int
 	for i := range *histories {
-		h, err := Run(first+uint64(i), 4, 120)
+		h, err := Run(first+uint64(i), 120)
 		if err != nil {
 			t.Fatalf("seed %d: %v", first+uint64(i), err)
 		}
