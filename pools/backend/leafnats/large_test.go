@@ -27,7 +27,7 @@ func TestPartsBothWays(t *testing.T) {
 		{64 << 10, 60<<10 - 48 - 30},
 	} {
 		t.Run(fmt.Sprintf("payload=%d,value=%d", c.payload, c.value), func(t *testing.T) {
-			l, b := pair(t, leaf.Options{MaxItem: 32 << 20, Memory: 128 << 20, MaxPayload: c.payload}, Options{Timeout: patience, MaxInFlight: 64 << 20})
+			l, b := pair(t, leaf.Options{MaxItem: 32 << 20, Memory: 128 << 20, MaxPayload: c.payload}, Options{Timeout: patience, HelloLimit: patience, MaxInFlight: 64 << 20})
 			cl := newClient(t, 1)
 			cl.send(b, 0, request(t, set("before", "b")))
 			cl.send(b, 1, request(t, set("k", big(c.value, 1))))
