@@ -381,6 +381,9 @@ func (p *Proxy) leave(n int) { p.inFlight.Add(int64(-n)) }
 // Generation is the number of the one that serves; the first load is 1.
 func (p *Proxy) Generation() uint64 { return p.current.Load().number }
 
+// Served is how many requests have been answered so far.
+func (p *Proxy) Served() uint64 { return p.stats.requests.Sum() }
+
 // Addrs are the bound addresses in the order of Options.Listen, with the ports that the kernel chose.
 func (p *Proxy) Addrs() []string {
 	var out []string

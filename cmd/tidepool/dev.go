@@ -108,6 +108,7 @@ func runDev(c *cobra.Command, f *devFlags, args []string) (err error) {
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,
+		served: p.Served,
 		delay:  f.drainDelay,
 		spares: true,
 		leave:  p.Leave,

@@ -173,8 +173,9 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 	}
 	log.Info("leaf ready", "leaf", l.Name(), "url", l.URL(), "memcached", clients.addr(), "cluster", cmp.Or(l.ClusterAddr(), noAdmin), "memory", formatSize(f.memory), "admin", adminAddr(a), "version", versionName())
 	return sig.serve(life{
-		log:   log,
-		drain: f.drain,
+		log:    log,
+		drain:  f.drain,
+		served: func() uint64 { return l.Stats().Requests },
 		leave: func() {
 			view.leave()
 			joined.leave()

@@ -99,7 +99,7 @@ func (m *memcachedLine) serve(c *cobra.Command, ready func(error)) error {
 	}
 	ready(nil)
 	return sig.serve(life{
-		log: log, drain: f.drain, haste: memcachedHaste, spares: true,
+		log: log, drain: f.drain, haste: memcachedHaste, spares: true, served: p.Served,
 		reload: func() {
 			p.reload()
 			if err := m.reloadUsers(); err != nil {

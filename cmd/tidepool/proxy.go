@@ -83,6 +83,7 @@ func runProxy(c *cobra.Command, f *proxyFlags, args []string) (err error) {
 	return sig.serve(life{
 		log:    log,
 		drain:  f.drain,
+		served: p.Served,
 		delay:  f.drainDelay,
 		spares: true,
 		leave:  func() { p.Leave(); f.link.resign() },

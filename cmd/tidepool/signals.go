@@ -44,6 +44,7 @@ type life struct {
 	haste  time.Duration                   // the same after SIGTERM and SIGINT; 0: drain
 	reload func()                          // nil: there is nothing to reload
 	delay  time.Duration                   // how long all goes on as before between leave and stop
+	served func() uint64                   // requests answered so far
 	spares bool                            // memory is given back when there is nothing to do
 	leave  func()                          // tells clients to go elsewhere; nil: nobody is told
 	stop   func(ctx context.Context) error // finishes what is under way until ctx ends, then cuts; called once
@@ -54,7 +55,7 @@ func (s *signals) serve(l life) error {
 	done := make(chan struct{})
 	var beside sync.WaitGroup
 	beside.Go(func() { s.reload(l, done) })
-	beside.Go(func() { sizeProcessors(done, processorTime, processorWait) })
+	beside.Go(func() { sizeProcessors(done, processorTime, processorWait, l.served) })
 	if l.spares {
 		beside.Go(func() { sparesMemory(done, processorTime, heapAllocated) })
 	}

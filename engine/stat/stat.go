@@ -59,6 +59,15 @@ func (c *Counters) Value(i int) uint64 {
 	return sum
 }
 
+// Sum is the sum of all counters.
+func (c *Counters) Sum() uint64 {
+	var sum uint64
+	for i := range c.cells {
+		sum += c.cells[i].Load()
+	}
+	return sum
+}
+
 // Len is the number of counters.
 func (c *Counters) Len() int { return c.n }
 
