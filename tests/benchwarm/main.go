@@ -4,7 +4,8 @@
 // Leaves, NATS and the proxy's pool are real and in this process (tests/warm). Clients read keys by a Zipf distribution and store what they
 // miss, as applications do. There are more keys than the leaves hold, so that some reads miss at all times. When that has
 // become steady a fourth leaf becomes an owner, and the miss rate of each window from then on is compared with the mean before. The
-// highest window before says how much of that is chance. Every value is checked.
+// highest window before says how much of that is chance. Every value is checked. With -drain a leaf goes instead, in order, and what is left of its items is
+// counted.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +36,7 @@ type settings struct {
 	window  time.Duration
 	aim     float64
 	seed    uint64
+	quiet   bool
 }
 
 func main() {
@@ -49,12 +52,37 @@ func main() {
 	flag.DurationVar(&s.window, "window", time.Second, "one window")
 	flag.Float64Var(&s.aim, "aim", 1.3, "the run fails if the highest window with warming is above so many times the mean before")
 	flag.Uint64Var(&s.seed, "seed", 1, "of the keys that are read")
+	flag.BoolVar(&s.quiet, "quiet", false, "with -drain: nobody reads while the leaf hands over, so that nothing is brought because it was asked for")
+	var leaves ints
+	flag.Var(&leaves, "drain", "measure instead what is left of a leaf's items when it drains, of so many leaves: 2,3,4")
 	flag.Parse()
 	s.memory = int64(*memory) << 20
-	if err := run(&s, os.Stdout); err != nil {
+	measure := func() error { return run(&s, os.Stdout) }
+	if len(leaves) > 0 {
+		measure = func() error { return runDrains(&s, os.Stdout, leaves) }
+	}
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "benchwarm:", err)
 		os.Exit(1)
 	}
+}
+
+// ints is a flag of numbers above 1, separated by commas.
+type ints []int
+
+// String implements flag.Value.
+func (l *ints) String() string { return strings.Trim(fmt.Sprint(*l), "[]") }
+
+// Set implements flag.Value.
+func (l *ints) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 2 {
+			return fmt.Errorf("%q: want numbers above 1, separated by commas", text)
+		}
+		*l = append(*l, n)
+	}
+	return nil
 }
 
 func run(s *settings, w io.Writer) error {
@@ -94,8 +122,13 @@ type bench struct {
 	s           *settings
 	reads, miss atomic.Int64
 	wrong       atomic.Pointer[error]
-	stop        chan struct{}
-	done        sync.WaitGroup
+
+	watched                   []bool // by key: reads of it are counted apart; nil: of none
+	watchedReads, watchedMiss atomic.Int64
+
+	stop chan struct{}
+	over sync.Once
+	done sync.WaitGroup
 }
 
 func measure(s *settings, warmFor time.Duration) (res result, err error) {
@@ -116,7 +149,7 @@ func measure(s *settings, warmFor time.Duration) (res result, err error) {
 		return res, err
 	}
 	b := &bench{s: s, stop: make(chan struct{})}
-	if err := b.prefill(p); err != nil {
+	if err := b.prefill(p, 3); err != nil {
 		return res, err
 	}
 	for i := range s.clients {
@@ -150,9 +183,9 @@ func measure(s *settings, warmFor time.Duration) (res result, err error) {
 	return res, nil
 }
 
-// prefill stores as many keys as the leaves hold, the most read last.
-func (b *bench) prefill(p *warm.Proxy) error {
-	n := min(b.s.keys, uint64(3*b.s.memory)/uint64(b.s.value+72))
+// prefill stores as many keys as so many leaves hold, the most read last.
+func (b *bench) prefill(p *warm.Proxy, leaves int) error {
+	n := min(b.s.keys, uint64(leaves)*uint64(b.s.memory)/uint64(b.s.value+72))
 	var done sync.WaitGroup
 	var failed atomic.Pointer[error]
 	for i := range b.s.clients {
@@ -194,13 +227,20 @@ func (b *bench) client(c *warm.Client, r *rand.Rand) {
 		}
 		k := z.Uint64()
 		answer, err := c.Do(fmt.Sprintf("get key-%d\r\n", k))
-		if err == nil && answer == "END\r\n" {
+		missed := err == nil && answer == "END\r\n"
+		if missed {
 			b.miss.Add(1)
 			_, err = c.Do(b.set(k))
 		} else if err == nil && !strings.Contains(answer, b.value(k)) {
 			err = fmt.Errorf("key-%d: wrong answer %.100q", k, answer)
 		}
 		b.reads.Add(1)
+		if b.watched != nil && b.watched[k] {
+			b.watchedReads.Add(1)
+			if missed {
+				b.watchedMiss.Add(1)
+			}
+		}
 		if err != nil {
 			b.wrong.CompareAndSwap(nil, &err)
 			return

@@ -22,3 +22,12 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// A short drain works, and what is handed over is counted: of one of three leaves that hold little, all.
+func TestDrain(t *testing.T) {
+	s := settings{keys: 5_000, zipf: 1.05, memory: 4 << 20, clients: 4, value: 100, warm: time.Minute, steady: 100 * time.Millisecond, window: 50 * time.Millisecond}
+	d, err := drain(&s, 3)
+	if err != nil || d.left > 0 || d.held < 1000 || d.kept != d.held || d.hits < 0.99 || d.stayed < 0.99 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

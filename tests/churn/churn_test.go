@@ -25,6 +25,8 @@ var (
 	every    = flag.Duration("every", time.Second, "between two changes")
 	clients  = flag.Int("clients", 12, "clients, each with a connection to both proxies")
 	pace     = flag.Duration("pace", time.Millisecond, "between two requests of a client")
+	etcd     = flag.Bool("etcd", true, "etcd and the networks before it fail, too")
+	away     = flag.String("unreachable-after", "1s", "of the proxies: how long they miss a leaf before its keys go to others; 0: its lease is waited for")
 	seed     = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of keys and of what happens")
 )
 

@@ -21,6 +21,7 @@ type etcdFaults struct {
 func (c *churner) strikeEtcd() error {
 	now := time.Now()
 	switch {
+	case !*etcd:
 	case c.etcd.over != nil && now.After(c.etcd.healAt):
 		c.mendEtcd()
 		c.etcd.rest = now.Add(2 * time.Second)

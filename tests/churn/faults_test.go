@@ -168,7 +168,11 @@ func (c *churner) cut(n *node) {
 		d := time.Millisecond + time.Duration(c.r.Int64N(int64(most)))
 		return func(p *faultproxy.Proxy) { p.Delay(d) }
 	}
-	kind, who := cuts[c.r.IntN(len(cuts))], n.name
+	kinds := cuts
+	if !*etcd {
+		kinds = cuts[:3]
+	}
+	kind, who := kinds[c.r.IntN(len(kinds))], n.name
 	proxy := c.w.proxies[c.r.IntN(len(c.w.proxies))]
 	switch kind {
 	case "leaves frozen":

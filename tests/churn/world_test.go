@@ -100,7 +100,8 @@ func (w *world) proxy(name, file string) error {
 	if err := w.link(n); err != nil {
 		return err
 	}
-	return w.run(n, "proxy serves", "proxy", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--etcd", n.endpoints(), "--name", name)
+	return w.run(n, "proxy serves", "proxy", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--etcd", n.endpoints(), "--name", name,
+		"--unreachable-after", *away)
 }
 
 // link gives a process its networks to etcd.
