@@ -36,10 +36,11 @@ func (p *Pool) again(list []backend.Again) {
 			continue
 		}
 		v := moveOf(a.Pending.Waiter)
-		p.queues.putBack(a, begun, wait, v != nil && v.queue != nil)
+		queued := v != nil && v.queue != nil
 		if v != nil {
 			v.abandon(a.Pending)
 		}
+		p.queues.putBack(a, begun, wait, queued) // last: from here on anybody may send it
 	}
 	p.advance()
 }
