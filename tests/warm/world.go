@@ -205,9 +205,9 @@ func (p *Proxy) backend(name string) (*leafnats.Backend, error) {
 		p.links[name] = k
 		addr = k.addr()
 	}
-	o := leafnats.Options{URL: "nats://" + addr + "/" + name, Conns: p.conns, Timeout: p.w.o.Timeout}
+	o := leafnats.Options{URL: "nats://" + addr + "/" + name, Conns: p.conns, Timeout: p.w.o.Timeout, HelloLimit: p.w.o.Timeout}
 	if p.w.o.Links { // which are cut: let that be noticed
-		o.HelloInterval, o.ConnectTimeout = p.w.o.Timeout/5, p.w.o.Timeout
+		o.HelloInterval, o.HelloLimit, o.ConnectTimeout = p.w.o.Timeout/5, 0, p.w.o.Timeout
 	}
 	b, err := leafnats.New(o)
 	if err == nil {
