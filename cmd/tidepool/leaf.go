@@ -104,6 +104,8 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want 1 to %s", formatSize(f.maxItem), formatSize(maxItemLimit)))
 	case f.memory < minMemory:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--memory\" flag: want at least %s", formatSize(f.memory), formatSize(minMemory)))
+	case f.maxItem > f.memory/4:
+		return nil, bad(fmt.Sprintf("invalid argument %q for \"--max-item\" flag: want at most a quarter of --memory, which is %s", formatSize(f.maxItem), formatSize(f.memory)))
 	case f.drain < 0:
 		return nil, bad(fmt.Sprintf("invalid argument %q for \"--drain\" flag: want none below 0", f.drain))
 	}
@@ -118,7 +120,7 @@ func (f *leafFlags) check(c *cobra.Command) (*slog.Logger, error) {
 }
 
 // minMemory is less than anyone would want and enough for the store to work.
-const minMemory = 1 << 20
+const minMemory = 2 << 20
 
 func runLeaf(c *cobra.Command, f *leafFlags) error {
 	log, err := f.check(c)
