@@ -83,8 +83,9 @@ func TestNoAnswerIsDropped(t *testing.T) {
 	if s := l.Stats(); s.Lost != 0 {
 		t.Errorf("leaf %+v", s)
 	}
-	if outstanding < defaultWindow/2 || outstanding > defaultWindow {
-		t.Errorf("%d bytes of answers were outstanding while nobody read, want at most %d", outstanding, defaultWindow)
+	const most = defaultWindow + 1<<20 // two lanes may find the same room
+	if outstanding < defaultWindow/2 || outstanding > most {
+		t.Errorf("%d bytes of answers were outstanding while nobody read, want at most %d", outstanding, most)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
