@@ -53,8 +53,8 @@ func without(leaves []*runningLeaf, i int) []*runningLeaf {
 	return append(append([]*runningLeaf(nil), leaves[:i]...), leaves[i+1:]...)
 }
 
-// TestLeavesRegister: one that comes is used within a second, by every proxy; one that is stopped hands over; one that is killed goes with its
-// lease, and comes back at another address for the keys that it had.
+// TestLeavesRegister: one that comes is used within a second, by every proxy; one that is stopped hands over; one that is killed goes,
+// and comes back at another address for the keys that it had.
 func TestLeavesRegister(t *testing.T) {
 	x := newTier(t)
 	leaves := x.leaves(3)
