@@ -21,7 +21,7 @@ import (
 
 var (
 	binary   = flag.String("tidepool", "", "the binary to run (default: one built for it, with the race detector where that can be)")
-	duration = flag.Duration("duration", 12*time.Second, "how long")
+	duration = flag.Duration("duration", 7*time.Second, "how long")
 	every    = flag.Duration("every", time.Second, "between two changes")
 	clients  = flag.Int("clients", 12, "clients, each with a connection to both proxies")
 	pace     = flag.Duration("pace", time.Millisecond, "between two requests of a client")
