@@ -33,7 +33,8 @@ type script struct {
 	sent      int
 	ended     bool // the client has its answer
 	later     []Sent
-	failure   string // the first error of a script
+	failure   string          // the first error of a script
+	limits    []time.Duration // those that waits were made with
 }
 
 // wave is what a run sends before it waits.
@@ -194,8 +195,12 @@ func (t *script) Runs(c *luaapi.Call, _ *mc.Request, p *backend.Pending) {
 // Sends implements luaapi.Watcher: send is told more.
 func (t *script) Sends(*luaapi.Call, luaapi.Target, *mc.Request, *backend.Pending) {}
 
-// Waits implements luaapi.Watcher: step sees the same.
-func (t *script) Waits(*luaapi.Call, int64, bool) {}
+// Waits implements luaapi.Watcher: step sees the same, and how much of it is left.
+func (t *script) Waits(_ *luaapi.Call, within int64, limited bool) {
+	if limited {
+		t.limits = append(t.limits, time.Duration(within))
+	}
+}
 
 // GoesOn implements luaapi.Watcher.
 func (t *script) GoesOn(*luaapi.Call, bool) {}
@@ -213,7 +218,7 @@ func (t *script) step(s *session) bool {
 	within := s.untilAlarm()
 	if len(t.held) > 0 {
 		if within >= 0 {
-			t.next.Within = seconds(within)
+			t.next.Within = t.limit(within)
 		}
 		list := t.held
 		t.held = nil
@@ -240,7 +245,7 @@ func (t *script) step(s *session) bool {
 		}
 	}
 	if s.hurry() {
-		t.next.After = seconds(within)
+		t.next.After = t.limit(within)
 		return true
 	}
 	for _, h := range t.silent {
@@ -262,13 +267,14 @@ func (t *script) failed(err error) (log bool) {
 	return false
 }
 
-// seconds rounds what is left of a wait to what it was made with.
-func seconds(d time.Duration) float64 {
-	switch {
-	case d > 10*time.Millisecond:
-		d = d.Round(time.Millisecond)
-	case d > time.Millisecond:
-		d = d.Round(100 * time.Microsecond)
+// limit is what a wait was made with of which so much is left, in seconds. Of several it is the one that comes nearest: time goes by only
+// while scripts run here, which is little unless the machine is busy.
+func (t *script) limit(left time.Duration) float64 {
+	d := left
+	for _, l := range t.limits {
+		if l >= left && (d == left || l < d) {
+			d = l
+		}
 	}
 	return math.Round(d.Seconds()*1e6) / 1e6
 }
