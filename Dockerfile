@@ -11,7 +11,7 @@ RUN go mod download
 COPY . .
 ARG TARGETARCH
 ARG VERSION=dev
-RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o tidepool ./cmd/tidepool
+RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -pgo cmd/tidepool/serve.pgo -trimpath -ldflags "-s -w -X main.version=$VERSION" -o tidepool ./cmd/tidepool
 
 # Certificates are for NATS, etcd and HTTP behind public authorities. There is no shell and no passwd: the user is a number.
 FROM scratch

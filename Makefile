@@ -33,6 +33,10 @@ PEER_MEMCACHED ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+# What a proxy spends its time in, for the compiler (make pgo). It has no name that Go would look for, so that tests, which build all anew with the
+# race detector, do not build it twice.
+PROFILE := cmd/tidepool/serve.pgo
+
 # The race detector is written in C, so a machine without a C compiler tests without it, and is told so.
 RACE := $(shell command -v "$${CC:-gcc}" >/dev/null 2>&1 && echo -race)
 
@@ -51,14 +55,19 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/tidepool, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tidepool ./cmd/tidepool
+	CGO_ENABLED=0 $(GO) build -pgo $(PROFILE) -trimpath -ldflags '$(LDFLAGS)' -o bin/tidepool ./cmd/tidepool
 
 .PHONY: cross
 cross: ## build bin/linux-amd64/tidepool and bin/linux-arm64/tidepool, as the Dockerfile does
 	@for arch in amd64 arm64; do \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux-$$arch/tidepool ./cmd/tidepool; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -pgo $(PROFILE) -trimpath -ldflags '$(LDFLAGS)' -o bin/linux-$$arch/tidepool ./cmd/tidepool; \
 		echo bin/linux-$$arch/tidepool; \
 	done
+
+.PHONY: pgo
+pgo: ## record anew what a proxy spends its time in, which the compiler is told
+	@mkdir -p bin
+	$(GO) test -trimpath -run '^$$' -bench Serve -benchtime 4s -cpuprofile $(PROFILE) -o bin/engine.test ./engine
 
 .PHONY: run
 run: build ## build, and run a proxy over three leaves in one process (CONFIG=examples/simple.lua)
