@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"sync"
@@ -111,15 +112,23 @@ func (p *Process) AwaitListening(ctx context.Context, addr string) error {
 	}
 }
 
+// Ports that Linux gives nobody who does not ask for them: outgoing connections begin at 32,768. One of those may get the port of a server that
+// is down for a moment, even one that connects to just that server, and then the server cannot come back.
+const (
+	portFrom = 20_000
+	portTo   = 32_000
+)
+
 // FreePorts gives addresses of 127.0.0.1 that were free a moment ago, all different.
 func FreePorts(n int) (addrs []string, err error) {
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 0; len(addrs) < n; tries++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", portFrom+rand.IntN(portTo-portFrom)))
+		if err == nil {
+			defer ln.Close()
+			addrs = append(addrs, ln.Addr().String())
+		} else if tries == 1000 {
 			return nil, err
 		}
-		defer ln.Close()
-		addrs = append(addrs, ln.Addr().String())
 	}
 	return addrs, nil
 }
