@@ -201,6 +201,16 @@ func (s *outgoing) awaitRoom(n uint64) bool {
 	return s.over() == nil
 }
 
+// awaitTaken waits until the reader has worked through all that it was sent; false if it is not heard of any more.
+func (s *outgoing) awaitTaken() bool {
+	for s.ackedTo.Load() < s.sent {
+		if !s.await() {
+			return false
+		}
+	}
+	return true
+}
+
 // publish sends a frame whose body stands in msg behind room for a header; a sign of life without one.
 func (s *outgoing) publish(msg []byte, mark uint32) {
 	var empty [frame.Size]byte
@@ -258,7 +268,7 @@ func (s *outgoing) finish() {
 		s.ended.Store(nil)
 		s.buf = append(s.buf, "EN\r\n"...)
 		if s.flush(true) {
-			s.read = true
+			s.read = s.q.Past == nil || s.awaitTaken()
 			return
 		}
 	case errReaderEnough:

@@ -120,6 +120,7 @@ func (in *incoming) read(ctx context.Context, q *frame.StreamRequest, each func(
 	}
 	err = in.follow(ctx, each)
 	if err == io.EOF {
+		in.ack(in.taken.Load()) // who hands over waits for this
 		return nil
 	}
 	if in.instance.Load() != 0 {
