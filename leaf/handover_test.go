@@ -1,0 +1,66 @@
+// When an heir has what was kept for it.
+
+package leaf
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// What has been sent is not handed over before the heir has acknowledged the last byte, and never if it goes first.
+func TestHandedOverWhenTaken(t *testing.T) {
+	for name, takes := range map[string]bool{"takes all": true, "goes": false} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, Options{})
+			l.streams.times = streamTimes{beat: 10 * time.Millisecond, silent: time.Hour, stuck: time.Hour}
+			handed := func() bool {
+				l.handed.mu.Lock()
+				defer l.handed.mu.Unlock()
+				_, ok := l.handed.to["leaf-9"]
+				return ok
+			}
+			p := dial(t, l)
+			h := p.begin(`{"mode":"items","past":{"epoch":0,"heir":"leaf-9"}}`)
+			var body string
+			for body == "" {
+				_, body = p.next()
+			}
+			if body != "EN\r\n" {
+				t.Fatalf("%q", body)
+			}
+			var beat frame.Header
+			if beat, body = p.next(); body != "" || beat.ID != h.ID || handed() {
+				t.Errorf("after the last word came %q, handed over: %v; want a sign of life, for it waits", body, handed())
+			}
+			if takes {
+				p.streamAck(h, uint64(len("EN\r\n")))
+			} else if err := p.sub.Unsubscribe(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "the stream's end", func() bool { return l.Stats().Streams == 0 })
+			if handed() != takes {
+				t.Errorf("handed over: %v, want %v", handed(), takes)
+			}
+		})
+	}
+}
+
+// A reader acknowledges the end of its own accord, after it has worked through all.
+func TestReaderAcknowledgesTheEnd(t *testing.T) {
+	l := start(t, Options{})
+	past := &frame.Past{Heir: "leaf-9"}
+	if _, _, err := readAll(t, dial(t, l), frame.StreamRequest{Mode: frame.StreamItems, Past: past}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the handing over", func() bool {
+		l.handed.mu.Lock()
+		defer l.handed.mu.Unlock()
+		_, ok := l.handed.to[past.Heir]
+		return ok
+	})
+	if n := l.Stats().StreamsCut; n != 0 {
+		t.Errorf("%d streams were cut", n)
+	}
+}
