@@ -14,7 +14,9 @@ func TestHandedOverWhenTaken(t *testing.T) {
 	for name, takes := range map[string]bool{"takes all": true, "goes": false} {
 		t.Run(name, func(t *testing.T) {
 			l := start(t, Options{})
+			l.streams.mu.Lock() // nothing runs at this moment
 			l.streams.times = streamTimes{beat: 10 * time.Millisecond, silent: time.Hour, stuck: time.Hour}
+			l.streams.mu.Unlock()
 			handed := func() bool {
 				l.handed.mu.Lock()
 				defer l.handed.mu.Unlock()
