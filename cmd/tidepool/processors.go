@@ -41,19 +41,35 @@ func allProcessors() {
 // long its threads have waited for a processor that others had, and served (nil: it serves none) how many requests it has answered, are asked
 // more seldom.
 func sizeProcessors(done <-chan struct{}, used, waited func() (time.Duration, bool), served func() uint64) {
-	last, ok := used()
-	if !ok || !ownsProcessors() {
+	if !ownsProcessors() {
 		return
 	}
 	if served == nil {
 		served = func() uint64 { return 0 }
 	}
-	ticker := time.NewTicker(sizeEvery)
-	defer ticker.Stop()
 	defer allProcessors()
 	s := sizer{waited: func() time.Duration { w, _ := waited(); return w }, served: served}
-	at := time.Now()
-	for {
+	watchUse(done, sizeEvery, used, func(used, took time.Duration) {
+		n := runtime.GOMAXPROCS(0)
+		switch m := s.next(n, used, took); {
+		case m > n:
+			allProcessors()
+		case m < n:
+			runtime.GOMAXPROCS(m)
+		}
+	})
+}
+
+// watchUse calls f every so often until done with the processor time that the process has used since the last time, and how long ago that was. It
+// does nothing where used does not know.
+func watchUse(done <-chan struct{}, every time.Duration, used func() (time.Duration, bool), f func(used, took time.Duration)) {
+	last, ok := used()
+	if !ok {
+		return
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for at := time.Now(); ; {
 		select {
 		case <-done:
 			return
@@ -61,13 +77,7 @@ func sizeProcessors(done <-chan struct{}, used, waited func() (time.Duration, bo
 		}
 		now := time.Now()
 		u, _ := used()
-		n := runtime.GOMAXPROCS(0)
-		switch m := s.next(n, u-last, now.Sub(at)); {
-		case m > n:
-			allProcessors()
-		case m < n:
-			runtime.GOMAXPROCS(m)
-		}
+		f(u-last, now.Sub(at))
 		at, last = now, u
 	}
 }

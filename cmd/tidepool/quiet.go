@@ -22,28 +22,12 @@ const (
 // sparesMemory gives memory back whenever the process has become quiet, until done. used is its processor time so far, allocated
 // the bytes that it has allocated so far.
 func sparesMemory(done <-chan struct{}, used func() (time.Duration, bool), allocated func() uint64) {
-	last, ok := used()
-	if !ok {
-		return
-	}
-	ticker := time.NewTicker(quietEvery)
-	defer ticker.Stop()
-	at := time.Now()
 	var q quiet
-	for {
-		select {
-		case <-done:
-			return
-		case <-ticker.C:
-		}
-		now := time.Now()
-		u, _ := used()
-		if q.next(u-last, now.Sub(at), allocated()) {
+	watchUse(done, quietEvery, used, func(used, took time.Duration) {
+		if q.next(used, took, allocated()) {
 			debug.FreeOSMemory() // collects first
-			u, _ = used()
 		}
-		at, last = now, u
-	}
+	})
 }
 
 // quiet decides.
