@@ -85,7 +85,7 @@ var configFuncs = []Func{
 		seconds(func(o *BackendOptions) *time.Duration { return &o.FlapMax })},
 	{"backend_use_iothread", StagePools, "on", "", "What iothread is for pools made afterwards that do not say it: true, workers share connections to memcached; false, each worker has its own (true).",
 		onOff(func(s *Settings) *bool { return &s.IOThread })},
-	{"backend_use_multiget", StagePools, "on", "", "Whether gets that queue up for backends made afterwards travel as one get of several keys (to those that greet as memcached 1.4 or newer, when they are busy).",
+	{"backend_use_multiget", StagePools, "on", "", "Whether gets that queue up for backends made afterwards travel as one get of several keys (to those that greet as memcached 1.4 or newer, once they are in use).",
 		func(a *API, L *lua.LState) int {
 			a.o.Settings.Backend.Multiget = multiget(L.CheckBool(1))
 			return 0

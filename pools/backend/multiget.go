@@ -7,7 +7,7 @@ type Multiget uint8
 
 // The zero value is the first.
 const (
-	MultigetKnown  Multiget = iota // to those that greet as memcached 1.4 or newer does, when they are busy
+	MultigetKnown  Multiget = iota // to those that greet as memcached 1.4 or newer does, once they are in use
 	MultigetAlways                 // to this one, whatever it says
 	MultigetNever                  // each get travels by itself, as it does from memcached's proxy
 )

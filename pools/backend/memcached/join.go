@@ -16,10 +16,6 @@ import (
 // maxJoined is the longest line that comes of joining, in bytes. A server need not read lines of more than 2048 (memcached does, of gets).
 const maxJoined = 1536
 
-// busy is how many requests have to be queued or unanswered on a connection before gets are joined: below that there is little to gain, and what
-// a server is sent stays as plain as what clients send.
-const busy = 16
-
 // joint is the way back of a get of several keys. The reader's.
 type joint struct {
 	open  bool // its END has not come
@@ -39,11 +35,13 @@ func (c *conn) joinLocked(r *mc.Request, p *backend.Pending) bool {
 		c.tail = tail{}
 		return false
 	}
-	if !c.trial.proven {
-		return c.tryLocked(r, p)
+	follows := c.tail.cmd == r.Cmd
+	if !c.trial.proven && c.tryLocked(r, p, follows) {
+		c.tail = tail{}
+		return true
 	}
 	more := len(" ") + len(r.Key)
-	if c.tail.cmd != r.Cmd || c.depth.Load() < busy && c.b.o.Multiget != backend.MultigetAlways || len(c.wbuf)-c.tail.at+more > maxJoined || c.b.o.TLS.On && !c.inRecordLocked(more) {
+	if !follows || !c.trial.proven || len(c.wbuf)-c.tail.at+more > maxJoined || c.b.o.TLS.On && !c.inRecordLocked(more) {
 		c.tail = tail{r.Cmd, len(c.wbuf)}
 		return false
 	}

@@ -15,8 +15,13 @@ import (
 )
 
 const (
-	maxTrials = 3    // of a connection
-	maxKnown  = 1024 // bytes of the value that is asked for in vain
+	maxTrials = 3        // of a connection
+	maxKnown  = 16 << 10 // bytes of the value that is asked for in vain
+
+	// What a server is sent stays as plain as what clients send until there is something to gain: so many requests are queued or unanswered at once,
+	busy = 16
+	// or a connection has taken so many in all, and two gets queue up.
+	used = 1000
 )
 
 // trial is what a connection knows of its server. conn.mu guards it, but for curious and hit, which are the reader's, and note and key, which the reader
@@ -51,10 +56,11 @@ func (c *conn) greetedLocked(greeting []byte) {
 	}
 }
 
-// tryLocked makes r a trial, if it is time for one.
-func (c *conn) tryLocked(r *mc.Request, p *backend.Pending) bool {
+// tryLocked makes r a trial, if it is time for one. follows: it might have been joined to another get.
+func (c *conn) tryLocked(r *mc.Request, p *backend.Pending, follows bool) bool {
 	t := &c.trial
-	if r.Cmd != mc.CmdGet || t.under || len(t.known) == 0 || c.depth.Load() < busy || string(r.Key) == string(t.known) {
+	due := c.depth.Load() >= busy || follows && c.queued >= used
+	if r.Cmd != mc.CmdGet || !due || t.under || len(t.known) == 0 || string(r.Key) == string(t.known) {
 		return false
 	}
 	t.under, t.note = true, keyNote(t.known)

@@ -1,10 +1,9 @@
-// Which servers are asked for several keys: those that greet as memcached does, are busy, and have shown that they answer.
+// Which servers are asked for several keys: those that greet as memcached does, are in use, and have shown that they answer.
 
 package memcached
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,17 +125,27 @@ func TestTrial(t *testing.T) {
 	}
 }
 
-// A few requests travel as they are.
-func TestFewAreNotJoined(t *testing.T) {
+// A few requests travel as they are, until there have been many.
+func TestFewAreJoinedInTime(t *testing.T) {
 	s := &keyed{greeting: "1.6.18", takes: func(keys []string) ([]string, string) { return keys, "" }}
 	host, port := serveRaw(t, s.serve)
 	b, ev := at(t, host, port, Options{})
 	ev.wait(backend.EventConnected)
-	for range 5 {
-		together(t, b, slices.Repeat([]string{"get a\r\n", "get b\r\n"}, busy/2)...)
+	for n := 0; n+2 <= used; n += 2 {
+		together(t, b, "get a\r\n", "get b\r\n")
 	}
 	if n, _ := s.several(); n != 0 {
 		t.Errorf("%d gets of several keys", n)
+	}
+	for range 2 { // a trial, and what comes of it
+		for i, p := range together(t, b, "get a\r\n", "get b\r\n", "get c\r\n") {
+			if got, want := text(p), valueOf(string("abc"[i])); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	}
+	if n, longest := s.several(); n != 2 || longest != 3 {
+		t.Errorf("%d gets of several keys, the longest of %d", n, longest)
 	}
 }
 
