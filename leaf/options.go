@@ -37,7 +37,7 @@ type Options struct {
 	Log     *slog.Logger                           // nil: nothing is logged
 	Random  func() uint64                          // the instance number; nil: crypto/rand. 0 is drawn again.
 
-	Lanes      int // subscriptions, each executing its frames in order; 0: one per processor, 2 to 8
+	Lanes      int // subscriptions, each executing its frames in order; 0: one for two processors, 1 to 8
 	MaxPayload int // largest NATS message of the embedded server, in bytes; 0: 8 MiB
 	Window     int // bytes of answers that one proxy may leave unacknowledged; 0: 16 MiB
 	MaxPending int // bytes of requests that wait here, of all proxies (half of it: of one); 0: 64 MiB
@@ -102,7 +102,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("leaf name %q: want [a-z0-9-]{1,63}", o.Name)
 	}
 	if o.Lanes == 0 {
-		o.Lanes = min(max(runtime.GOMAXPROCS(0), 2), 8)
+		o.Lanes = min(max(runtime.GOMAXPROCS(0)/2, 1), 8)
 	}
 	if o.Lanes < 1 || o.Lanes > maxLanes {
 		return o, fmt.Errorf("leaf lanes %d: want 1 to %d", o.Lanes, maxLanes)
