@@ -32,8 +32,11 @@ func embed(ctx context.Context, o *Options) (*server.Server, error) {
 		return nil, fmt.Errorf("cannot make a nats-server: %w", err)
 	}
 	srv.SetLoggerV2(lg, o.Log.Enabled(ctx, slog.LevelDebug), false, false)
-	srv.Start()
-	if err := lg.awaitReady(ctx, srv); err != nil {
+	if err = listen(ctx, srv, so); err == nil {
+		srv.Start()
+		err = lg.awaitReady(ctx, srv)
+	}
+	if err != nil {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		return nil, fmt.Errorf("cannot listen on %q: %w", o.Listen, err)
