@@ -33,6 +33,7 @@ var ours = []struct {
 
 	{"leaf/command", []string{"engine/mc", "engine/watch", "leaf/store"}},
 	{"leaf/access", nil},
+	{"leaf/pipe", nil},
 	{"leaf/stream", []string{"engine/mc", "engine/mc/frame", "leaf/store"}},
 	{"leaf", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/hash", "leaf/..."}}, // hash: it knows which keys are its own
 
