@@ -105,12 +105,13 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	var own nats.InProcessConnProvider
 	if l.o.NATS == "" {
-		if l.srv, err = embed(ctx, &l.o); err != nil {
+		if l.srv, own, err = embed(ctx, &l.o); err != nil {
 			return err
 		}
 	}
-	if l.nc, err = connect(&l.o, l.srv, l.connected); err != nil {
+	if l.nc, err = connect(&l.o, l.srv, own, l.connected); err != nil {
 		return err
 	}
 	l.connected(l.nc)

@@ -480,15 +480,3 @@ func waitFor(t *testing.T, what string, f func() bool) {
 		}
 	}
 }
-
-// nats-server has taken the listener that was put where it looks for one. If it does not any more, a leaf is slower, and this is where it shows.
-func TestListener(t *testing.T) {
-	l := start(t, Options{})
-	at := listenerOf(l.srv)
-	if at == nil {
-		t.Fatal("nats-server has no field for its listener")
-	}
-	if got, ok := (*at).(*listener); !ok || got.Addr() != l.srv.Addr() {
-		t.Errorf("nats-server at %v has a %T", l.srv.Addr(), *at)
-	}
-}

@@ -20,28 +20,27 @@ import (
 // is less than what a few proxies may send to a leaf at once; what proxies may have in flight is the real bound.
 const serverMaxPending = 256 << 20
 
-// embed starts a nats-server inside this process, its log lines to ours.
-func embed(ctx context.Context, o *Options) (*server.Server, error) {
+// embed starts a nats-server inside this process, its log lines to ours. The leaf's own connection to it comes from own.
+func embed(ctx context.Context, o *Options) (srv *server.Server, own nats.InProcessConnProvider, err error) {
 	so, err := serverOptions(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	lg := &serverLog{log: o.Log, now: o.Now, fatal: make(chan string, 1)}
-	srv, err := server.NewServer(so)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a nats-server: %w", err)
+	if srv, err = server.NewServer(so); err != nil {
+		return nil, nil, fmt.Errorf("cannot make a nats-server: %w", err)
 	}
 	srv.SetLoggerV2(lg, o.Log.Enabled(ctx, slog.LevelDebug), false, false)
-	if err = listen(ctx, srv, so); err == nil {
+	if own, err = listen(ctx, srv, so); err == nil {
 		srv.Start()
 		err = lg.awaitReady(ctx, srv)
 	}
 	if err != nil {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return nil, fmt.Errorf("cannot listen on %q: %w", o.Listen, err)
+		return nil, nil, fmt.Errorf("cannot listen on %q: %w", o.Listen, err)
 	}
-	return srv, nil
+	return srv, own, nil
 }
 
 // awayEvery is the least time between two log lines that say why NATS cannot be reached again.
@@ -71,8 +70,8 @@ func tellAway(o *Options, connected func(*nats.Conn)) []nats.Option {
 // ownPatience is how long a leaf waits for its own server: only a machine without time for either keeps it waiting.
 const ownPatience = 20 * time.Second
 
-// connect makes the leaf's connection. It never gives up: a leaf without its NATS system waits for it.
-func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.Conn, error) {
+// connect makes the leaf's connection: to srv, by own, if there is one. It never gives up: a leaf without its NATS system waits for it.
+func connect(o *Options, srv *server.Server, own nats.InProcessConnProvider, connected func(*nats.Conn)) (*nats.Conn, error) {
 	opts := []nats.Option{
 		nats.Name("tidepool leaf " + o.Name),
 		nats.MaxReconnects(-1),
@@ -87,7 +86,7 @@ func connect(o *Options, srv *server.Server, connected func(*nats.Conn)) (*nats.
 	url := o.NATS
 	if srv != nil {
 		url = "nats://" + srv.Addr().String() // never tls://: that would be asked for in-process too
-		opts = append(opts, nats.InProcessServer(srv), nats.Timeout(ownPatience))
+		opts = append(opts, nats.InProcessServer(own), nats.Timeout(ownPatience))
 	} else if o.TLS != nil {
 		opts = append(opts, nats.Secure(o.TLS))
 	}
