@@ -187,6 +187,13 @@ func (s *session) Block(c *luaapi.Call) {
 	st, locked := c.State(), s.locked
 	s.locked = false
 	s.gathered()
+	if s.w == nil { // between two batches: Wake is to wake it, and not to have somebody else look
+		s.block.Store(true)
+		defer s.block.Store(false)
+		if s.told.Load() { // and has been called before
+			s.Wake()
+		}
+	}
 	list := s.later
 	s.later = nil
 	for {

@@ -16,6 +16,7 @@ import (
 type lingering struct {
 	turn  sync.Mutex  // held by a batch, or by who looks at what has come between two
 	away  atomic.Bool // no batch is under way, and calls linger
+	block atomic.Bool // who looks at what has come waits in Block
 	calls []lingerer  // turn guards it
 	freed []*generation
 	alarm backend.Timer

@@ -122,8 +122,10 @@ func (p *Proxy) Open(info server.ConnInfo) server.Session {
 // Close implements server.Session.
 func (s *session) Close() {
 	s.closed.Store(true)
-	s.gathered() // it may have panicked
+	s.turn.Lock() // what lingers may be at work
+	s.gathered()  // it may have panicked
 	s.letGo()
+	s.turn.Unlock()
 	s.part()
 }
 

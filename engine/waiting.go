@@ -26,7 +26,7 @@ func (s *session) Done(p *backend.Pending) bool {
 
 // Wake implements backend.Waiter.
 func (s *session) Wake() {
-	if s.away.Load() {
+	if s.away.Load() && !s.block.Load() {
 		s.p.spawn(s.catchUp)
 		return
 	}
