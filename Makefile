@@ -172,7 +172,7 @@ peers: ## say which peers of the tests are missing here
 .PHONY: ci-deps
 ci-deps: ## install what the tests want on Debian (as root or with sudo)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEBIAN_PEERS) $(DEBIAN_TOOLS) 2>/dev/null | awk '/ installed$$/ { have[$$1] = 1 } \
+	missing=$$({ dpkg-query -W -f '$${Package} $${Status}\n' $(DEBIAN_PEERS) $(DEBIAN_TOOLS) 2>/dev/null || :; } | awk '/ installed$$/ { have[$$1] = 1 } \
 		END { n = split("$(DEBIAN_PEERS) $(DEBIAN_TOOLS)", want, " "); for (i = 1; i <= n; i++) if (!(want[i] in have)) printf "%s ", want[i] }'); \
 	[ -n "$$missing" ] || { echo 'every package is installed'; exit 0; }; \
 	for try in 1 2 3 4 5; do \
