@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // liveConfig has pools a and b of one backend each, and route as what serves; h1 and h2 are handles to the pools.
@@ -94,6 +95,7 @@ func TestExplainLive(t *testing.T) {
 		t.Helper()
 		a, b := newFakeBackend(t), newFakeBackend(t)
 		p := startProxy(t, liveConfig(t, a, b, route))
+		p.lateness = time.Minute // what plays may be slow
 		l := watched(t, p, tag, request, func() { play(a, b) })
 		if got := strings.ReplaceAll(shape(l), p.opts.Files[0], "CONF"); got != want {
 			t.Errorf("%s:\n%s, want\n%s", route, got, want)

@@ -169,7 +169,7 @@ func (o *probe) answered(p *backend.Pending) {
 // tell waits a moment for what is late, and tells what has happened.
 func (o *probe) tell(answer string) *Live {
 	took := backend.Now()
-	late := time.NewTimer(lateness)
+	late := time.NewTimer(o.s.p.lateness)
 	defer late.Stop()
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -183,8 +183,9 @@ type Proxy struct {
 	// How many the current generation's scripts want those to be at most; 0: they do not say. Options.MaxBuffered holds too.
 	scriptBuffers atomic.Int64
 
-	watching sync.Mutex // one watched request at a time
-	lives    uint64     // how many there were
+	watching sync.Mutex    // one watched request at a time
+	lateness time.Duration // how long it waits for answers that come after the client's
+	lives    uint64        // how many there were
 
 	reloading sync.Mutex // one load at a time
 	retiring  sync.WaitGroup
@@ -250,7 +251,7 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		return nil, errors.New("cannot start a proxy without a local store")
 	}
 	o.setDefaults()
-	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), serving: make(chan error, 1), stop: make(chan struct{})}
+	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), serving: make(chan error, 1), stop: make(chan struct{}), lateness: lateness}
 	p.started = p.now()
 	p.dry = dry
 	p.registry = pools.NewRegistry(pools.RegistryOptions{
