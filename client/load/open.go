@@ -26,8 +26,8 @@ func (r *run) openLoop(conns []*conn) error {
 	return r.first(errs)
 }
 
-// pace sends what is due on every connection i, i+step and so on. Request n of all is due n/Rate after the beginning, on connection
-// n modulo their number.
+// pace sends what is due on every connection i, i+step and so on. Depth requests are due at once on one connection, as a client sends that
+// pipelines; of all connections, whose turn it is in order, Rate a second.
 func (r *run) pace(conns []*conn, i, step int) error {
 	var own []*conn
 	for ; i < len(conns); i += step {
@@ -40,9 +40,10 @@ func (r *run) pace(conns []*conn, i, step int) error {
 	}()
 	alarm := newAlarm()
 	defer alarm.close()
+	owner := func(n int) *conn { return own[n/r.o.Depth%len(own)] }
 	due := func(n int) time.Duration {
-		at := n/len(own)*len(conns) + own[n%len(own)].i
-		return r.begin + time.Duration(float64(at)/r.o.Rate*float64(time.Second))
+		turn := n/r.o.Depth/len(own)*len(conns) + owner(n).i
+		return r.begin + time.Duration(float64(turn*r.o.Depth)/r.o.Rate*float64(time.Second))
 	}
 	var dirty []*conn
 	for n, next := 0, due(0); next < r.end && !r.stopped.Load(); {
@@ -53,7 +54,7 @@ func (r *run) pace(conns []*conn, i, step int) error {
 		}
 		dirty = dirty[:0]
 		for batch := 0; next <= now && next < r.end && batch < 64*len(own); batch++ {
-			c := own[n%len(own)]
+			c := owner(n)
 			if len(c.out) == 0 {
 				dirty = append(dirty, c)
 			}

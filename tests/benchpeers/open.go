@@ -1,4 +1,4 @@
-// The open loop: what a proxy adds to the latency at a rate that all can hold.
+// The open loop: what a proxy adds to the latency, and takes of a processor, at a rate that all can hold.
 
 package main
 
@@ -13,7 +13,7 @@ import (
 var direct = kind{name: "no proxy, one memcached"}
 
 // halfOfTop finds the rate, which is half of what the best of the peers answers in a closed loop (half of the subject's own, if there
-// is no peer), and has a connection without a proxy take part.
+// is no peer).
 func halfOfTop(ctx context.Context, b *bench, o *outcome, cs []contender) ([]contender, error) {
 	from := cs[1:]
 	if len(from) == 0 {
@@ -29,9 +29,15 @@ func halfOfTop(ctx context.Context, b *bench, o *outcome, cs []contender) ([]con
 		top = max(top, res.PerSecond)
 	}
 	o.row.shape.rate = math.Round(top / 2)
+	return cs, nil
+}
+
+// besideDirect is halfOfTop, and has a connection without a proxy take part.
+func besideDirect(ctx context.Context, b *bench, o *outcome, cs []contender) ([]contender, error) {
+	cs, err := halfOfTop(ctx, b, o, cs)
 	o.direct = len(cs)
 	o.names = append(o.names, direct.name)
-	return append(cs, contender{kind: direct, addr: b.servers[0]}), nil
+	return append(cs, contender{kind: direct, addr: b.servers[0]}), err
 }
 
 // openTurn is the row's load at its rate; of that the one server without a proxy gets its own share.
