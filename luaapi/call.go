@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
+	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -47,7 +48,8 @@ type Call struct {
 	api    *API
 	gen    *Funcgen
 	fn     *lua.LFunction
-	task   *vm.Task // nil while it serves nothing
+	calls  *lualib.Callable // nil: fn needs a coroutine
+	task   *vm.Task         // nil while it serves nothing
 	caller Caller
 	own    *Request       // the object of the client's request, unless this is a sub-call
 	req    *Request       // what it serves: own, or what the parent has enqueued
@@ -100,8 +102,15 @@ func (c *Call) start(caller Caller, r *Request) {
 	c.uses++
 	c.task = c.api.st.NewTask()
 	c.task.Data = c
-	c.after(c.task.Start(c.fn, r.ud))
+	if c.calls == nil || c.gen.stuck || !c.calls.Holds() {
+		c.after(c.task.Start(c.fn, r.ud))
+		return
+	}
+	c.after(c.task.Call(c.fn, r.ud))
 }
+
+// Stuck is called when a function that was called without a coroutine waits in place after all: others of its generator are not to.
+func (c *Call) Stuck() { c.gen.stuck = true }
 
 // after looks at what the coroutine did.
 func (c *Call) after(status vm.Status) {

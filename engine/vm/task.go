@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
 )
 
 // Status is what a task is doing after it has run.
@@ -27,11 +29,14 @@ type Task struct {
 	Data   any        // the API's own data; kept while the task is pooled
 	Spent  int64      // steps that it took when it last ran
 
+	Stuck bool // it waited in its way although Call ran it, with the state's lock released: Start is what it wants
+
 	st      *State
 	th      *lua.LState
 	left    int64 // steps left of the budget
 	waiting bool  // Wait has been called and the yield is on its way out
 	last    bool  // Wait has been called and there is nothing to come back to
+	called  bool  // it is no coroutine
 	args    [2]lua.LValue
 	next    *Task
 }
@@ -56,7 +61,7 @@ func (s *State) NewTask() *Task {
 
 // FreeTask gives t back after it has Finished or Failed. A task that is still Waiting must be given to DropTask.
 func (s *State) FreeTask(t *Task) {
-	t.Result, t.Err, t.last = nil, nil, false
+	t.Result, t.Err, t.last, t.Stuck = nil, nil, false, false
 	t.next = s.free
 	s.free = t
 }
@@ -72,6 +77,19 @@ func (t *Task) Start(fn *lua.LFunction, arg lua.LValue) Status {
 	t.th.Dead = false
 	t.args[0], t.args[1] = fn, arg
 	return t.run(t.st.entry, t.args[:])
+}
+
+// Callable tells which functions are for Call; nil if fn is none.
+func Callable(fn *lua.LFunction) *lualib.Callable { return lualib.AsCallable(fn) }
+
+// Call is Start for a function that waits as its last act if at all (Callable): it is called without a coroutine, in less
+// time. Where it waits otherwise after all it does so in place, Stuck is set, and Data, if it has a method Stuck, is told first.
+func (t *Task) Call(fn *lua.LFunction, arg lua.LValue) Status {
+	t.called = true
+	t.args[0], t.args[1] = fn, arg
+	status := t.run(nil, t.args[:])
+	t.called = false
+	return status
 }
 
 // Resume goes on after a wait: vs, at most two values, are what the waiting call returns.
@@ -103,9 +121,21 @@ func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
 		if r := recover(); r != nil {
 			s.L.SetTop(top)
 			s.L.G.CurrentThread = s.L
-			status = t.fail(recovered(r))
+			if t.called {
+				status = t.fail(t.trace(recovered(asRaised(r))))
+			} else {
+				status = t.fail(recovered(r))
+			}
 		}
 	}()
+	if t.called {
+		if t.Result = s.Host.CallOn(t.th, args[0].(*lua.LFunction), args[1]); !t.last {
+			return Finished
+		}
+		t.Result = nil
+		s.spare, t.th = append(s.spare, t.th), nil
+		return Returning
+	}
 	rs, err, vals := s.Host.Resume(s.L, t.th, entry, args...)
 	switch {
 	case rs == lua.ResumeYield && t.waiting:
@@ -153,7 +183,15 @@ func (t *Task) trace(err error) error {
 // and must return when what is waited for is there; then result gives, with the lock held, the values that the waiting call returns.
 func (s *State) Wait(L *lua.LState, block func(), result func() []lua.LValue) int {
 	t := s.cur
-	if s.Host.CanYield(L, t.th) {
+	if t.called {
+		if t.last = s.Host.IsLastOf(L, t.th); t.last {
+			return 0
+		}
+		t.Stuck = true
+		if s, ok := t.Data.(interface{ Stuck() }); ok {
+			s.Stuck()
+		}
+	} else if s.Host.CanYield(L, t.th) {
 		if t.last = s.Host.IsLast(L, t.th); t.last {
 			return 0
 		}

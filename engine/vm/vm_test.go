@@ -274,24 +274,43 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations for a route that waits once, want %v", name, allocs, want)
 		}
 	}
+	b := newBench(t, Options{})
+	fn, arg := b.route(t, waits["last"]), b.L.NewUserData()
+	if allocs := testing.AllocsPerRun(1000, func() { callOnce(b.State, fn, arg) }); allocs > 0 {
+		t.Errorf("%v allocations for one that is called", allocs)
+	}
+}
+
+func callOnce(s *State, fn *lua.LFunction, arg lua.LValue) {
+	task := s.NewTask()
+	task.Call(fn, arg)
+	task.Return(arg)
+	s.FreeTask(task)
 }
 
 func BenchmarkRouteThatWaits(b *testing.B) {
-	for name, body := range waits {
-		b.Run(name, func(b *testing.B) {
+	for _, d := range []struct {
+		name, body string
+		serve      func(*State, *lua.LFunction, lua.LValue)
+	}{
+		{"called", waits["last"], callOnce},
+		{"last", waits["last"], serveOnce},
+		{"middle", waits["middle"], serveOnce},
+	} {
+		b.Run(d.name, func(b *testing.B) {
 			s, err := New(Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
 			s.Lock()
 			s.L.SetGlobal("wait", s.L.NewFunction(func(L *lua.LState) int { return s.Wait(L, nil, nil) }))
-			if err := s.Run([]byte("function route(r) "+body+" end"), "r.lua"); err != nil {
+			if err := s.Run([]byte("function route(r) "+d.body+" end"), "r.lua"); err != nil {
 				b.Fatal(err)
 			}
 			fn, arg := s.L.GetGlobal("route").(*lua.LFunction), s.L.NewUserData()
 			b.ReportAllocs()
 			for b.Loop() {
-				serveOnce(s, fn, arg)
+				d.serve(s, fn, arg)
 			}
 		})
 	}

@@ -53,12 +53,32 @@ func (h *Host) IsLast(L, base *lua.LState) bool {
 	if b := f.caller(); b.none() || !b.caller().none() {
 		return false
 	}
-	code, _ := f.instruction()
-	if opcode(code) == lua.OP_TAILCALL {
+	return f.ends()
+}
+
+// IsLastOf is IsLast where Call runs the function, with nothing below it.
+func (h *Host) IsLastOf(L, th *lua.LState) bool {
+	if L != th || h.Nest > 0 {
+		return false
+	}
+	f := top(L).caller()
+	return !f.none() && f.caller().none() && f.ends()
+}
+
+// ends reports whether what f is calling is all that f returns.
+func (f frame) ends() bool {
+	_, ok := f.instruction()
+	return ok && isLast(f.fn().Proto.Code, f.pc()-1)
+}
+
+// isLast reports whether the results of the call at code[pc] are what its function returns.
+func isLast(code []uint32, pc int) bool {
+	call := code[pc]
+	if opcode(call) == lua.OP_TAILCALL {
 		return true
 	}
-	next := f.fn().Proto.Code[f.pc()] // a function ends in a return, so there is one
-	return opcode(next) == lua.OP_RETURN && returned(next) == 1 && wants(code) == 1 && register(next) == register(code)
+	next := code[pc+1] // a function ends in a return, so there is one
+	return opcode(call) == lua.OP_CALL && opcode(next) == lua.OP_RETURN && returned(next) == 1 && wants(call) == 1 && register(next) == register(call)
 }
 
 // suspendable reports whether L's frames would survive a yield: none was called by Go code or from inside an instruction (a
