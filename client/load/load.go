@@ -35,7 +35,7 @@ type Options struct {
 	Name     string        // what the report is to be called
 	Remote   bool          // allows an address outside loopback
 	Conns    int           // connections; 0: 16
-	Depth    int           // requests in flight on each; 0: 1
+	Depth    int           // requests in flight on each, or in an open loop due on it at once; 0: 1
 	Rate     float64       // requests a second in all, in an open loop; 0: closed loop
 	Duration time.Duration // of the measured part; 0: 5 s
 	Sizes    Sizes         // bytes of values, 48 and the prefix at least

@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -334,6 +335,38 @@ func TestStallCountsForAll(t *testing.T) {
 	// 200 requests were due in the stall, of which half waited for more than half of it.
 	if half := stall.Seconds() / 2 * 1e6; rep.P90 < half || rep.Max < 2*half {
 		t.Errorf("p90 %v, max %v: want above %v and %v", rep.P90, rep.Max, half, 2*half)
+	}
+}
+
+// As many requests as Depth says are due on a connection at once, and come in one piece.
+func TestDeepOpenLoop(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	pieces := make(chan []int, 1)
+	go func() {
+		var sizes []int
+		c, err := ln.Accept()
+		if err == nil {
+			defer c.Close()
+		}
+		for b := make([]byte, 4096); err == nil; {
+			var n int
+			n, err = c.Read(b)
+			lines := bytes.Count(b[:n], []byte("\n"))
+			sizes = append(sizes, lines)
+			_, _ = c.Write(bytes.Repeat([]byte("END\r\n"), lines))
+		}
+		pieces <- sizes
+	}()
+	rep, err := Run(context.Background(), Options{Addr: ln.Addr().String(), Rate: 400, Depth: 4, Conns: 1, Keys: 10, Sets: -1, NoFill: true, Duration: 200 * time.Millisecond})
+	if err != nil || rep.Requests != 80 {
+		t.Fatalf("%v: %+v", err, rep)
+	}
+	if sizes := <-pieces; slices.ContainsFunc(sizes, func(n int) bool { return n%4 != 0 }) || slices.Max(sizes) == 0 {
+		t.Errorf("came in pieces of %v requests", sizes)
 	}
 }
 

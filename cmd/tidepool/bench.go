@@ -35,7 +35,7 @@ what share of the machine the generator itself took (a machine that is busy for 
 	}
 	fs := c.Flags()
 	fs.IntVar(&o.Conns, "conns", 16, "connections")
-	fs.IntVar(&o.Depth, "depth", 1, "requests in flight on each connection")
+	fs.IntVar(&o.Depth, "depth", 1, "requests in flight on each connection, or with --rate due on it at once")
 	fs.Float64Var(&o.Rate, "rate", 0, "requests a second in all, due whether or not earlier ones are answered (default: closed loop)")
 	fs.DurationVar(&o.Duration, "duration", 0, "how long (default 5s)")
 	fs.StringVar(&sizes, "size", "100", "bytes of a value: 100, 50-1000, or some with weights: 100:9,1000-8000:1")
