@@ -37,7 +37,8 @@ func TestCall(t *testing.T) {
 		fn := b.route(t, d.body)
 		for range 3 {
 			b.waits, b.blocked = 0, []lua.LValue{lua.LString("x")}
-			task := b.NewTask()
+			task, told := b.NewTask(), stuck(0)
+			task.Data = &told
 			got := task.Call(fn, lua.LString("r"))
 			gets := ""
 			switch got {
@@ -49,8 +50,8 @@ func TestCall(t *testing.T) {
 			case Failed:
 				gets = task.Err.Error()
 			}
-			if got != d.want || !strings.HasSuffix(gets, d.gets) || b.waits != d.in || task.Stuck != (d.in > 0) {
-				t.Errorf("%s: %v, %q after %d waits in place, stuck: %v", d.body, got, gets, b.waits, task.Stuck)
+			if got != d.want || !strings.HasSuffix(gets, d.gets) || b.waits != d.in || int(told) != d.in {
+				t.Errorf("%s: %v, %q after %d waits in place, of which %d were told", d.body, got, gets, b.waits, told)
 			}
 			if e, ok := task.Err.(*ScriptError); ok && strings.HasPrefix(e.Message, "r.lua:1:") && !strings.HasPrefix(e.Traceback, "\tr.lua:1: in f") {
 				t.Errorf("%s: traceback %q", d.body, e.Traceback)
@@ -60,7 +61,7 @@ func TestCall(t *testing.T) {
 			}
 			b.FreeTask(task)
 			again := b.NewTask() // most likely the same, for what follows it
-			if got := again.Start(b.route(t, "local x = wait(r) return x .. r"), lua.LString("r")); got != Waiting || again.Stuck {
+			if got := again.Start(b.route(t, "local x = wait(r) return x .. r"), lua.LString("r")); got != Waiting {
 				t.Fatalf("%s: after it: %v %v", d.body, got, again.Err)
 			}
 			if got := again.Resume(lua.LString("y")); got != Finished || again.Result.String() != "yr" {
@@ -72,40 +73,47 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// stuck counts how often it is told.
+type stuck int
+
+func (n *stuck) Stuck() { *n++ }
+
 func TestCallable(t *testing.T) {
 	for body, want := range map[string]bool{
-		"return ud(r)":                                      true,
-		"return ud:get(r)":                                  true,
-		"return ud(r.a or r.b, 1)":                          false, // what is called need not be what was put there last
-		"local x = ud(r) return x":                          true,
-		"if r.x then return ud(r) end return ud:get(r, 1)":  true,
-		"return 1":                                          true,
-		"while r.x do r.x = r.x - 1 end return ud(r)":       true,
-		"pools[1] = 'a' .. r.k return ud(r)":                true,
-		"return last(r)":                                    true,
-		"local x = last(r) return x":                        false, // a frame is left
-		"return outer(r)":                                   false,
-		"return middle(r)":                                  false,
-		"return passed(ud, r)":                              false,
-		"return nobody(r)":                                  false,
-		"return global(r)":                                  false,
-		"return pools.a(r)":                                 false,
-		"return pools:a(r)":                                 false,
-		"return (r.x and ud or middle)(r)":                  false,
-		"return (r.x and middle or ud)(r)":                  false,
-		"local t = ud if r.x then t = last end return t(r)": false,
-		"ud = r return ud(r)":                               false,
-		"local k = r:key() return ud(r)":                    false,
-		"ud(r) return 1":                                    false,
-		"local x = ud(r) n = x return x":                    false,
-		"return (ud(r))":                                    false,
-		"return ud(r), 1":                                   false,
-		"last(r) return ud(r)":                              false,
-		"for k in r do n = k end":                           false,
-		"(function() return ud(r) end)() return 1":          false,
-		"return pcall(ud, r)":                               false,
-		"return go(ud, r)":                                  false,
-		"return again(r)":                                   false,
+		"return ud(r)":                                        true,
+		"return ud:get(r)":                                    true,
+		"return ud(r.a or r.b, 1)":                            false, // what is called need not be what was put there last
+		"local x = ud(r) return x":                            true,
+		"if r.x then return ud(r) end return ud:get(r, 1)":    true,
+		"return 1":                                            true,
+		"while r.x do r.x = r.x - 1 end return ud(r)":         true,
+		"pools[1] = 'a' .. r.k return ud(r)":                  true,
+		"return last(r)":                                      true,
+		"local x = last(r) return x":                          false, // a frame is left
+		"return outer(r)":                                     false,
+		"return middle(r)":                                    false,
+		"return passed(ud, r)":                                false,
+		"return nobody(r)":                                    false,
+		"return global(r)":                                    false,
+		"return pools.a(r)":                                   false,
+		"return pools:a(r)":                                   false,
+		"return (r.x and ud or middle)(r)":                    false,
+		"return (r.x and middle or ud)(r)":                    false,
+		"local t = ud if r.x then t = last end return t(r)":   false,
+		"ud = r return ud(r)":                                 false,
+		"local k = r:key() return ud(r)":                      false,
+		"ud(r) return 1":                                      false,
+		"local x = ud(r) n = x return x":                      false,
+		"return (ud(r))":                                      false,
+		"return ud(r), 1":                                     false,
+		"last(r) return ud(r)":                                false,
+		"for k in r do n = k end":                             false,
+		"(function() return ud(r) end)() return 1":            false,
+		"return pcall(ud, r)":                                 false,
+		"return go(ud, r)":                                    false,
+		"return again(r)":                                     false,
+		strings.Repeat("if r.x then return ud(r) end ", 10):   true,
+		strings.Repeat("if r.x then return last(r) end ", 20): false, // too many
 	} {
 		b := newBench(t, Options{})
 		b.L.SetGlobal("given", b.L.NewUserData())

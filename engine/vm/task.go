@@ -29,8 +29,6 @@ type Task struct {
 	Data   any        // the API's own data; kept while the task is pooled
 	Spent  int64      // steps that it took when it last ran
 
-	Stuck bool // it waited in its way although Call ran it, with the state's lock released: Start is what it wants
-
 	st      *State
 	th      *lua.LState
 	left    int64 // steps left of the budget
@@ -61,7 +59,7 @@ func (s *State) NewTask() *Task {
 
 // FreeTask gives t back after it has Finished or Failed. A task that is still Waiting must be given to DropTask.
 func (s *State) FreeTask(t *Task) {
-	t.Result, t.Err, t.last, t.Stuck = nil, nil, false, false
+	t.Result, t.Err, t.last = nil, nil, false
 	t.next = s.free
 	s.free = t
 }
@@ -83,7 +81,7 @@ func (t *Task) Start(fn *lua.LFunction, arg lua.LValue) Status {
 func Callable(fn *lua.LFunction) *lualib.Callable { return lualib.AsCallable(fn) }
 
 // Call is Start for a function that waits as its last act if at all (Callable): it is called without a coroutine, in less
-// time. Where it waits otherwise after all it does so in place, Stuck is set, and Data, if it has a method Stuck, is told first.
+// time. Where it waits otherwise after all it does so in place, with the state's lock released, and Data, if it has a method Stuck, is told first.
 func (t *Task) Call(fn *lua.LFunction, arg lua.LValue) Status {
 	t.called = true
 	t.args[0], t.args[1] = fn, arg
@@ -187,7 +185,6 @@ func (s *State) Wait(L *lua.LState, block func(), result func() []lua.LValue) in
 		if t.last = s.Host.IsLastOf(L, t.th); t.last {
 			return 0
 		}
-		t.Stuck = true
 		if s, ok := t.Data.(interface{ Stuck() }); ok {
 			s.Stuck()
 		}

@@ -40,8 +40,10 @@ func AsCallable(fn *lua.LFunction) *Callable {
 	return c
 }
 
-// deepest is how many functions that call each other last are looked through.
-const deepest = 8
+const (
+	deepest  = 8  // functions that call each other last are looked through
+	mostUses = 16 // are looked at for each request; more would take as long as a coroutine
+)
 
 func (c *Callable) add(fn *lua.LFunction, depth int) bool {
 	if fn.IsG || depth > deepest {
@@ -74,7 +76,9 @@ func (c *Callable) add(fn *lua.LFunction, depth int) bool {
 			default:
 				return false
 			}
-			c.uses = append(c.uses, use{up, up.Value()})
+			if c.uses = append(c.uses, use{up, up.Value()}); len(c.uses) > mostUses {
+				return false
+			}
 		}
 	}
 	return true
