@@ -1,4 +1,4 @@
-// Functions that are called without a coroutine, as long as nothing is left of them when they wait.
+// Functions that wait in what they call.
 
 package engine
 
@@ -88,4 +88,14 @@ func TestCalledAndSuspendedTogether(t *testing.T) {
 		b[0].says(miss)
 		c.sees("HD\r\n" + miss)
 	}
+}
+
+// A timeout of nil is none.
+func TestTurnstileWithoutTimeout(t *testing.T) {
+	c, b, _ := threeBackends(t, `local gate = mcp.turnstile{ max = 1, queue = 1 }
+    mcp.attach(mcp.CMD_GET, function(r) gate:enter(nil) return p[1](r) end)`)
+	c.says("get a\r\n")
+	b[0].sees("get a\r\n")
+	b[0].says(miss)
+	c.sees(miss)
 }

@@ -120,7 +120,7 @@ func flightsLand(a *API, L *lua.LState) int {
 		if x, ok := h.(*flight); ok && x.f == f {
 			n := x.land(r, c.root.own.restore)
 			c.letGo(x)
-			a.charge(L, n, n*len(r.p.Buf), sentPerStep)
+			a.st.Host.Debit(n + n*len(r.p.Buf)/sentPerStep)
 			return 0
 		}
 	}

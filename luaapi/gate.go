@@ -168,7 +168,7 @@ func (a *API) open(L *lua.LState, g *gate, key []byte, i int, leader *Call) (wai
 	}
 	waits, opened := g.take(string(key), leader)
 	letGo(waits, res)
-	a.charge(L, len(waits), size*len(waits), bytesPerStep)
+	a.st.Host.Debit(len(waits) + size*len(waits)/bytesPerStep)
 	return len(waits), opened
 }
 
@@ -222,7 +222,7 @@ func patience(L *lua.LState) (seconds float64, limited bool) {
 // stand sends what is enqueued and waits in the queue.
 func (c *Call) stand(L *lua.LState) int {
 	if _, limited := patience(L); limited {
-		c.timeout(L, 4)
+		c.limit(timeout(L, 4))
 	}
 	c.dispatch()
 	return c.suspend(L)

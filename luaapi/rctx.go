@@ -114,17 +114,24 @@ func rctxEnqueue(a *API, L *lua.LState) int {
 	return 0
 }
 
-// timeout sets the wait's deadline from argument i, if there is one.
-func (c *Call) timeout(L *lua.LState, i int) {
+// timeout reads argument i, how many seconds a wait may last: in nanoseconds; -1 without one. It is read before the wait begins.
+func timeout(L *lua.LState, i int) int64 {
 	if L.GetTop() < i {
-		return
+		return -1
 	}
 	n, ok := L.Get(i).(lua.LNumber)
 	if !ok || math.IsNaN(float64(n)) {
 		raise(L, "timeout argument to wait or sleep must be a number")
 	}
-	c.wait.within = int64(min(max(float64(n), 0), 1e9) * float64(time.Second))
-	c.wait.deadline = max(1, c.api.o.Now()+c.wait.within) // 0 would be none
+	return int64(min(max(float64(n), 0), 1e9) * float64(time.Second))
+}
+
+// limit sets the wait's deadline to what timeout has read.
+func (c *Call) limit(within int64) {
+	if within >= 0 {
+		c.wait.within = within
+		c.wait.deadline = max(1, c.api.o.Now()+within) // 0 would be none
+	}
 }
 
 // await sends what is enqueued and waits, unless the wait is over by what is there.
@@ -140,12 +147,17 @@ func (c *Call) await(L *lua.LState) int {
 	return len(vs)
 }
 
-func (c *Call) awaitHandle(L *lua.LState, at, timeout int) int {
+func (c *Call) awaitHandle(L *lua.LState, at int, within int64) int {
+	c.beginHandle(at)
+	c.limit(within)
+	return c.await(L)
+}
+
+// beginHandle begins the wait for a handle.
+func (c *Call) beginHandle(at int) {
 	w := c.begin(waitHandle, WaitAny, 1)
 	w.handle = at
 	w.ready = c.handles[at].state == handleWaited // again: its result is what it was
-	c.timeout(L, timeout)
-	return c.await(L)
 }
 
 func rctxEnqueueAndWait(a *API, L *lua.LState) int {
@@ -155,9 +167,10 @@ func rctxEnqueueAndWait(a *API, L *lua.LState) int {
 		return raise(L, "invalid handle passed to enqueue_and_wait")
 	}
 	at := handleAt(L, c, L.Get(3), "attempted to enqueue an invalid handle")
+	within := timeout(L, 4)
 	a.chargeSends(L, r.r, 1)
 	c.enqueue(r, at)
-	return c.awaitHandle(L, at, 4)
+	return c.awaitHandle(L, at, within)
 }
 
 func rctxWaitHandle(a *API, L *lua.LState) int {
@@ -166,7 +179,7 @@ func rctxWaitHandle(a *API, L *lua.LState) int {
 	if c.handles[at].state == handleIdle {
 		return raise(L, "wait_handle called on unqueued handle")
 	}
-	return c.awaitHandle(L, at, 3)
+	return c.awaitHandle(L, at, timeout(L, 3))
 }
 
 func rctxWaitCond(a *API, L *lua.LState) int {
@@ -191,18 +204,20 @@ func rctxWaitCond(a *API, L *lua.LState) int {
 		c.caller.Queue().add(c, eventPoke, 0)
 		return c.suspend(L)
 	}
+	within := timeout(L, 4)
 	c.begin(waitCond, mode, int(n))
-	c.timeout(L, 4)
+	c.limit(within)
 	return c.await(L)
 }
 
 func rctxSleep(a *API, L *lua.LState) int {
 	c := idle(L, "sleep: cannot call while already in wait mode")
-	c.begin(waitSleep, 0, 0)
-	if L.GetTop() < 2 {
+	within := timeout(L, 2)
+	if within < 0 {
 		return raise(L, "timeout argument to wait or sleep must be a number")
 	}
-	c.timeout(L, 2)
+	c.begin(waitSleep, 0, 0)
+	c.limit(within)
 	return c.suspend(L)
 }
 

@@ -126,8 +126,9 @@ func callStore(a *API, L *lua.LState) int {
 	if len(r.r.Key) == 0 {
 		return raise(L, noKey)
 	}
+	a.charge(L, askSteps, len(r.r.Value), bytesPerStep)
 	p := c.run(st.Store, r.r)
-	a.charge(L, askSteps, len(p.Buf)+len(r.r.Value), bytesPerStep)
+	a.st.Host.Debit(len(p.Buf) / bytesPerStep)
 	L.Push(c.response(p).ud)
 	return 1
 }

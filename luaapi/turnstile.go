@@ -98,6 +98,10 @@ func newTurnstile(a *API, L *lua.LState) int {
 func turnstileEnter(a *API, L *lua.LState) int {
 	g := this[*turnstile](L, "turnstile")
 	c := a.current(L, "turnstile:enter")
+	within := int64(-1)
+	if L.Get(2) != lua.LNil {
+		within = timeout(L, 2)
+	}
 	t, inside := g.enter(c)
 	switch {
 	case t == nil:
@@ -108,7 +112,7 @@ func turnstileEnter(a *API, L *lua.LState) int {
 		L.Push(lua.LTrue)
 		return 1
 	}
-	c.timeout(L, 2)
+	c.limit(within)
 	return c.suspend(L)
 }
 

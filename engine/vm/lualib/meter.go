@@ -62,6 +62,9 @@ func (h *Host) Charge(L *lua.LState, n int) {
 	m.give(left)
 }
 
+// Debit is Charge for what has been done: it takes what there is and raises nothing. The next step finds that there is none left.
+func (h *Host) Debit(n int) { h.meter.give(max(h.Left()-int64(max(n, 0)), 0)) }
+
 // bytesPerStep is what a builtin may copy, compare or scan for a step.
 const bytesPerStep = 16
 
