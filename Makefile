@@ -111,6 +111,7 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg"; \
 	done <<<"$$targets"
 	$(GO) test -run TestDiffer -count=1 ./engine/vm/lualib -differ.seed 0
+	$(GO) test -run TestGenerated -count=1 ./engine/vm/quick -quick.seed 0 -quick.programs 20000
 
 .PHONY: bench
 bench: build ## compare proxies, and a leaf with memcached, side by side (BENCH=-help, BENCHLEAF=-help for flags)

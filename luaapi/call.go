@@ -7,7 +7,6 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
-	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -48,8 +47,7 @@ type Call struct {
 	api    *API
 	gen    *Funcgen
 	fn     *lua.LFunction
-	calls  *lualib.Callable // nil: fn needs a coroutine
-	task   *vm.Task         // nil while it serves nothing
+	task   *vm.Task // nil while it serves nothing
 	caller Caller
 	own    *Request       // the object of the client's request, unless this is a sub-call
 	req    *Request       // what it serves: own, or what the parent has enqueued
@@ -102,15 +100,8 @@ func (c *Call) start(caller Caller, r *Request) {
 	c.uses++
 	c.task = c.api.st.NewTask()
 	c.task.Data = c
-	if c.calls == nil || c.gen.stuck || !c.calls.Holds() {
-		c.after(c.task.Start(c.fn, r.ud))
-		return
-	}
-	c.after(c.task.Call(c.fn, r.ud))
+	c.after(c.task.Start(c.fn, r.ud))
 }
-
-// Stuck is called when a function that was called without a coroutine waits in place after all: others of its generator are not to.
-func (c *Call) Stuck() { c.gen.stuck = true }
 
 // after looks at what the coroutine did.
 func (c *Call) after(status vm.Status) {
@@ -267,6 +258,11 @@ func (a *API) charge(L *lua.LState, steps, n, rate int) { a.st.Host.Charge(L, st
 // chargeSends pays for sending r so many times.
 func (a *API) chargeSends(L *lua.LState, r *mc.Request, times int) {
 	a.charge(L, askSteps*times, times*(len(r.Line)+len(r.Value)), sentPerStep)
+}
+
+// paysSend is chargeSends for one, if there are so many steps.
+func (a *API) paysSend(r *mc.Request) bool {
+	return a.st.Host.Pay(askSteps + (len(r.Line)+len(r.Value))/sentPerStep)
 }
 
 // send sends r to t; tag is how its answer is known.

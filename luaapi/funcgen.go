@@ -23,8 +23,7 @@ type Funcgen struct {
 	ready    bool
 	ranked   bool // results have the class of their rank, and strings are responses
 	replaced bool
-	stuck    bool // one of its functions waited in place where it was called without a coroutine
-	uses     int  // commands and handles that have it
+	uses     int // commands and handles that have it
 	tally    *tally
 
 	free     *Call // last used first

@@ -191,7 +191,7 @@ func Open(st *vm.State, o Options) *API {
 			elsewhere[f.Name] = f.Stage
 			continue
 		}
-		a.mcp.RawSetString(f.Name, L.NewFunction(a.bind(f.fn)))
+		a.mcp.RawSetString(f.Name, a.function("mcp."+f.Name, f.fn))
 	}
 	a.mcp.Metatable = a.absent(elsewhere)
 	a.constants()
@@ -226,13 +226,22 @@ func (a *API) bind(f func(*API, *lua.LState) int) lua.LGFunction {
 	return func(L *lua.LState) int { return f(a, L) }
 }
 
+// function makes a function of scripts. name is as in quickly.
+func (a *API) function(name string, f func(*API, *lua.LState) int) *lua.LFunction {
+	fn := a.st.L.NewFunction(a.bind(f))
+	if quickly[name] {
+		a.st.Host.Quick.Add(fn, a.native(name, fn))
+	}
+	return fn
+}
+
 // object makes the metatable of a kind of userdata. Scripts cannot get at it.
 func (a *API) object(name string, methods []Method) *lua.LTable {
 	L := a.st.L
 	mt := L.CreateTable(0, 4) // without a size it would take 2 KB
 	index := L.CreateTable(0, len(methods))
 	for _, m := range methods {
-		index.RawSetString(m.Name, L.NewFunction(a.bind(m.fn)))
+		index.RawSetString(m.Name, a.function(name+":"+m.Name, m.fn))
 	}
 	mt.RawSetString("__index", index)
 	mt.RawSetString("__metatable", lua.LString(name))
@@ -246,7 +255,7 @@ func (a *API) object(name string, methods []Method) *lua.LTable {
 // callable makes the metatable of a kind of userdata that is called.
 func (a *API) callable(name string, f func(*API, *lua.LState) int) *lua.LTable {
 	mt := a.object(name, nil)
-	mt.RawSetString("__call", a.st.L.NewFunction(a.bind(f)))
+	mt.RawSetString("__call", a.function(name+"()", f))
 	return mt
 }
 

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/tidepool-proxy/tidepool/engine/vm"
 )
 
 // SlotRule says when a slot that has served is let go rather than kept. The zero value is memcached's proxy's: after a burst, slots that
@@ -137,7 +135,6 @@ func (g *Funcgen) make(parent *Call, at int) (*Call, error) {
 			return nil, err
 		}
 	}
-	c.calls = vm.Callable(c.fn)
 	g.tally.add(0, 1)
 	return c, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -63,14 +64,19 @@ func (c *Call) numbered(w *wait) *wait {
 	return w
 }
 
-// suspend waits for the current wait, yielding if that is possible.
-func (c *Call) suspend(L *lua.LState) int {
+// pauses tells who has to know that the current wait begins.
+func (c *Call) pauses() {
 	if c.wait.deadline > 0 {
 		c.caller.Alarm(c)
 	}
 	if c.api.watcher != nil {
 		c.api.watcher.Waits(c, c.wait.within, c.wait.deadline > 0)
 	}
+}
+
+// suspend waits for the current wait, yielding if that is possible.
+func (c *Call) suspend(L *lua.LState) int {
+	c.pauses()
 	return c.api.st.Wait(L, func() {
 		c.blocked = true
 		c.caller.Block(c)
@@ -207,10 +213,15 @@ func callPool(a *API, L *lua.LState) int {
 		return raise(L, noKey)
 	}
 	a.chargeSends(L, r.r, 1)
+	c.ask(t, r.r)
+	return c.suspend(L)
+}
+
+// ask sends r to t and begins the wait for the answer.
+func (c *Call) ask(t Target, r *mc.Request) {
 	w := c.numbered(c.begin(waitPool, AwaitAny, 1))
 	w.open = 1
-	c.send(t, r.r, w.seq<<8)
-	return c.suspend(L)
+	c.send(t, r, w.seq<<8)
 }
 
 // await is mcp.await; with log, mcp.await_logerrors.

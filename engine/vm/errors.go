@@ -95,14 +95,6 @@ func recovered(r any) error {
 	return &ScriptError{Message: fmt.Sprintf("internal error in a script call: %v", r), Traceback: string(debug.Stack())}
 }
 
-// asRaised is what gopher-lua makes of a panic in a coroutine: an error of the script.
-func asRaised(r any) any {
-	if _, ok := r.(*lua.ApiError); ok {
-		return r
-	}
-	return &lua.ApiError{Type: lua.ApiErrorRun, Object: lua.LString(fmt.Sprint(r))}
-}
-
 // traceback lists the frames that a failed thread still holds, innermost first.
 func traceback(th *lua.LState) string {
 	var b strings.Builder

@@ -5,9 +5,9 @@
 // client connection's session locks a worker once, runs a Task for every request that it has just read, each until it waits
 // or ends, and unlocks. Different states share nothing but Go objects that are safe for concurrent use.
 //
-// A Task is one request's coroutine. Tasks are pooled: their thread is reused as long as it ends normally, because a new
-// one costs 2 µs and 11 kB. A script waits by calling a Go function that arranges for an answer and then returns
-// State.Wait: that yields the coroutine, or, where Lua is inside a Go call that cannot be yielded across (the callback of
+// A Task is one request's run, on a machine of package quick as far as that knows what to do, and else on a coroutine. Tasks are pooled, and so are
+// their threads as long as they end normally, because a new one costs 2 µs and 11 kB. A script waits by calling a Go function that arranges for an answer and then returns
+// State.Wait: that suspends the machine, yields the coroutine, or, where Lua is inside a Go call that cannot be yielded across (the callback of
 // string.gsub, a script's own coroutine), blocks in place with the lock released.
 package vm
 

@@ -1,4 +1,4 @@
-// A request's coroutine: started, suspended while it waits, resumed, reused.
+// A request's run: started, suspended while it waits, resumed, reused.
 
 package vm
 
@@ -8,7 +8,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
+	"github.com/tidepool-proxy/tidepool/engine/vm/quick"
 )
 
 // Status is what a task is doing after it has run.
@@ -22,7 +22,7 @@ const (
 	Failed                  // Task.Err says why; the thread is thrown away
 )
 
-// Task is one coroutine of a state. It is used with the state's lock held.
+// Task is one request's run in a state: on its machine, or on a coroutine. It is used with the state's lock held.
 type Task struct {
 	Result lua.LValue // after Finished and Return
 	Err    error      // after Failed: a *ScriptError
@@ -34,7 +34,8 @@ type Task struct {
 	left    int64 // steps left of the budget
 	waiting bool  // Wait has been called and the yield is on its way out
 	last    bool  // Wait has been called and there is nothing to come back to
-	called  bool  // it is no coroutine
+	quickly bool  // machine runs it, and th does not
+	machine quick.Machine
 	args    [2]lua.LValue
 	next    *Task
 }
@@ -44,14 +45,10 @@ func (s *State) NewTask() *Task {
 	t := s.free
 	if t == nil {
 		t = &Task{st: s}
+		t.machine.Set = &s.Host.Quick
 	} else {
 		s.free = t.next
 		t.next = nil
-	}
-	if n := len(s.spare); t.th == nil && n > 0 {
-		t.th, s.spare = s.spare[n-1], s.spare[:n-1]
-	} else if t.th == nil {
-		t.th = s.Host.NewThread()
 	}
 	t.left = s.opts.Steps
 	return t
@@ -59,35 +56,42 @@ func (s *State) NewTask() *Task {
 
 // FreeTask gives t back after it has Finished or Failed. A task that is still Waiting must be given to DropTask.
 func (s *State) FreeTask(t *Task) {
-	t.Result, t.Err, t.last = nil, nil, false
+	if t.quickly {
+		t.machine.End()
+	}
+	t.Result, t.Err, t.last, t.quickly = nil, nil, false, false
 	t.next = s.free
 	s.free = t
 }
 
-// DropTask gives up a task that waits: its thread, with the script's frames on it, goes to the garbage collector.
+// DropTask gives up a task that waits. A thread with the script's frames on it goes to the garbage collector.
 func (s *State) DropTask(t *Task) {
-	t.th = nil
+	if !t.quickly {
+		t.th = nil
+	}
 	s.FreeTask(t)
 }
 
-// Start calls fn(arg) in the task's coroutine.
+// Start calls fn(arg) in the task's coroutine; where a machine of package quick can run it there is no coroutine.
 func (t *Task) Start(fn *lua.LFunction, arg lua.LValue) Status {
-	t.th.Dead = false
+	if t.quickly = t.st.Host.Quick.Runs(fn); t.quickly {
+		t.machine.Begin(fn, arg)
+		return t.run(nil, nil)
+	}
+	t.thread()
 	t.args[0], t.args[1] = fn, arg
 	return t.run(t.st.entry, t.args[:])
 }
 
-// Callable tells which functions are for Call; nil if fn is none.
-func Callable(fn *lua.LFunction) *lualib.Callable { return lualib.AsCallable(fn) }
-
-// Call is Start for a function that waits as its last act if at all (Callable): it is called without a coroutine, in less
-// time. Where it waits otherwise after all it does so in place, with the state's lock released, and Data, if it has a method Stuck, is told first.
-func (t *Task) Call(fn *lua.LFunction, arg lua.LValue) Status {
-	t.called = true
-	t.args[0], t.args[1] = fn, arg
-	status := t.run(nil, t.args[:])
-	t.called = false
-	return status
+// thread gives the task a coroutine that runs nothing.
+func (t *Task) thread() {
+	if s := t.st; t.th != nil {
+	} else if n := len(s.spare); n > 0 {
+		t.th, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else {
+		t.th = s.Host.NewThread()
+	}
+	t.th.Dead = false
 }
 
 // Resume goes on after a wait: vs, at most two values, are what the waiting call returns.
@@ -119,22 +123,43 @@ func (t *Task) run(entry *lua.LFunction, args []lua.LValue) (status Status) {
 		if r := recover(); r != nil {
 			s.L.SetTop(top)
 			s.L.G.CurrentThread = s.L
-			if t.called {
-				status = t.fail(t.trace(recovered(asRaised(r))))
-			} else {
-				status = t.fail(recovered(r))
-			}
+			status = t.fail(recovered(r))
 		}
 	}()
-	if t.called {
-		if t.Result = s.Host.CallOn(t.th, args[0].(*lua.LFunction), args[1]); !t.last {
-			return Finished
-		}
-		t.Result = nil
-		s.spare, t.th = append(s.spare, t.th), nil
+	if t.quickly {
+		return t.runQuickly(args)
+	}
+	return t.ran(s.Host.Resume(s.L, t.th, entry, args...))
+}
+
+// runQuickly is run on the machine, and where that leaves on a coroutine. args are nil to begin.
+func (t *Task) runQuickly(args []lua.LValue) Status {
+	s, m := t.st, &t.machine
+	var did quick.Outcome
+	if args == nil {
+		did = m.Run()
+	} else {
+		did = m.Resume(args)
+	}
+	switch did {
+	case quick.Returned:
+		t.Result = m.Result
+		return Finished
+	case quick.Waiting:
+		return Waiting
+	case quick.Last:
+		t.last = true
 		return Returning
 	}
-	rs, err, vals := s.Host.Resume(s.L, t.th, entry, args...)
+	t.thread()
+	t.quickly = false
+	defer m.End()
+	return t.ran(s.Host.Adopt(s.L, t.th, s.entry, m))
+}
+
+// ran looks at how the coroutine stopped.
+func (t *Task) ran(rs lua.ResumeState, err error, vals []lua.LValue) Status {
+	s := t.st
 	switch {
 	case rs == lua.ResumeYield && t.waiting:
 		return Waiting
@@ -181,14 +206,10 @@ func (t *Task) trace(err error) error {
 // and must return when what is waited for is there; then result gives, with the lock held, the values that the waiting call returns.
 func (s *State) Wait(L *lua.LState, block func(), result func() []lua.LValue) int {
 	t := s.cur
-	if t.called {
-		if t.last = s.Host.IsLastOf(L, t.th); t.last {
-			return 0
-		}
-		if s, ok := t.Data.(interface{ Stuck() }); ok {
-			s.Stuck()
-		}
-	} else if s.Host.CanYield(L, t.th) {
+	if s.Host.OnDesk(L) {
+		return quick.Waits
+	}
+	if s.Host.CanYield(L, t.th) {
 		if t.last = s.Host.IsLast(L, t.th); t.last {
 			return 0
 		}

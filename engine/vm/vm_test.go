@@ -274,18 +274,6 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations for a route that waits once, want %v", name, allocs, want)
 		}
 	}
-	b := newBench(t, Options{})
-	fn, arg := b.route(t, waits["last"]), b.L.NewUserData()
-	if allocs := testing.AllocsPerRun(1000, func() { callOnce(b.State, fn, arg) }); allocs > 0 {
-		t.Errorf("%v allocations for one that is called", allocs)
-	}
-}
-
-func callOnce(s *State, fn *lua.LFunction, arg lua.LValue) {
-	task := s.NewTask()
-	task.Call(fn, arg)
-	task.Return(arg)
-	s.FreeTask(task)
 }
 
 func BenchmarkRouteThatWaits(b *testing.B) {
@@ -293,7 +281,6 @@ func BenchmarkRouteThatWaits(b *testing.B) {
 		name, body string
 		serve      func(*State, *lua.LFunction, lua.LValue)
 	}{
-		{"called", waits["last"], callOnce},
 		{"last", waits["last"], serveOnce},
 		{"middle", waits["middle"], serveOnce},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/tidepool-proxy/tidepool/engine/vm/quick"
 	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 )
 
@@ -19,6 +20,9 @@ type Host struct {
 	// Nest, while above zero, forbids waiting: CanYield says no. Builtins that call scripts need not raise it, because
 	// CanYield sees their frames.
 	Nest int
+
+	Quick quick.Set // what machines know of the state
+	desk  *lua.LState
 
 	L       *lua.LState
 	opts    Options
@@ -81,6 +85,9 @@ type entry struct {
 
 // Open installs the library into a fresh state made with StateOptions.
 func Open(L *lua.LState, h *Host, opts Options) error {
+	if errCalled != nil {
+		return errCalled
+	}
 	if errLayout != nil {
 		return errLayout
 	}
@@ -119,6 +126,7 @@ func Open(L *lua.LState, h *Host, opts Options) error {
 		h.openUnsafe()
 	}
 	h.fillLoaded()
+	h.openQuick()
 	return nil
 }
 

@@ -56,15 +56,6 @@ func (h *Host) IsLast(L, base *lua.LState) bool {
 	return f.ends()
 }
 
-// IsLastOf is IsLast where Call runs the function, with nothing below it.
-func (h *Host) IsLastOf(L, th *lua.LState) bool {
-	if L != th || h.Nest > 0 {
-		return false
-	}
-	f := top(L).caller()
-	return !f.none() && f.caller().none() && f.ends()
-}
-
 // ends reports whether what f is calling is all that f returns.
 func (f frame) ends() bool {
 	_, ok := f.instruction()
