@@ -1,4 +1,4 @@
-// Frames: the one place that looks inside gopher-lua. Whether a coroutine may be suspended, where an error was raised and how many
+// Frames: the one place, but for adopt.go, that looks inside gopher-lua. Whether a coroutine may be suspended, where an error was raised and how many
 // values a suspended call wants are known only to the call frames, which gopher-lua does not show.
 
 package lualib
