@@ -177,7 +177,9 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 
 // some serves as much of the batch as may be under way at once.
 func (s *session) some(b *server.Batch) (closing bool, err error) {
-	s.now = s.p.now()
+	if s.next != (cursor{}) { // what the batch begins with begins when it does
+		s.now = s.p.now()
+	}
 	s.number++
 	closing, err = s.start(b)
 	s.runQueue()
