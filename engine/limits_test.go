@@ -130,6 +130,7 @@ func TestBufferMemoryLimit(t *testing.T) {
 	if _, err := p.Reload(); err != nil {
 		t.Fatal(err)
 	}
+	until(t, "the other connection to have given its buffer back", func() bool { return p.server.Stats().Buffered == 0 })
 	c.wantStats("proxy", map[string]string{"buffer_memory_limit": "0", "buffer_memory_used": "0"})
 	if !p.room() {
 		t.Error("the limit is gone, and there is no room")
