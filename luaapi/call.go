@@ -233,12 +233,19 @@ func (c *Call) response(p *backend.Pending) *Response {
 	return r
 }
 
+// runs is the call that is running; nil: none is.
+func (a *API) runs() *Call {
+	if t := a.st.Current(); t != nil {
+		c, _ := t.Data.(*Call)
+		return c
+	}
+	return nil
+}
+
 // current is the call that is running; an error is raised while loading.
 func (a *API) current(L *lua.LState, what string) *Call {
-	if t := a.st.Current(); t != nil {
-		if c, ok := t.Data.(*Call); ok {
-			return c
-		}
+	if c := a.runs(); c != nil {
+		return c
 	}
 	L.RaiseError("%s: there is no request to wait in while the configuration is loading", what)
 	return nil

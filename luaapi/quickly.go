@@ -101,15 +101,6 @@ func (a *API) enqueues(args []lua.LValue) *Call {
 	return c
 }
 
-// runs is the call that is running; nil: none is.
-func (a *API) runs() *Call {
-	if t := a.st.Current(); t != nil {
-		c, _ := t.Data.(*Call)
-		return c
-	}
-	return nil
-}
-
 // keyed is v as a request that can be sent to a pool; nil: it is none.
 func keyed(v lua.LValue) *Request {
 	if ud, ok := v.(*lua.LUserData); ok {

@@ -108,7 +108,7 @@ func traceback(th *lua.LState) string {
 			continue
 		}
 		name := d.Name
-		if name == "" || name == "?" || name == "main chunk" && fn.(*lua.LFunction).Proto.LineDefined > 0 || !source.IsCallName(name) {
+		if name == "" || name == "?" || !source.IsCallName(name) {
 			name = "function"
 		}
 		fmt.Fprintf(&b, "\t%s:%d: in %s\n", d.Source, d.CurrentLine, name)

@@ -130,8 +130,6 @@ func (h *Host) cannotYield(L *lua.LState) string {
 	for th := L; th != nil; th = th.Parent {
 		first, ok := suspendable(th)
 		switch {
-		case !ok && th.Parent == nil && !h.isCoroutine(th): // CallOn runs it
-			return "attempt to yield from outside a coroutine"
 		case !ok:
 			return "attempt to yield across a Go-call boundary"
 		case first.Proto == h.co.entry:

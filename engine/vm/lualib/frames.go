@@ -127,9 +127,6 @@ func wants(code uint32) int { return int(code>>9)&0x1ff - 1 }
 // register is where the results of the call in code begin, or what the return in it returns.
 func register(code uint32) int { return int(code>>18) & 0xff }
 
-// returned is how many values the return in code returns, -1 for all there are.
-func returned(code uint32) int { return int(code&0x1ff) - 1 }
-
 // line is where a Lua function's frame stands, 0 for Go functions.
 func (f frame) line() int {
 	fn := f.fn()

@@ -3,7 +3,6 @@
 package lualib
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -121,21 +120,16 @@ func quickSet(args []lua.LValue, _ *quick.Results) int {
 	if !ok || t.Metatable != lua.LNil {
 		return quick.Declines
 	}
-	v := args[2]
-	switch k := args[1].(type) {
-	case lua.LString:
-		t.RawSetString(string(k), v)
-	case lua.LNumber:
-		i := int(k)
-		switch n := arrayLen(t); {
-		case math.IsNaN(float64(k)) || i > n+1 && i > 64:
+	if k, ok := args[1].(lua.LNumber); ok {
+		switch i, n := int(k), arrayLen(t); {
+		case i > n+1 && i > 64:
 			return quick.Declines
-		case v == lua.LNil && lua.LNumber(i) == k && i > 0 && i == n:
+		case args[2] == lua.LNil && lua.LNumber(i) == k && i > 0 && i == n:
 			t.Remove(i) // as set does
-		default:
-			t.RawSet(args[1], v)
+			return 0
 		}
-	default:
+	}
+	if !quick.Store(t, args[1], args[2]) {
 		return quick.Declines
 	}
 	return 0

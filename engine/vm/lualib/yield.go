@@ -4,6 +4,8 @@ package lualib
 
 import (
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm/quick"
 )
 
 // Place is how deep in Go the running request is. It belongs to one goroutine's stack: whoever lets others use the state
@@ -53,23 +55,7 @@ func (h *Host) IsLast(L, base *lua.LState) bool {
 	if b := f.caller(); b.none() || !b.caller().none() {
 		return false
 	}
-	return f.ends()
-}
-
-// ends reports whether what f is calling is all that f returns.
-func (f frame) ends() bool {
-	_, ok := f.instruction()
-	return ok && isLast(f.fn().Proto.Code, f.pc()-1)
-}
-
-// isLast reports whether the results of the call at code[pc] are what its function returns.
-func isLast(code []uint32, pc int) bool {
-	call := code[pc]
-	if opcode(call) == lua.OP_TAILCALL {
-		return true
-	}
-	next := code[pc+1] // a function ends in a return, so there is one
-	return opcode(call) == lua.OP_CALL && opcode(next) == lua.OP_RETURN && returned(next) == 1 && wants(call) == 1 && register(next) == register(call)
+	return !f.fn().IsG && quick.IsLast(f.fn().Proto, f.pc()-1)
 }
 
 // suspendable reports whether L's frames would survive a yield: none was called by Go code or from inside an instruction (a

@@ -224,12 +224,13 @@ func (s *Set) LeaveAt(p *lua.FunctionProto, pc int) {
 	}
 }
 
-// isLast reports whether what the call at pc gives is what its function returns.
-func (p *Program) isLast(pc int) bool {
-	i := &p.code[pc]
-	if int(i.op) == lua.OP_TAILCALL {
+// IsLast reports whether what the call at pc gives is what its function returns: `return f()`, or `local x = f() return x`.
+func IsLast(p *lua.FunctionProto, pc int) bool {
+	op := func(code uint32) int { return int(code >> 26) }
+	if op(p.Code[pc]) == lua.OP_TAILCALL {
 		return true
 	}
-	next := &p.code[pc+1] // a function ends in a return, so there is one
-	return int(i.op) == lua.OP_CALL && int(next.op) == lua.OP_RETURN && next.b == 2 && i.c == 2 && next.a == i.a
+	const register, one = 0xff << 18, 2    // one value, in both instructions
+	call, next := p.Code[pc], p.Code[pc+1] // a function ends in a return, so there is one
+	return op(call) == lua.OP_CALL && op(next) == lua.OP_RETURN && next&0x1ff == one && call>>9&0x1ff == one && call&register == next&register
 }

@@ -48,7 +48,7 @@ enter:
 			}
 			regs[i.a] = v
 		case lua.OP_SETTABLE, lua.OP_SETTABLEKS:
-			if !set(regs[i.a], rk(regs, k, i.b), rk(regs, k, i.c)) {
+			if !Store(regs[i.a], rk(regs, k, i.b), rk(regs, k, i.c)) {
 				goto leave
 			}
 		case lua.OP_SELF:
@@ -208,7 +208,7 @@ enter:
 			case Declines:
 				goto leave
 			case Waits:
-				if len(m.frames) == 1 && p.isLast(pc-1) {
+				if len(m.frames) == 1 && IsLast(fn.Proto, pc-1) {
 					return Last
 				}
 				return Waiting

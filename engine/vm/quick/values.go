@@ -39,8 +39,8 @@ func index(o, k lua.LValue) (v lua.LValue, ok bool) {
 	return v, v != lua.LNil || t.Metatable == lua.LNil
 }
 
-// set is o[k] = v where that calls nothing.
-func set(o, k, v lua.LValue) bool {
+// Store is o[k] = v where that calls nothing and is no error; false: it has done nothing.
+func Store(o, k, v lua.LValue) bool {
 	t, ok := o.(*lua.LTable)
 	if !ok || t.Metatable != lua.LNil {
 		return false
