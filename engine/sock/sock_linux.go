@@ -1,4 +1,5 @@
-// The system calls, made without the scheduler's bookkeeping.
+// The system calls, made without the scheduler's bookkeeping. They are those for sockets: read and write do the same, and look first
+// whether what they have is a file.
 
 package sock
 
@@ -7,12 +8,13 @@ import (
 	"unsafe"
 )
 
-func read(fd int, p []byte) (int, error)  { return call(syscall.SYS_READ, fd, p) }
-func write(fd int, p []byte) (int, error) { return call(syscall.SYS_WRITE, fd, p) }
+func read(fd int, p []byte) (int, error)  { return call(syscall.SYS_RECVFROM, fd, p) }
+func write(fd int, p []byte) (int, error) { return call(syscall.SYS_SENDTO, fd, p) }
 
-// call is a read or write of a p that is not empty.
+// call is a recvfrom or sendto of a p that is not empty.
 func call(trap uintptr, fd int, p []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
+	n, _, errno := syscall.RawSyscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
