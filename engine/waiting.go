@@ -57,6 +57,9 @@ func (s *session) wait(b *server.Batch) error {
 		d = flushEarly
 	}
 	if woken := s.pause(d); woken || !early {
+		if s.open > 1 { // one turn for everyone else: readers of other backends may be about to bring the rest, which is then taken with this
+			runtime.Gosched()
+		}
 		return nil
 	}
 	if err := s.write(b, ready); err != nil {
