@@ -55,7 +55,7 @@ func (s *session) count(b *server.Batch, sl *slot) {
 		s.p.stats.request(s.stripe, sl.req.Cmd, result)
 	}
 	if sl.route != nil && sl.route.Latency != nil {
-		sl.route.Latency.Observe(s.stripe, sl.end-s.now)
+		sl.route.Latency.Observe(s.stripe, sl.end-s.began)
 	}
 }
 

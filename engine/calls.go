@@ -230,6 +230,7 @@ func (s *session) await(deadline int64) (list []*backend.Pending) {
 		left = max(0, time.Duration(deadline-s.p.now()))
 	}
 	s.pause(left)
+	s.past = true
 	for p := s.gather(); p != nil; {
 		next := p.Next
 		p.Next = nil

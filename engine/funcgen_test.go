@@ -437,3 +437,15 @@ func TestRequestContextMistakes(t *testing.T) {
 		c.sees(want + "\r\n")
 	}
 }
+
+// What is sent after a wait was queued then, and not when its batch began.
+func TestElapsedAfterAWait(t *testing.T) {
+	c, b, _ := threeBackends(t, `mcp.attach(mcp.CMD_GET, gen({ p[1] }, function(rctx, h) return function(r)
+        rctx:sleep(0.25)
+        return rctx:enqueue_and_wait(r, h[1]):elapsed() < 250000 and "short\r\n" or "long\r\n"
+    end end))`)
+	c.says("get k\r\n")
+	b[0].sees("get k\r\n")
+	b[0].says(miss)
+	c.sees("short\r\n")
+}

@@ -68,7 +68,6 @@ func (s *session) catchUp() {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	if len(s.calls) > 0 {
-		s.now = s.p.now()
 		s.tend()
 	}
 }

@@ -29,7 +29,9 @@ type session struct {
 	g      *generation
 	w      *worker
 	hooks  *hooks
-	now    int64
+	began  int64 // when it, or what of it is under way, was begun
+	now    int64 // that too, or what the clock said last
+	past   bool  // now was before something was waited for
 	locked bool  // the worker's lock is held
 	spent  int64 // steps that Lua took since it is
 	room
@@ -137,8 +139,16 @@ func (s *session) Rules() mc.Rules {
 // Lane implements luaapi.Caller.
 func (s *session) Lane() uint32 { return s.stripe }
 
-// Now implements luaapi.Caller.
-func (s *session) Now() int64 { return s.now }
+// Now implements luaapi.Caller. The clock is read once for what is sent without a wait between.
+func (s *session) Now() int64 {
+	if s.past {
+		s.reads()
+	}
+	return s.now
+}
+
+// reads reads the clock.
+func (s *session) reads() { s.now, s.past = s.p.now(), false }
 
 // Serve implements server.Session.
 func (s *session) Serve(b *server.Batch) error {
@@ -160,7 +170,8 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	s.w = s.g.worker(s.info.ID)
 	s.hooks = s.w.hooksFor(s.info.Tag)
 	s.takeRoom()
-	s.now = s.p.now()
+	s.reads()
+	s.began = s.now
 	if s.probe != nil {
 		s.probe.begin()
 	}
@@ -178,7 +189,8 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 // some serves as much of the batch as may be under way at once.
 func (s *session) some(b *server.Batch) (closing bool, err error) {
 	if s.next != (cursor{}) { // what the batch begins with begins when it does
-		s.now = s.p.now()
+		s.reads()
+		s.began = s.now
 	}
 	s.number++
 	closing, err = s.start(b)
@@ -300,7 +312,7 @@ func (s *session) trimmed(r *mc.Request, n int) *mc.Request {
 // send sends r straight to a pool.
 func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
 	p := backend.NewPending()
-	p.Waiter, p.Lane, p.Start = s, s.stripe, s.now
+	p.Waiter, p.Lane, p.Start = s, s.stripe, s.Now()
 	p.Tag = s.number<<32 | i
 	if s.probe != nil {
 		s.probe.sends(nil, pool, r, p)
@@ -311,13 +323,13 @@ func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
 // answer answers a slot with a fixed line.
 func (s *session) answer(sl *slot, text string) {
 	sl.text = text
-	s.close(sl, s.now)
+	s.close(sl, s.Now())
 }
 
 // answerLocal answers a slot with what was appended to s.local.
 func (s *session) answerLocal(sl *slot, from int) {
 	sl.from, sl.to = from, len(s.local)
-	s.close(sl, s.now)
+	s.close(sl, s.Now())
 }
 
 // answered answers a slot with a backend's answer.

@@ -121,6 +121,7 @@ func (s *session) take() {
 
 // deliverAll hands every answer that has come to its request.
 func (s *session) deliverAll() {
+	s.past = true
 	for i := 0; i < len(s.later); i++ {
 		s.deliver(s.later[i])
 	}
