@@ -20,6 +20,7 @@ func (s *session) write(b *server.Batch, to int) error {
 		s.tell(b, to)
 		return nil
 	}
+	b.Counted = s.held.Load() > 0
 	for ; s.head < to; s.head++ {
 		s.count(b, &s.slots[s.head])
 		if len(b.Out) > flushSize {

@@ -19,6 +19,10 @@ type Batch struct {
 	Reqs  []mc.Request // in the order they arrived; those with Bad set are answered with mc.AnswerBad
 	Out   []byte       // answers so far; the session appends
 
+	// Counted is set by a session that counts what is in Out, or most of it, against MaxBuffered itself: while the client does not take it, it
+	// does not count once more.
+	Counted bool
+
 	// Each, if set, is given every answer as soon as it is there, in any order, in place of all of them in Out: i is the
 	// request's place in Reqs, none of which may have several keys. The answer is the session's again when Each returns. For
 	// callers whose requests have nothing to do with each other; a connection has none.

@@ -47,7 +47,7 @@ func (c *conn) lineFits() bool {
 // parse cuts up to MaxBatch requests from the buffer into b, and notes in c.need if the next is not whole. True: the last
 // one is so bad that the connection ends after its answer.
 func (c *conn) parse(b *Batch) (last bool) {
-	b.Reqs = b.Reqs[:0]
+	b.Reqs, b.Counted = b.Reqs[:0], false
 	b.Rules = c.sess.Rules()
 	for len(b.Reqs) < c.srv.opts.MaxBatch && c.r < c.w {
 		r := b.next()

@@ -28,11 +28,13 @@ const slowPiece = 256 << 10
 
 // writeSlow writes what the socket's buffer did not take at once. Meanwhile it counts as buffered.
 func (c *conn) writeSlow(p []byte) (n int, err error) {
-	if !c.srv.buffers.reserve(len(p)) {
-		c.srv.counted.cutWrites.Add(1)
-		return 0, errUnread
+	if c.batch == nil || !c.batch.Counted {
+		if !c.srv.buffers.reserve(len(p)) {
+			c.srv.counted.cutWrites.Add(1)
+			return 0, errUnread
+		}
+		defer c.srv.buffers.release(len(p))
 	}
-	defer c.srv.buffers.release(len(p))
 	for n < len(p) {
 		if d := c.srv.opts.WriteTimeout; d > 0 {
 			c.nc.SetWriteDeadline(time.Now().Add(d))
