@@ -7,7 +7,6 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/luaapi"
-	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // begin starts a request's Lua function.
@@ -194,15 +193,17 @@ func (s *session) Block(c *luaapi.Call) {
 			s.Wake()
 		}
 	}
-	list := s.later
-	s.later = nil
 	for {
 		st.Lock()
-		for _, p := range list {
+		for n := s.later.Len(); n > 0; n-- {
+			p := s.later.Pop()
+			if p == nil { // another that waits in place has taken the rest
+				break
+			}
 			if x, ok := p.Data.(*luaapi.Call); ok && c.Contains(x) {
 				x.Deliver(p)
 			} else {
-				s.later = append(s.later, p)
+				s.later.Push(p)
 			}
 		}
 		s.queue.RunFor(c)
@@ -212,16 +213,16 @@ func (s *session) Block(c *luaapi.Call) {
 		if ready || s.g != nil && s.g.cut.Load() {
 			break
 		}
-		list = s.await(left)
+		s.await(left)
 	}
-	if len(s.later) > 0 {
+	if s.later.Len() > 0 {
 		s.Wake() // so that wait does not sleep on what has been drained already
 	}
 	s.locked = locked // State.Wait takes the lock again
 }
 
-// await waits for answers until a deadline (0: for ever) and gives what has come.
-func (s *session) await(deadline int64) (list []*backend.Pending) {
+// await waits for answers until a deadline (0: for ever).
+func (s *session) await(deadline int64) {
 	if s.p.trace != nil && s.p.trace.step(s) {
 		deadline = 1 // long past
 	}
@@ -231,11 +232,5 @@ func (s *session) await(deadline int64) (list []*backend.Pending) {
 	}
 	s.pause(left)
 	s.past = true
-	for p := s.gather(); p != nil; {
-		next := p.Next
-		p.Next = nil
-		list = append(list, p)
-		p = next
-	}
-	return list
+	s.collect()
 }

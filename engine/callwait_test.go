@@ -99,3 +99,22 @@ func TestTurnstileWithoutTimeout(t *testing.T) {
 	b[0].says(miss)
 	c.sees(miss)
 }
+
+// Two answers come at once. The first lets a function go on that waits in place for the second.
+func TestWaitingInPlaceForWhatHasCome(t *testing.T) {
+	c, b, _ := threeBackends(t, `mcp.attach(mcp.CMD_GET, gen({ p[1], p[2] }, function(rctx, h) return function(r)
+        rctx:enqueue(r, h)
+        rctx:wait_cond(1, mcp.WAIT_ANY)
+        local a, b
+        string.gsub("a", "a", function() a, b = rctx:wait_handle(h[1]), rctx:wait_handle(h[2]) end)
+        return a
+    end end))`)
+	for range 200 {
+		c.says("get k\r\n")
+		b[0].sees("get k\r\n")
+		b[1].sees("get k\r\n")
+		b[0].says(miss)
+		b[1].says(miss)
+		c.sees(miss)
+	}
+}

@@ -35,18 +35,18 @@ type session struct {
 	locked bool  // the worker's lock is held
 	spent  int64 // steps that Lua took since it is
 	room
-	lent     *room      // what room was taken from
-	next     cursor     // what of the batch has no slot yet
-	first    int        // the request of slots[0], where none is split
-	entered  int        // routes, less those that linger
-	open     int        // slots that are not done
-	head     int        // slots before it have been written
-	trimReq  mc.Request // the request being sent, if its key was cut
-	trimLine []byte     // its line
-	local    []byte     // answers of the local store
-	window   mc.Request // some keys of a get that it is asked for
-	broken   error      // why nothing more can be written
-	later    []*backend.Pending
+	lent     *room              // what room was taken from
+	next     cursor             // what of the batch has no slot yet
+	first    int                // the request of slots[0], where none is split
+	entered  int                // routes, less those that linger
+	open     int                // slots that are not done
+	head     int                // slots before it have been written
+	trimReq  mc.Request         // the request being sent, if its key was cut
+	trimLine []byte             // its line
+	local    []byte             // answers of the local store
+	window   mc.Request         // some keys of a get that it is asked for
+	broken   error              // why nothing more can be written
+	later    backend.List       // answers that have come and are not delivered
 	come     []*backend.Pending // empty but within gather
 	timer    *time.Timer
 	ends     bool           // the connection ends when what came so far has been answered, or

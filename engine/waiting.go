@@ -122,14 +122,17 @@ func (s *session) take() {
 // deliverAll hands every answer that has come to its request.
 func (s *session) deliverAll() {
 	s.past = true
-	for i := 0; i < len(s.later); i++ {
-		s.deliver(s.later[i])
+	s.collect()
+	for p := s.later.Pop(); p != nil; p = s.later.Pop() {
+		s.deliver(p)
 	}
-	s.later = s.later[:0]
+}
+
+// collect moves what has come to later, where a call that waits in place while others are delivered finds it, too.
+func (s *session) collect() {
 	for p := s.gather(); p != nil; {
 		next := p.Next
-		p.Next = nil
-		s.deliver(p)
+		s.later.Push(p)
 		p = next
 	}
 }
