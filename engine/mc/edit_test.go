@@ -35,6 +35,8 @@ func TestNewRequest(t *testing.T) {
 	f("version\r\n", "", nil)
 	f("ms a 2\r\n", "hi\r\n", nil)
 	f("set a 0 0 0\r\n", "\r\n", nil)
+	f("set a 0 2147483648 1\r\n", "v\r\n", nil)
+	f("set a x 0 1\r\n", "v\r\n", nil)
 	f("mg "+strings.Repeat("k", 100)+strings.Repeat(" ", 395)+"\r\n", "", nil)
 	f("mg "+strings.Repeat("k", 100)+strings.Repeat(" ", 396)+"\r\n", "", ErrReqTooLong)
 	f("mg a", "", ErrReqEnd)
@@ -138,7 +140,8 @@ func TestSetToken(t *testing.T) {
 	f("set a 0 0 2\r\nhi\r\n", 4, "3", "")
 	f("set a 0 0 2\r\nhi\r\n", 4, "02", "set a 0 0 02")
 	f("set a 0 0 2\r\nhi\r\n", 0, "get", "")
-	f("set a 0 0 2\r\nhi\r\n", 2, "x", "")
+	f("set a 0 0 2\r\nhi\r\n", 2, "x", "set a x 0 2")
+	f("set a 0 0 2\r\nhi\r\n", 3, "2147483648", "set a 0 2147483648 2")
 	f("mg a\r\n", 0, "ms", "")
 }
 

@@ -13,15 +13,34 @@ func valueLength(tok []byte) int {
 	return int(n)
 }
 
-func isInt32(tok []byte) bool {
-	_, ok := parseInt32(tok)
-	return ok
+// isCount: client flags, or a CAS number, as every memcached of 64 bits reads them.
+func isCount(tok []byte) bool {
+	if len(tok) == 1 {
+		return tok[0]-'0' <= 9
+	}
+	return isUint64(unsigned(tok))
 }
 
-// isUint32: client flags are 32 bits on the servers that most people run.
-func isUint32(tok []byte) bool {
+// isTime: an exptime as every memcached of 64 bits reads it.
+func isTime(tok []byte) bool {
+	if len(tok) == 1 {
+		return tok[0]-'0' <= 9
+	}
+	if tok[0] == '-' {
+		tok = tok[1:]
+	} else {
+		tok = unsigned(tok)
+	}
 	n, ok := ParseUint(tok)
-	return ok && n <= math.MaxUint32
+	return ok && n <= math.MaxInt64
+}
+
+// unsigned is tok without a plus before it.
+func unsigned(tok []byte) []byte {
+	if tok[0] == '+' {
+		return tok[1:]
+	}
+	return tok
 }
 
 func isUint64(tok []byte) bool {

@@ -51,9 +51,8 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 			return -1
 		}
 		r.NoReply = r.lastIsNoReply()
-		if routed && !r.storeIsSafe(count) {
-			r.Bad = BadStore
-		}
+		r.long = count > int(in.max)
+		r.odd = !r.storeIsSafe()
 	case formSimple:
 		r.NoReply = r.ntok > 2 && r.lastIsNoReply()
 		if routed && count > int(in.max) {
@@ -148,15 +147,13 @@ func (r *Request) metaFlags(from, count int) {
 }
 
 // storeIsSafe: an old memcached that dislikes a set's line takes the value for commands, and everything after it on
-// that connection is answered to the wrong client. So what any of them dislikes stays here.
-func (r *Request) storeIsSafe(count int) bool {
-	if count > int(r.Cmd.info().max) || !isUint32(r.at(2)) || !isInt32(r.at(3)) {
+// that connection is answered to the wrong client. So what any of them dislikes does not travel. They read flags and
+// exptime as C does: more than 32 bits are cut.
+func (r *Request) storeIsSafe() bool {
+	if !isCount(r.at(2)) || !isTime(r.at(3)) {
 		return false
 	}
-	if r.Cmd == CmdCas {
-		return r.ntok > 5 && isUint64(r.at(5))
-	}
-	return true
+	return r.Cmd != CmdCas || r.ntok > 5 && isCount(r.at(5))
 }
 
 const noreply = "noreply"

@@ -28,6 +28,8 @@ type Request struct {
 	Client  int32  // who asks, for lines that tell of it: a number of the caller's, which the parser leaves alone
 
 	ntok  uint8
+	odd   bool   // a set whose flags, exptime or cas is no number: see CheckWire
+	long  bool   // a set with more tokens than it has a use for: see AppendWire
 	flags uint64 // meta: bit c-'A' for each flag c
 	nkeys int32
 	tok   [MaxTokens]span // tokens of Line; tok[0] is the command
@@ -199,5 +201,5 @@ func (r *Request) reset(c Cmd) {
 	r.Cmd = c
 	r.Line, r.Value, r.Key = nil, nil, nil
 	r.NoReply, r.Quiet, r.Base64, r.Bad = false, false, false, BadNone
-	r.ntok, r.flags, r.nkeys = 0, 0, 0
+	r.ntok, r.odd, r.long, r.flags, r.nkeys = 0, false, false, 0, 0
 }

@@ -3,8 +3,12 @@
 package mc
 
 // AppendWire appends what a backend is sent for r: the line with CRLF, then the value; q becomes a space and
-// noreply becomes noreplY (delete, flush_all: a 0), so that the backend always answers.
+// noreply becomes noreplY (delete, flush_all: a 0), so that the backend always answers. What follows the last token that
+// a set has a use for stays here: new servers ignore it, old ones would take the value for commands.
 func AppendWire(dst []byte, r *Request) []byte {
+	if r.long {
+		return r.appendShort(dst)
+	}
 	at := len(dst)
 	dst = append(dst, r.Line...)
 	if r.Quiet {
@@ -31,11 +35,22 @@ func AppendWire(dst []byte, r *Request) []byte {
 	return append(dst, r.Value...)
 }
 
+// appendShort is AppendWire without what a set has no use for, its noreply with it.
+func (r *Request) appendShort(dst []byte) []byte {
+	last := int(r.Cmd.info().max) - 2
+	dst = append(dst, r.Line[:r.tok[last].to]...)
+	if string(r.at(last)) == noreply { // in place of cas: odd, but never without an answer
+		dst[len(dst)-1] = 'Y'
+	}
+	dst = append(dst, "\r\n"...)
+	return append(dst, r.Value...)
+}
+
 // WireLen is at least the number of bytes that AppendWire appends.
 func (r *Request) WireLen() int { return len(r.Line) + len(r.Value) + 4 }
 
 // CheckWire says whether r may travel over a connection that others share: BadNone, or why not. A request that the
-// parser made may still be refused for its key (a route could have trimmed it to fit); one that a script built or
+// parser made may still be refused for its key (a route could have trimmed it to fit) and, if it is a set, for its numbers; one that a script built or
 // edited is refused for anything that a backend would read differently than we do.
 func CheckWire(r *Request) Bad {
 	switch {
@@ -47,6 +62,8 @@ func CheckWire(r *Request) Bad {
 		return BadFormat
 	case r.Cmd.HasValue() != (r.Value != nil):
 		return BadFormat
+	case r.odd:
+		return BadStore
 	}
 	return BadNone
 }

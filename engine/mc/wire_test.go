@@ -32,6 +32,14 @@ func TestAppendWire(t *testing.T) {
 	f("set a 0 0 2\nhi\r\n", "set a 0 0 2\r\nhi\r\n")
 	f("set /b/a 0 0 2 noreply\r\nhi\r\n", "set /b/a 0 0 2 noreplY\r\nhi\r\n")
 	f("set a 0 0 2 noreply  \r\nhi\r\n", "set a 0 0 2 noreplY  \r\nhi\r\n")
+	f("set a +1 4294967296 2 x\r\nhi\r\n", "set a +1 4294967296 2 x\r\nhi\r\n")
+	f("set a 0 0 2 noreply x\r\nhi\r\n", "set a 0 0 2\r\nhi\r\n")
+	f("set a  0 0 2  0 0 0 \r\nhi\r\n", "set a  0 0 2\r\nhi\r\n")
+	f("append a 0 0 2 noreply noreply\r\nhi\r\n", "append a 0 0 2\r\nhi\r\n")
+	f("set a 0 0 2 "+strings.Repeat("x ", 30)+"noreply\r\nhi\r\n", "set a 0 0 2\r\nhi\r\n")
+	f("cas a 0 0 2 7 noreply\r\nhi\r\n", "cas a 0 0 2 7 noreplY\r\nhi\r\n")
+	f("cas a 0 0 2 7 x noreply\r\nhi\r\n", "cas a 0 0 2 7\r\nhi\r\n")
+	f("cas a 0 0 2 noreply x y\r\nhi\r\n", "cas a 0 0 2 noreplY\r\nhi\r\n")
 	f("ms /b/a 2 q\r\nhi\r\n", "ms /b/a 2  \r\nhi\r\n")
 	f("ms q 2 q k\r\nhi\r\n", "ms q 2   k\r\nhi\r\n")
 	f("mg a q v q1 k\r\n", "mg a   v    k\r\n")
@@ -60,6 +68,20 @@ func TestCheckWire(t *testing.T) {
 	f("set "+long+"k 0 0 2\r\nhi\r\n", BadKey)
 	f("get a b\r\n", BadFormat)
 	f("version\r\n", BadNone)
+	// What no memcached of 64 bits takes the value of for a command.
+	for _, numbers := range []string{"0 2147483648", "0 4294967295", "0 4294967296", "0 +1", "0 -1", "0 -4294967296", "+1 0", "4294967296 0", "007 08"} {
+		f("set a "+numbers+" 2\r\nhi\r\n", BadNone)
+		f("cas a "+numbers+" 2 +5\r\nhi\r\n", BadNone)
+		f("append a "+numbers+" 2 noreply x\r\nhi\r\n", BadNone)
+	}
+	for _, numbers := range []string{"x 0", "0 x", "-1 0", "+ 0", "0 -", "1x 0", "0 0x1", "+-1 0", "0 --1", "0 9223372036854775808",
+		"18446744073709551616 0", "0 18446744073709551616", "0\x00 0", "\v0 0", "0 1.5"} {
+		f("set a "+numbers+" 2\r\nhi\r\n", BadStore)
+		f("cas a "+numbers+" 2 5\r\nhi\r\n", BadStore)
+	}
+	for _, cas := range []string{"", " x", " -1", " noreply", " noreply x", " 18446744073709551616"} {
+		f("cas a 0 0 2"+cas+"\r\nhi\r\n", BadStore)
+	}
 	r := parse(t, "set a 0 0 2\r\nhi\r\n")
 	r.Value = nil
 	if CheckWire(r) != BadFormat {
@@ -108,7 +130,8 @@ func tricky() []string {
 	long := strings.Repeat("k", 251)
 	return []string{
 		"set a x 0 2\r\nhi\r\n", "set a 0 x 2\r\nhi\r\n", "set a 0 0 2 x y\r\nhi\r\n", "set " + long + " 0 0 2\r\nhi\r\n",
-		"set a 4294967296 0 2\r\nhi\r\n", "cas a 0 0 2\r\nhi\r\n", "cas a 0 0 2 noreply\r\nhi\r\n", "ms " + long + " 2\r\nhi\r\n",
+		"set a 4294967296 4294967295 2\r\nhi\r\n", "set a +1 +1 2\r\nhi\r\n", "set a 18446744073709551615 -4294967295 2\r\nhi\r\n",
+		"append a 0 0 2 noreply noreply\r\nhi\r\n", "set a 0 0 2 noreply x\r\nhi\r\n", "cas a 0 0 2 +5 x noreply\r\nhi\r\n", "cas a 0 0 2\r\nhi\r\n", "cas a 0 0 2 noreply\r\nhi\r\n", "ms " + long + " 2\r\nhi\r\n",
 		"delete noreply\r\n", "touch noreply noreply\r\n", "incr a noreply\r\n", "get a b\r\n", "get noreply\r\n",
 		"mg a q q\r\n", "mg a qq v\r\n", "ms a 2 q q\r\nhi\r\n", "ms a! 2 b q\r\nhi\r\n", "ms a 2 Mx q\r\nhi\r\n", "md a q\r\n",
 		"ma a q\r\n", "me a q\r\n", "mg " + long + "\r\n", "set a 0 0 2 noreply\r\nhi\r\n", "touch a 0 noreply  \r\n",
