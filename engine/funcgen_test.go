@@ -405,6 +405,22 @@ func TestFuncgenMistakes(t *testing.T) {
 	}
 }
 
+// As in memcached's proxy, n is a name if it is a string, and u a count if it is a number.
+func TestReadyIgnores(t *testing.T) {
+	local, err := leaf.NewLocal(leaf.Options{Memory: 16 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	for _, what := range []string{"n = 5", "n = true", "n = {}", "u = '2'", "u = true", "u = '256'"} {
+		config := writeConfig(t, "function mcp_config_pools() return true end function mcp_config_routes() mcp.funcgen_new():ready{ "+
+			"f = function() return print end, "+what+" } end")
+		if err := Check(Options{Files: []string{config}, Local: local}); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestRequestContextMistakes(t *testing.T) {
 	for body, want := range map[string]string{
 		"rctx:enqueue(r)":                                         "must pass a handle or a table to queue",

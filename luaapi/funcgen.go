@@ -182,22 +182,14 @@ func funcgenReady(a *API, L *lua.LState) int {
 		return raise(L, "Must specify generator function ('f') to fgen:ready")
 	}
 	g.generate, g.arg = f, t.RawGetString("a")
-	switch v := t.RawGetString("n").(type) {
-	case lua.LString:
+	if v, ok := t.RawGetString("n").(lua.LString); ok { // what is no string is no name, nor an error
 		g.name = string(v[:min(len(v), maxFuncName)])
-	case *lua.LNilType:
-	default:
-		return raise(L, fmt.Sprintf("name ('n') in fgen:ready must be a string, got %s", v.Type()))
 	}
-	switch v := t.RawGetString("u").(type) {
-	case lua.LNumber:
+	if v, ok := t.RawGetString("u").(lua.LNumber); ok {
 		if v < 1 || v > maxObjects {
 			return raise(L, "user obj ('u') in fgen:ready must be between 1 and 255")
 		}
 		g.objects = int(v)
-	case *lua.LNilType:
-	default:
-		return raise(L, "user obj ('u') in fgen:ready must be between 1 and 255")
 	}
 	g.ranked = lua.LVAsBool(t.RawGetString("ranked"))
 	g.tally = tallied(a, g, g.name)
