@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -133,7 +133,7 @@ func (a *API) backendOptions(t *lua.LTable, o *BackendOptions) error {
 		}
 		option := string(name)
 		if set := numericOptions[option]; set != nil {
-			n, ok := toNumber(v)
+			n, ok := vm.Number(v)
 			if err = set(o, n); !ok {
 				err = fmt.Errorf("mcp.backend: %s: want a number, got %s", option, v.Type())
 			}
@@ -163,18 +163,6 @@ func multiget(on bool) backend.Multiget {
 	return backend.MultigetNever
 }
 
-// toNumber is v as a number, if it is one or reads like one.
-func toNumber(v lua.LValue) (float64, bool) {
-	switch v := v.(type) {
-	case lua.LNumber:
-		return float64(v), true
-	case lua.LString:
-		n, err := strconv.ParseFloat(string(v), 64)
-		return n, err == nil
-	}
-	return 0, false
-}
-
 // backendLog reads mcp.backend's option log: a table of deadline, rate, errors and tag.
 func backendLog(v lua.LValue, r *backend.LogRule) error {
 	t, ok := v.(*lua.LTable)
@@ -183,7 +171,7 @@ func backendLog(v lua.LValue, r *backend.LogRule) error {
 	}
 	natural := func(field, complaint string) (int, error) {
 		v := t.RawGetString(field)
-		n, ok := toNumber(v)
+		n, ok := vm.Number(v)
 		switch {
 		case v == lua.LNil:
 			return 0, nil

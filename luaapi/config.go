@@ -103,7 +103,7 @@ var configFuncs = []Func{
 	{"buffer_memory_limit", StagePools, "kilobytes", "", "Kilobytes of values and answers held before more are refused (0 = off).", bufferLimit},
 	{"stat_limit", StagePools, "n", "", "Highest index of a user counter (1024; 0 restores it).", statLimit},
 	{"luagc_ratio", StagePools, "factor", "", "Does nothing: Go collects garbage by itself.", func(_ *API, L *lua.LState) int {
-		L.CheckNumber(1)
+		numberArg(L, 1)
 		return 0
 	}},
 	{"add_stat", StagePools, "index, name", "", "Names the user counter index; \"\" hides it.", addStat},
@@ -111,7 +111,7 @@ var configFuncs = []Func{
 
 func seconds(field func(*BackendOptions) *time.Duration) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		*field(&a.o.Settings.Backend) = duration(float64(L.CheckNumber(1)))
+		*field(&a.o.Settings.Backend) = duration(numberArg(L, 1))
 		return 0
 	}
 }
@@ -130,13 +130,13 @@ func roundSeconds(s float64) time.Duration {
 }
 
 func wholeSeconds(a *API, L *lua.LState) int {
-	a.o.Settings.Backend.RetryWait = roundSeconds(float64(L.CheckNumber(1)))
+	a.o.Settings.Backend.RetryWait = roundSeconds(numberArg(L, 1))
 	return 0
 }
 
 func count(name string, field func(*Settings) *int) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		n := L.CheckInt(1)
+		n := int(intArg(L, 1))
 		if n < 0 {
 			return raise(L, name+" must be >= 0")
 		}
@@ -146,7 +146,7 @@ func count(name string, field func(*Settings) *int) func(*API, *lua.LState) int 
 }
 
 func flapRamp(a *API, L *lua.LState) int {
-	a.o.Settings.Backend.FlapRamp = max(1.1, float64(L.CheckNumber(1)))
+	a.o.Settings.Backend.FlapRamp = max(1.1, numberArg(L, 1))
 	return 0
 }
 
@@ -158,7 +158,7 @@ func onOff(field func(*Settings) *bool) func(*API, *lua.LState) int {
 }
 
 func bufferLimit(a *API, L *lua.LState) int {
-	n := L.CheckInt64(1)
+	n := intArg(L, 1)
 	if n < 0 {
 		return raise(L, "buffer_memory_limit must be >= 0")
 	}
@@ -170,7 +170,7 @@ func bufferLimit(a *API, L *lua.LState) int {
 const maxStatLimit = 1 << 20
 
 func statLimit(a *API, L *lua.LState) int {
-	n := L.CheckInt(1)
+	n := int(intArg(L, 1))
 	if n <= 0 {
 		n = 1024
 	}
@@ -193,7 +193,7 @@ func checkStatName(name string) error {
 }
 
 func addStat(a *API, L *lua.LState) int {
-	i, name := L.CheckInt(1), L.CheckString(2)
+	i, name := int(intArg(L, 1)), L.CheckString(2)
 	switch {
 	case i < 1:
 		return raise(L, "stat index must be 1 or higher")

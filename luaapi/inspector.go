@@ -8,6 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 )
 
 // inspector is an object that is called with a request or a response. It is immutable.
@@ -90,12 +91,12 @@ func askSepKey(s *stepReader) asker {
 		s.fail("separator must be one character")
 	}
 	pos := 1
-	switch n := s.t.RawGetString("pos").(type) {
-	case *lua.LNilType:
-	case lua.LNumber:
+	if v := s.t.RawGetString("pos"); v != lua.LNil {
+		n, ok := vm.Number(v)
+		if !ok {
+			s.fail("'pos' must be a number")
+		}
 		pos = int(n)
-	default:
-		s.fail("'pos' must be a number")
 	}
 	var values *lua.LTable
 	switch t := s.t.RawGetString("map").(type) {

@@ -77,7 +77,7 @@ func logSample(a *API, L *lua.LState) int {
 	if !a.o.Logger.LogsRequests() {
 		return 0
 	}
-	ms, rate, errors := min(L.CheckInt64(1), 1e9), L.CheckInt(2), L.ToBool(3)
+	ms, rate, errors := min(intArg(L, 1), 1e9), int(intArg(L, 2)), L.ToBool(3)
 	l := logArgs(L, 4)
 	p := l.res
 	switch {

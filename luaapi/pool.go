@@ -94,15 +94,12 @@ func poolOptions(who string, t *lua.LTable, s *PoolOptions) error {
 	if v := t.RawGetString("iothread"); v != lua.LNil {
 		s.IOThread = lua.LVAsBool(v)
 	}
-	switch v := t.RawGetString("obuckets").(type) {
-	case *lua.LNilType:
-	case lua.LNumber:
-		if v < 1 {
+	if v := t.RawGetString("obuckets"); v != lua.LNil {
+		n, ok := whole(v)
+		if !ok || n < 1 {
 			return fmt.Errorf("ring_hash: option argument must be a positive integer")
 		}
-		s.OBuckets = int(v)
-	default:
-		return fmt.Errorf("ring_hash: option argument must be a positive integer")
+		s.OBuckets = int(n)
 	}
 	return placement(who, t, s)
 }

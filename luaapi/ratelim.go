@@ -56,8 +56,8 @@ func limiterField(L *lua.LState, t *lua.LTable, name string) uint64 {
 	if v == lua.LNil {
 		return 0
 	}
-	n, ok := v.(lua.LNumber)
-	if !ok || n < 0 || n > math.MaxUint32-1 || n != lua.LNumber(math.Trunc(float64(n))) {
+	n, ok := whole(v)
+	if !ok || n < 0 || n > math.MaxUint32-1 {
 		raise(L, "mcp.ratelim_tbf: arguments must be unsigned 32 bit integer")
 	}
 	return uint64(n)

@@ -44,6 +44,7 @@ func TestLimiterRefills(t *testing.T) {
 		{"nothing without a limit", "fillrate = 5", []step{{100, "0", false}}},
 		{"part of a token is one", "limit = 3", []step{{0, "1.5", true}, {0, "1", false}}},
 		{"none is not there either when it is empty", "limit = 2, tickrate = 1000", []step{{0, "0", true}, {0, "1", true}, {0, "0", true}}},
+		{"strings that read like numbers", "limit = '50', fillrate = '4', tickrate = ' 5e2 '", []step{{0, "49", true}, {501, "4", true}, {0, "1", false}}},
 		{"less than none", "limit = 10", []step{{0, "-1", false}, {0, "0/0", false}, {0, "1e300", false}}},
 		{"a long tick", "limit = 4294967294, fillrate = 4294967294, tickrate = 4294967294", []step{{0, "4294967293", true}, {4294967294, "1", false}, {1, "4294967293", true}}},
 	} {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/tidepool-proxy/tidepool/engine/vm"
 )
 
 var rctxMethods = []Method{
@@ -71,10 +73,10 @@ func idle(L *lua.LState, what string) *Call {
 	return c
 }
 
-// handleAt is argument i as a handle of c, or an error with this text.
+// handleAt is v as a handle of c, or an error with this text.
 func handleAt(L *lua.LState, c *Call, v lua.LValue, text string) int {
-	n, ok := v.(lua.LNumber)
-	if !ok || n != lua.LNumber(math.Trunc(float64(n))) || n < 0 || int(n) >= len(c.handles) {
+	n, ok := whole(v)
+	if !ok || n < 0 || n >= int64(len(c.handles)) {
 		raise(L, text)
 	}
 	return int(n)
@@ -119,11 +121,11 @@ func timeout(L *lua.LState, i int) int64 {
 	if L.GetTop() < i {
 		return -1
 	}
-	n, ok := L.Get(i).(lua.LNumber)
-	if !ok || math.IsNaN(float64(n)) {
+	n, ok := vm.Number(L.Get(i))
+	if !ok || math.IsNaN(n) {
 		raise(L, "timeout argument to wait or sleep must be a number")
 	}
-	return int64(min(max(float64(n), 0), 1e9) * float64(time.Second))
+	return int64(min(max(n, 0), 1e9) * float64(time.Second))
 }
 
 // limit sets the wait's deadline to what timeout has read.
@@ -163,7 +165,7 @@ func (c *Call) beginHandle(at int) {
 func rctxEnqueueAndWait(a *API, L *lua.LState) int {
 	c := idle(L, "wait_cond: cannot call while already in wait mode")
 	r := enqueued(L, 2)
-	if L.Get(3).Type() != lua.LTNumber {
+	if _, ok := whole(L.Get(3)); !ok {
 		return raise(L, "invalid handle passed to enqueue_and_wait")
 	}
 	at := handleAt(L, c, L.Get(3), "attempted to enqueue an invalid handle")
@@ -187,13 +189,13 @@ func rctxWaitCond(a *API, L *lua.LState) int {
 	if L.GetTop() < 2 {
 		return raise(L, "must pass at least count to wait_cond")
 	}
-	n, ok := L.Get(2).(lua.LNumber)
-	if !ok || n < 0 || n != lua.LNumber(math.Trunc(float64(n))) {
+	n, ok := whole(L.Get(2))
+	if !ok || n < 0 {
 		return raise(L, "wait count for wait_cond must be a positive integer")
 	}
 	mode := WaitAny
 	if L.GetTop() > 2 {
-		m, _ := L.Get(3).(lua.LNumber)
+		m, _ := whole(L.Get(3))
 		if mode = int(m); mode < WaitAny || mode > WaitFastGood {
 			return raise(L, "invalid mode sent to wait_cond")
 		}
@@ -295,6 +297,9 @@ func choose(L *lua.LState, what, text string, better func(have, h *handle, ranke
 
 func rctxSetCallback(a *API, L *lua.LState) int {
 	c := selfRctx(L)
+	if L.Get(2).Type() != lua.LTNumber {
+		L.TypeError(2, lua.LTNumber)
+	}
 	at := handleAt(L, c, L.Get(2), "invalid handle passed to queue_set_cb")
 	c.handles[at].cb = L.CheckFunction(3)
 	return 0

@@ -214,7 +214,7 @@ func tokenArg(L *lua.LState, i int) []byte {
 
 func trimKey(cut func(*mc.Request, []byte, int) ([]byte, error)) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		q, n := self(L), L.CheckInt(2)
+		q, n := self(L), int(intArg(L, 2))
 		a.edit(L, q)
 		var err error
 		if q.buf, err = cut(&q.own, q.buf, n); err != nil {
@@ -225,7 +225,7 @@ func trimKey(cut func(*mc.Request, []byte, int) ([]byte, error)) func(*API, *lua
 }
 
 func stripPrefix(a *API, L *lua.LState) int {
-	q, n := self(L), L.CheckInt(2)
+	q, n := self(L), int(intArg(L, 2))
 	a.edit(L, q)
 	if err := q.trim(n); err != nil {
 		return raise(L, err.Error())
@@ -236,7 +236,7 @@ func stripPrefix(a *API, L *lua.LState) int {
 func token(a *API, L *lua.LState) int {
 	q, n := self(L), 0
 	if L.GetTop() >= 2 {
-		n = L.CheckInt(2)
+		n = int(intArg(L, 2))
 	}
 	if n < 1 || n > q.r.NToken() {
 		L.Push(lua.LNil)
@@ -265,7 +265,7 @@ func decimal(tok []byte) lua.LValue {
 func tokenInt(a *API, L *lua.LState) int {
 	q, n := self(L), 0
 	if L.GetTop() >= 2 {
-		n = L.CheckInt(2)
+		n = int(intArg(L, 2))
 	}
 	if n < 2 || n > q.r.NToken() {
 		L.Push(lua.LNil)

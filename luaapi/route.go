@@ -31,7 +31,7 @@ var routeFuncs = []Func{
 
 // attach is mcp.attach.
 func attach(a *API, L *lua.LState) int {
-	cmd := L.CheckInt(1)
+	cmd := int(intArg(L, 1))
 	route, err := a.toRoute(L.Get(2))
 	switch {
 	case errors.Is(err, errReplaced):
@@ -122,7 +122,7 @@ func (a *API) plainRoute(fn *lua.LFunction) *Route {
 }
 
 func addToStat(a *API, L *lua.LState) int {
-	if err := a.o.Worker.Stat(L.CheckInt(1), L.CheckInt64(2)); err != nil {
+	if err := a.o.Worker.Stat(int(intArg(L, 1)), intArg(L, 2)); err != nil {
 		return raise(L, err.Error())
 	}
 	return 0

@@ -27,6 +27,7 @@ func TestSharderPlacesLikeAPool(t *testing.T) {
 		{`dist = "weighted_ch3", weights = { 1, 0, 1, 1, 1 }, salt = "s"`, pools.Options{Dist: pools.DistWeightedCh3, Salt: "s"}, []float64{1, 0, 1, 1, 1}},
 		{`hash_tag = "{}"`, pools.Options{HashTag: "{}"}, nil},
 		{`filter = "stop", filter_conf = "|#|"`, pools.Options{Filter: "stop", FilterConf: "|#|"}, nil},
+		{`dist = "ring_hash", obuckets = "40"`, pools.Options{Dist: pools.DistRing, OBuckets: 40}, nil},
 		{`dist = "ring_hash", obuckets = 7, omode = "evcache"`, pools.Options{Dist: pools.DistRing, OBuckets: 7, OMode: "evcache"}, nil},
 	} {
 		var members []pools.Member

@@ -7,6 +7,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/tidepool-proxy/tidepool/engine/vm/lualib"
 	"github.com/tidepool-proxy/tidepool/engine/vm/source"
 )
 
@@ -21,6 +22,9 @@ var Nil Value = lua.LNil
 
 // String makes a Lua string.
 func String(s string) Value { return lua.LString(s) }
+
+// Number is v as a number, if it is one or a string that Lua's arithmetic takes for one.
+func Number(v Value) (n float64, ok bool) { return lualib.Number(v) }
 
 // Compile compiles a script's text; errors read "name:line: message".
 func Compile(src []byte, name string) (*Proto, error) { return source.Compile(src, name) }

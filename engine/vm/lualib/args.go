@@ -71,7 +71,7 @@ func (h *Host) optStr(L *lua.LState, n int, def string) string {
 }
 
 func (h *Host) num(L *lua.LState, n int) float64 {
-	v, ok := toNumber(L.Get(n))
+	v, ok := Number(L.Get(n))
 	if !ok {
 		h.typeError(L, n, "number")
 	}
@@ -119,8 +119,8 @@ func (h *Host) threadArg(L *lua.LState, n int) *lua.LState {
 	return th
 }
 
-// toNumber converts as Lua's arithmetic does: numbers, and strings that hold one.
-func toNumber(v lua.LValue) (float64, bool) {
+// Number converts as Lua's arithmetic does: numbers, and strings that hold one.
+func Number(v lua.LValue) (float64, bool) {
 	switch v := v.(type) {
 	case lua.LNumber:
 		return float64(v), true

@@ -219,7 +219,7 @@ func baseToNumber(h *Host, L *lua.LState) int {
 		h.Charge(L, len(s)/bytesPerStep)
 	}
 	if L.Get(2) == lua.LNil {
-		if v, ok := toNumber(h.any(L, 1)); ok {
+		if v, ok := Number(h.any(L, 1)); ok {
 			L.Push(lua.LNumber(v))
 		} else {
 			L.Push(lua.LNil)

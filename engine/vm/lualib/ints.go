@@ -198,5 +198,5 @@ func (h *Host) charged(L *lua.LState, v lua.LValue) (float64, bool) {
 	if s, ok := v.(lua.LString); ok {
 		h.Charge(L, len(s)/bytesPerStep)
 	}
-	return toNumber(v)
+	return Number(v)
 }

@@ -144,7 +144,7 @@ func mathRandomSeed(h *Host, L *lua.LState) int {
 
 func mathToInteger(h *Host, L *lua.LState) int {
 	h.any(L, 1)
-	if v, ok := toNumber(L.Get(1)); ok {
+	if v, ok := Number(L.Get(1)); ok {
 		if _, ok := toInteger(v); ok {
 			L.Push(lua.LNumber(v))
 			return 1

@@ -43,7 +43,7 @@ func osTime(h *Host, L *lua.LState) int {
 	t := h.table(L, 1)
 	field := func(name string, def int) int {
 		v := t.RawGetString(name)
-		n, ok := toNumber(v)
+		n, ok := Number(v)
 		if v == lua.LNil {
 			if def < 0 {
 				h.raise(L, "field '%s' missing in date table", name)
