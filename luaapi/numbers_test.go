@@ -7,6 +7,32 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
+// A second argument edits, whatever it is.
+func TestTokenRemoves(t *testing.T) {
+	for script, want := range map[string]string{
+		`q:token(3)`:                "mg foo v k",
+		`q:token(3, "")`:            "mg foo k",
+		`q:token(3, nil)`:           "mg foo k",
+		`q:token("4", nil)`:         "mg foo v",
+		`q:token(3, false)`:         "mg foo k",
+		`q:token(3, {})`:            "mg foo k",
+		`q:token(2, 77)`:            "mg 77 v k",
+		`q:token(5, nil)`:           "mg foo v k",
+		`q:token(3, (nothing()))`:   "mg foo k",
+		`q:token(3, nothing())`:     "mg foo v k",
+		`pcall(q.token, q, 1, nil)`: "mg foo v k",
+	} {
+		var now atomic.Int64
+		_, st := limited(t, StageRoutes, &now, `function nothing() end function f() local q = mcp.request("mg foo v k\r\n") `+script+" return q:raw_line() end")
+		v, err := st.Call(st.Global("f"))
+		if err != nil {
+			t.Errorf("%s: %v", script, err)
+		} else if v.String() != want {
+			t.Errorf("%s: %v, want %s", script, v, want)
+		}
+	}
+}
+
 // Strings that read like numbers are numbers, where memcached's proxy takes them for such.
 func TestNumbersInStrings(t *testing.T) {
 	for script, want := range map[string]string{

@@ -36,7 +36,7 @@ var requestMethods = []Method{
 	{"ntokens", "", "integer", "How many tokens the line has, command and key included.", func(a *API, L *lua.LState) int {
 		return number(L, self(L).r.NToken())
 	}},
-	{"token", "n, new?", "string or nil", "The n-th token (the command is 1); with new, replaces it, \"\" removes it.", token},
+	{"token", "n, new?", "string or nil", "The n-th token (the command is 1); with new, replaces it; \"\", and what is no string, nil as well, removes it.", token},
 	{"token_int", "n", "integer or nil", "The n-th token (n >= 2) if it is a plain decimal number.", tokenInt},
 	{"has_flag", "flag", "boolean", "Whether a meta command has the flag.", func(a *API, L *lua.LState) int {
 		q, f := self(L), readFlag(L)
@@ -242,10 +242,10 @@ func token(a *API, L *lua.LState) int {
 		L.Push(lua.LNil)
 		return 1
 	}
-	if L.GetTop() >= 3 && L.Get(3) != lua.LNil {
+	if L.GetTop() >= 3 {
 		a.edit(L, q)
 		var err error
-		if q.buf, err = q.own.SetToken(q.buf, n-1, []byte(L.CheckString(3))); err != nil {
+		if q.buf, err = q.own.SetToken(q.buf, n-1, []byte(lua.LVAsString(L.Get(3)))); err != nil {
 			return raise(L, err.Error())
 		}
 		return 0
