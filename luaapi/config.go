@@ -56,6 +56,7 @@ type PoolOptions struct {
 	OMode      string
 	OBuckets   int
 	Seed       string
+	EmptySeed  bool // seed = "", which places keys otherwise than no seed
 	Filter     string
 	FilterConf string
 	Prefix     string // beprefix
