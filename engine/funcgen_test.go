@@ -399,13 +399,52 @@ func TestFuncgenMistakes(t *testing.T) {
 		"g:ready{ f = function() return print end, u = 0 }":          "user obj ('u') in fgen:ready must be between 1 and 255",
 		"g:ready{ f = function() return print end } g:new_handle(g)": "cannot modify function generator after calling ready",
 		"g:ready{ f = function() return print end, u = 256 }":        "user obj ('u') in fgen:ready must be between 1 and 255",
-		"mcp.attach(mcp.CMD_GET, g)":                                 "mcp.attach: must pass a function",
+		"mcp.attach(mcp.CMD_GET, 5)":                                 "mcp.attach: must pass a function",
+		"g:new_handle(g) g:ready{ f = function() return print end }": "failed to generate request slot during queue_assign()",
+		"local a = mcp.funcgen_new() g:new_handle(a) a:new_handle(g) mcp.attach(mcp.CMD_GET, a) a:ready{ f = function() return print end }":    "failed to generate request slot during queue_assign()",
+		"mcp.attach(mcp.CMD_GET, g) mcp.attach(mcp.CMD_GET, print) mcp.attach(mcp.CMD_GET, g)":                                                 "mcp.attach: cannot use a previously replaced function",
 		"g:ready{ f = function() return print end } mcp.attach(mcp.CMD_GET, g) mcp.attach(mcp.CMD_GET, print) mcp.attach(mcp.CMD_GET, g)":      "mcp.attach: cannot use a previously replaced function",
 		"g:ready{ f = function() return print end } mcp.attach(mcp.CMD_GET, g) mcp.attach(mcp.CMD_GET, print) mcp.funcgen_new():new_handle(g)": "cannot use a replaced function in new_handle",
 	} {
 		err := Check(Options{Files: []string{writeConfig(t, "function mcp_config_pools() return true end function mcp_config_routes() local g = mcp.funcgen_new() "+body+" end")}, Local: local})
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}
+
+// A generator can be named before it is ready.
+func TestReadyLater(t *testing.T) {
+	c, b, p := threeBackends(t, `
+    local late, never, outer, self = mcp.funcgen_new(), mcp.funcgen_new(), mcp.funcgen_new(), mcp.funcgen_new()
+    local other = mcp.funcgen_new()
+    self:new_handle(self)
+    other:new_handle(never)
+    never:new_handle(other)
+    local inner = outer:new_handle(late)
+    mcp.attach(mcp.CMD_GET, mcp.router_new{ map = { never = never, outer = outer, self = self }, default = late })
+    mcp.attach(mcp.CMD_SET, other)
+    mcp.attach(mcp.CMD_DELETE, never)
+    mcp.attach(mcp.CMD_DELETE, late)
+    local h = late:new_handle(p[1])
+    late:ready{ n = "late", f = function(rctx) return function(r) return rctx:enqueue_and_wait(r, h) end end }
+    outer:ready{ n = "outer", f = function(rctx) return function(r) return rctx:enqueue_and_wait(r, inner) end end }`)
+	for range 3 {
+		for _, key := range []string{"k", "outer/k"} {
+			c.says("get " + key + "\r\n")
+			b[0].sees("get " + key + "\r\n")
+			b[0].says("END\r\n")
+			c.sees("END\r\n")
+		}
+		c.says("get never/k\r\nget self/k\r\nset k 0 0 1\r\nx\r\nmn\r\n")
+		c.sees(lineNoMatch + lineNoMatch + lineNoMatch + "MN\r\n")
+	}
+	if n := p.current.Load().funcs.of("late"); n.Funcs.Load() != 1 || n.Slots.Load() != 2 {
+		t.Errorf("late: %d functions with %d slots, want 1 with 2", n.Funcs.Load(), n.Slots.Load())
+	}
+	for _, line := range []string{"get never/k\r\n", "get self/k\r\n", "set k 0 0 1\r\nx\r\n"} {
+		if _, err := p.ExplainLive("", []byte(line)); err != nil {
+			t.Errorf("%q: %v", line, err)
 		}
 	}
 }

@@ -56,6 +56,9 @@ func (g *Funcgen) node() *Node {
 		return &Node{Kind: "function", Name: g.name, Where: place(g.plain)}
 	}
 	n := &Node{Kind: "generator", Name: g.name, Where: g.made}
+	if !g.ready { // generators that are not may be behind each other's handles
+		return n
+	}
 	for _, t := range g.targets {
 		switch {
 		case t.pool != nil:

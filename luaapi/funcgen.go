@@ -45,8 +45,11 @@ const (
 	maxObjects  = 255
 )
 
-// errNotFunction is what a generator's mistake is called.
-var errNotFunction = errors.New("function generator didn't return a function")
+// errNotFunction is what a generator's mistake is called, errNotReady what a request is told that comes to one before ready.
+var (
+	errNotFunction = errors.New("function generator didn't return a function")
+	errNotReady    = errors.New("the function generator is not ready: fgen:ready has not been called")
+)
 
 // plainFunc makes a Funcgen of a function that is attached as it is.
 func (a *API) plainFunc(fn *lua.LFunction) *Funcgen {
@@ -104,7 +107,9 @@ func (g *Funcgen) unuse() {
 		return
 	}
 	g.replaced = true
-	g.tally.none()
+	if g.tally != nil {
+		g.tally.none()
+	}
 	for _, t := range g.targets {
 		if t.gen != nil {
 			t.gen.unuse()
@@ -113,7 +118,7 @@ func (g *Funcgen) unuse() {
 }
 
 var funcgenFuncs = []Func{
-	{"funcgen_new", StageRoutes, "", "funcgen", "A function generator: it gets handles to pools and other generators, and then makes the functions that serve requests.", funcgenNew},
+	{"funcgen_new", StageRoutes, "", "funcgen", "A function generator: it gets handles to pools and other generators, and then makes the functions that serve requests. It can be attached, and be behind a handle, before it is ready; a request that comes to it sooner is answered SERVER_ERROR lua start failure.", funcgenNew},
 }
 
 var funcgenMethods = []Method{
@@ -153,9 +158,6 @@ func newHandle(a *API, L *lua.LState) int {
 			if v.replaced {
 				return raise(L, "cannot use a replaced function in new_handle")
 			}
-			if !v.ready {
-				return raise(L, "cannot use a function generator in new_handle before it is ready")
-			}
 			v.use()
 			t.gen = v
 		case *Router:
@@ -180,6 +182,11 @@ func funcgenReady(a *API, L *lua.LState) int {
 	f, ok := t.RawGetString("f").(*lua.LFunction)
 	if !ok {
 		return raise(L, "Must specify generator function ('f') to fgen:ready")
+	}
+	for _, t := range g.targets {
+		if t.gen != nil && !t.gen.ready { // g itself may be one
+			return raise(L, "failed to generate request slot during queue_assign()")
+		}
 	}
 	g.generate, g.arg = f, t.RawGetString("a")
 	if v, ok := t.RawGetString("n").(lua.LString); ok { // what is no string is no name, nor an error

@@ -101,6 +101,10 @@ func (l *likeness) funcgen(g *Funcgen) {
 		l.function(g.plain)
 		return
 	}
+	if !g.ready {
+		l.put("not ready")
+		return
+	}
 	l.put("generator", len(g.targets))
 	l.function(g.generate)
 	l.value(g.arg)

@@ -104,12 +104,10 @@ func (a *API) toRoute(v lua.LValue) (*Route, error) {
 		case *Router:
 			return &Route{Name: "router", Router: x}, nil
 		case *Funcgen:
-			switch {
-			case x.replaced:
+			if x.replaced {
 				return nil, errReplaced
-			case x.ready:
-				return &Route{Name: x.name, Gen: x}, nil
 			}
+			return &Route{Name: x.name, Gen: x}, nil // of one that gets its name later the route has none
 		}
 	}
 	return nil, fmt.Errorf("want a function, a pool or a router, got %s", v.Type())

@@ -80,6 +80,9 @@ func tallied[T any](a *API, owner *T, name string) *tally {
 
 // take gives a slot that serves nothing, new or used. parent is who has it behind its handle at, for good; nil: it serves clients.
 func (g *Funcgen) take(parent *Call, at int) (*Call, error) {
+	if !g.ready {
+		return nil, errNotReady
+	}
 	c := g.free
 	if c == nil {
 		return g.make(parent, at)
