@@ -44,6 +44,7 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 			r.Bad = BadFormat
 			return -1
 		}
+		r.odd = bytes.IndexByte(line, 0) >= 0
 		r.metaFlags(3, count)
 	case formStore:
 		if vlen = valueLength(r.at(4)); vlen < 0 {
@@ -148,9 +149,9 @@ func (r *Request) metaFlags(from, count int) {
 
 // storeIsSafe: an old memcached that dislikes a set's line takes the value for commands, and everything after it on
 // that connection is answered to the wrong client. So what any of them dislikes does not travel. They read flags and
-// exptime as C does: more than 32 bits are cut.
+// exptime as C does: more than 32 bits are cut; and up to 1.6.39 a line ends for them at a zero byte.
 func (r *Request) storeIsSafe() bool {
-	if !isCount(r.at(2)) || !isTime(r.at(3)) {
+	if !isCount(r.at(2)) || !isTime(r.at(3)) || bytes.IndexByte(r.Line, 0) >= 0 {
 		return false
 	}
 	return r.Cmd != CmdCas || r.ntok > 5 && isCount(r.at(5))

@@ -28,7 +28,7 @@ type Request struct {
 	Client  int32  // who asks, for lines that tell of it: a number of the caller's, which the parser leaves alone
 
 	ntok  uint8
-	odd   bool   // a set whose flags, exptime or cas is no number: see CheckWire
+	odd   bool   // a set whose flags, exptime or cas is no number, or with a zero byte: see CheckWire
 	long  bool   // a set with more tokens than it has a use for: see AppendWire
 	flags uint64 // meta: bit c-'A' for each flag c
 	nkeys int32

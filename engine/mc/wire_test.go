@@ -79,6 +79,10 @@ func TestCheckWire(t *testing.T) {
 		f("set a "+numbers+" 2\r\nhi\r\n", BadStore)
 		f("cas a "+numbers+" 2 5\r\nhi\r\n", BadStore)
 	}
+	for _, line := range []string{"set a\x00b 0 0 2", "set a 0 0 2 \x00", "append a\x00 0 0 2 noreply", "cas \x00 0 0 2 5", "ms a\x00b 2 q", "ms a 2 O\x00"} {
+		f(line+"\r\nhi\r\n", BadStore)
+	}
+	f("get a\x00b\r\n", BadNone)
 	for _, cas := range []string{"", " x", " -1", " noreply", " noreply x", " 18446744073709551616"} {
 		f("cas a 0 0 2"+cas+"\r\nhi\r\n", BadStore)
 	}
@@ -129,7 +133,7 @@ func TestWireIsAnsweredOnce(t *testing.T) {
 func tricky() []string {
 	long := strings.Repeat("k", 251)
 	return []string{
-		"set a x 0 2\r\nhi\r\n", "set a 0 x 2\r\nhi\r\n", "set a 0 0 2 x y\r\nhi\r\n", "set " + long + " 0 0 2\r\nhi\r\n",
+		"set a\x00b 0 0 2\r\nhi\r\n", "ms a\x00b 2\r\nhi\r\n", "set a x 0 2\r\nhi\r\n", "set a 0 x 2\r\nhi\r\n", "set a 0 0 2 x y\r\nhi\r\n", "set " + long + " 0 0 2\r\nhi\r\n",
 		"set a 4294967296 4294967295 2\r\nhi\r\n", "set a +1 +1 2\r\nhi\r\n", "set a 18446744073709551615 -4294967295 2\r\nhi\r\n",
 		"append a 0 0 2 noreply noreply\r\nhi\r\n", "set a 0 0 2 noreply x\r\nhi\r\n", "cas a 0 0 2 +5 x noreply\r\nhi\r\n", "cas a 0 0 2\r\nhi\r\n", "cas a 0 0 2 noreply\r\nhi\r\n", "ms " + long + " 2\r\nhi\r\n",
 		"delete noreply\r\n", "touch noreply noreply\r\n", "incr a noreply\r\n", "get a b\r\n", "get noreply\r\n",
