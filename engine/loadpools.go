@@ -51,7 +51,6 @@ func (p *Proxy) poolOptions(o *luaapi.PoolOptions) pools.Options {
 		Dist:       pools.Dist(o.Dist),
 		Hash:       pools.Hash(o.Hash),
 		Seed:       o.Seed,
-		EmptySeed:  o.EmptySeed,
 		Salt:       o.Salt,
 		HashTag:    o.HashTag,
 		Filter:     o.Filter,

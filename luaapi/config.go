@@ -56,7 +56,6 @@ type PoolOptions struct {
 	OMode      string
 	OBuckets   int
 	Seed       string
-	EmptySeed  bool // seed = "", which places keys otherwise than no seed
 	Filter     string
 	FilterConf string
 	Prefix     string // beprefix

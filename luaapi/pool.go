@@ -91,7 +91,6 @@ func poolOptions(who string, t *lua.LTable, s *PoolOptions) error {
 			return fmt.Errorf("%s: %s: want a string, got %s", who, name, v.Type())
 		}
 	}
-	s.EmptySeed = t.RawGetString("seed") == lua.LString("")
 	if v := t.RawGetString("iothread"); v != lua.LNil {
 		s.IOThread = lua.LVAsBool(v)
 	}

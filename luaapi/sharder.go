@@ -48,7 +48,7 @@ func newSharder(a *API, L *lua.LState) int {
 		}
 	}
 	p, err := pools.New(pools.Options{
-		Name: "shards", Dist: pools.Dist(spec.Dist), Hash: pools.Hash(spec.Hash), Seed: spec.Seed, EmptySeed: spec.EmptySeed, Salt: spec.Salt, HashTag: spec.HashTag,
+		Name: "shards", Dist: pools.Dist(spec.Dist), Hash: pools.Hash(spec.Hash), Seed: spec.Seed, Salt: spec.Salt, HashTag: spec.HashTag,
 		Filter: spec.Filter, FilterConf: spec.FilterConf, OMode: spec.OMode, OBuckets: spec.OBuckets,
 	}, members)
 	if err != nil {

@@ -22,7 +22,6 @@ func TestSharderPlacesLikeAPool(t *testing.T) {
 	}{
 		{"", pools.Options{}, nil},
 		{`seed = "x"`, pools.Options{Seed: "x"}, nil},
-		{`seed = ""`, pools.Options{EmptySeed: true}, nil},
 		{`dist = "rendezvous", weights = { 1, 2, 3, 4, 5 }`, pools.Options{Dist: pools.DistRendezvous}, []float64{1, 2, 3, 4, 5}},
 		{`dist = mcp.dist_ketama, hash = "fnv1a_64"`, pools.Options{Dist: pools.DistKetama, Hash: "fnv1a_64"}, nil},
 		{`dist = "weighted_ch3", weights = { 1, 0, 1, 1, 1 }, salt = "s"`, pools.Options{Dist: pools.DistWeightedCh3, Salt: "s"}, []float64{1, 0, 1, 1, 1}},

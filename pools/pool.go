@@ -25,7 +25,6 @@ type Options struct {
 	Dist       Dist   // "": DistJump
 	Hash       Hash   // "": what users of Dist have: MD5 for ketama, one_at_a_time for consistent and modula, else HashXXH3
 	Seed       string // hashed into the numeric seed; "": seed 0
-	EmptySeed  bool   // Seed is "", and hashed, as in memcached's proxy; DistRendezvous, whose leaves place keys too, knows no such thing
 	Salt       string // mcrouter's: follows the key when a DistCh3, DistCRC32 or DistWeightedCh3 hashes it
 	Filter     string // "", "stop" or "tags": which part of the key is hashed
 	FilterConf string // two to five bytes; required with Filter
@@ -90,7 +89,7 @@ func New(o Options, members []Member) (*Pool, error) {
 	if p.hash, err = o.hashFunc(); err != nil {
 		return nil, err
 	}
-	if o.Seed != "" || o.EmptySeed && o.Dist != DistRendezvous {
+	if o.Seed != "" {
 		p.seed = hash.Seed(o.Seed)
 	}
 	if p.filter, err = o.newFilter(); err != nil {

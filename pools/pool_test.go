@@ -59,34 +59,6 @@ func TestPoolSeed(t *testing.T) {
 	}
 }
 
-// An empty seed is one too. The places are those of memcached 1.6.45.
-func TestPoolEmptySeed(t *testing.T) {
-	ms := fakes("a", "b", "c")
-	p, plain := mustPool(t, Options{EmptySeed: true}, ms), mustPool(t, Options{}, ms)
-	differ := false
-	for i, want := range []int{3, 3, 3, 3, 2, 2, 2, 1, 3, 1, 3, 1} {
-		key := fmt.Appendf(nil, "s/k%d", i)
-		got, _ := p.Pick(key)
-		if got+1 != want {
-			t.Errorf("%s: %d, want %d", key, got+1, want)
-		}
-		without, _ := plain.Pick(key)
-		differ = differ || without != got
-	}
-	if !differ {
-		t.Error("it is no seed")
-	}
-	// Leaves place the keys of these as well, and are told the text alone.
-	rendezvous, same := mustPool(t, Options{Dist: DistRendezvous, EmptySeed: true}, ms), mustPool(t, Options{Dist: DistRendezvous}, ms)
-	for i := range 100 {
-		key := fmt.Appendf(nil, "k%d", i)
-		x, _ := rendezvous.Pick(key)
-		if y, _ := same.Pick(key); x != y {
-			t.Fatalf("%s: %d and %d", key, x, y)
-		}
-	}
-}
-
 func TestPoolErrors(t *testing.T) {
 	f := func(o Options, ms []Member, want string) {
 		t.Helper()
