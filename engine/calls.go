@@ -231,6 +231,5 @@ func (s *session) await(deadline int64) {
 		left = max(0, time.Duration(deadline-s.p.now()))
 	}
 	s.pause(left)
-	s.past = true
 	s.collect()
 }

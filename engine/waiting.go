@@ -121,7 +121,6 @@ func (s *session) take() {
 
 // deliverAll hands every answer that has come to its request.
 func (s *session) deliverAll() {
-	s.past = true
 	s.collect()
 	for p := s.later.Pop(); p != nil; p = s.later.Pop() {
 		s.deliver(p)
@@ -130,6 +129,7 @@ func (s *session) deliverAll() {
 
 // collect moves what has come to later, where a call that waits in place while others are delivered finds it, too.
 func (s *session) collect() {
+	s.past = true
 	for p := s.gather(); p != nil; {
 		next := p.Next
 		s.later.Push(p)
