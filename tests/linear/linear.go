@@ -58,6 +58,13 @@ func (h *History) Evictions() int {
 	return h.evict
 }
 
+// Len is how many operations and evictions were noted.
+func (h *History) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ops)
+}
+
 // Load says what clients are to do.
 type Load struct {
 	Seed    uint64

@@ -112,7 +112,7 @@ func (w world) check(t *testing.T, h *History) {
 	if err := h.Check(patience); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d operations, %d evictions of keys that were looked at", len(h.ops), h.Evictions())
+	t.Logf("%d operations, %d evictions of keys that were looked at", h.Len(), h.Evictions())
 	if w.pressure != (h.Evictions() > 0) {
 		t.Errorf("%d evictions", h.Evictions())
 	}
