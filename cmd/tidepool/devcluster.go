@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -45,6 +46,7 @@ type devCluster struct {
 	exe   string // this program
 	out   io.Writer
 	quiet sync.Mutex // one line at a time goes to out
+	given []string   // addresses that freeAddr gave
 
 	etcd            *devProcess
 	endpoint        string
@@ -111,11 +113,11 @@ func (x *devCluster) place(f *devFlags, args []string) (err error) {
 			return fmt.Errorf("cannot write the configuration: %w", err)
 		}
 	}
-	if x.listen, err = twice(f.listen[0]); err == nil {
-		x.admin, err = twice(f.proxyFlags.admin.addr)
+	if x.listen, err = x.twice(f.listen[0]); err == nil {
+		x.admin, err = x.twice(f.proxyFlags.admin.addr)
 	}
 	if err == nil {
-		x.endpoint, err = freeAddr("127.0.0.1")
+		x.endpoint, err = x.freeAddr("127.0.0.1")
 	}
 	return err
 }
@@ -140,7 +142,7 @@ func (x *devCluster) vacant(f *devFlags) error {
 }
 
 // twice gives an address and one beside it: the port after it, any two for port 0, another file name.
-func twice(addr string) (two [2]string, err error) {
+func (x *devCluster) twice(addr string) (two [2]string, err error) {
 	host, port, split := net.SplitHostPort(addr)
 	switch n, bad := strconv.Atoi(port); {
 	case addr == noAdmin:
@@ -153,26 +155,41 @@ func twice(addr string) (two [2]string, err error) {
 		return [2]string{addr, net.JoinHostPort(host, strconv.Itoa(n+1))}, nil
 	}
 	for i := range two {
-		if two[i], err = freeAddr(host); err != nil {
+		if two[i], err = x.freeAddr(host); err != nil {
 			return two, err
 		}
 	}
 	return two, nil
 }
 
-// freeAddr is one that nobody listens at now.
-func freeAddr(host string) (string, error) {
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", fmt.Errorf("cannot find a free port: %w", err)
+// Ports that no system gives who does not ask for them: outgoing connections begin at 32,768 on Linux, and elsewhere above. A process
+// of the cluster that looks for another, not there yet, could be given that one's very port to look from.
+const (
+	portFrom = 20_000
+	portTo   = 32_000
+)
+
+// freeAddr is one that nobody listens at now, and none that it gave before.
+func (x *devCluster) freeAddr(host string) (string, error) {
+	for tries := 0; ; tries++ {
+		addr := net.JoinHostPort(host, strconv.Itoa(portFrom+rand.IntN(portTo-portFrom)))
+		ln, err := net.Listen("tcp", addr)
+		if err == nil {
+			_ = ln.Close()
+		}
+		switch {
+		case err == nil && !slices.Contains(x.given, addr):
+			x.given = append(x.given, addr)
+			return addr, nil
+		case tries == 100:
+			return "", fmt.Errorf("cannot find a free port: %w", err)
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }
 
 // start starts all processes.
 func (x *devCluster) start(fs *pflag.FlagSet, f *devFlags, etcd string) error {
-	peer, err := freeAddr("127.0.0.1")
+	peer, err := x.freeAddr("127.0.0.1")
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,10 @@ func TestDevCluster(t *testing.T) {
 	peer.Need(t, "etcd")
 	peer.Need(t, "curl")
 	p := start(t, "dev", "--etcd", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--leaf-port", "0", "--memory", "16MiB")
-	var banner string
-	eventually(t, "the banner", func() bool {
-		banner = p.Stdout.Text()
-		return strings.Contains(banner, "Ctrl-C stops all of it.")
-	})
+	if p.Stdout.Find(0, 2*patience, "Ctrl-C stops all of it.") == "" { // after its own patience it says why there is no cluster
+		t.Fatalf("no banner:\n%s\n%s", p.Stdout.Text(), p.Stderr.Tail())
+	}
+	banner := p.Stdout.Text()
 	var tries []string
 	for line := range strings.SplitSeq(banner, "\n") {
 		if strings.HasPrefix(line, "     ") && !strings.Contains(line, "process") {
