@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/leaf/store"
 	"github.com/tidepool-proxy/tidepool/leaf/stream"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 // do executes requests at a leaf, without NATS.
@@ -175,12 +175,11 @@ func TestRecoverWithoutProxies(t *testing.T) {
 
 func closedPort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := proc.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return free[0]
 }
 
 func TestRecoverFails(t *testing.T) {

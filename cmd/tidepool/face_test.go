@@ -17,6 +17,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/tests/natsd"
 	"github.com/tidepool-proxy/tidepool/tests/pki"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 // overNATS sends a request and gives the status and payload of its answer.
@@ -139,12 +140,11 @@ func TestNATSFacePermissions(t *testing.T) {
 
 // TestDevNATSFace: a leaf's own server is NATS system enough to try it.
 func TestDevNATSFace(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := proc.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	_ = ln.Close()
+	_, port, _ := net.SplitHostPort(free[0])
 	url := "nats://127.0.0.1:" + port
 	p := start(t, "dev", "--leaves", "1", "--leaf-port", port, "--listen", "127.0.0.1:0", "--admin", "none", "--memory", "8MiB", "--nats-face", url)
 	p.logged(0, "NATS face serves")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/tests/natsd"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 // sent publishes a request whose answer comes to the channel.
@@ -257,12 +258,14 @@ func TestReconnect(t *testing.T) {
 
 // TestNATSComesLater: the face waits for a system that is not there yet.
 func TestNATSComesLater(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := proc.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().(*net.TCPAddr)
-	_ = ln.Close()
+	addr, err := net.ResolveTCPAddr("tcp", free[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	g := newGate()
 	close(g.open)
 	var log lines

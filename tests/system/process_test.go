@@ -158,12 +158,14 @@ func runMemcached(t *testing.T, port string, args ...string) (addr string, p *pr
 	return "", nil
 }
 
-// freePort gives a port that was free a moment ago.
+// freePort gives a port that nobody listens at, and that no connection is made from.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln := listen(t)
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	free, err := proc.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free[0])
 	return port
 }
 

@@ -3,7 +3,6 @@ package leafnats
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/leaf"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -195,12 +195,11 @@ func pair(t testing.TB, lo leaf.Options, bo Options) (*leaf.Leaf, *Backend) {
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := proc.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return free[0]
 }
 
 func set(key, value string) string {

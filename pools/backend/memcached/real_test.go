@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/pools/backend"
+	"github.com/tidepool-proxy/tidepool/tests/proc"
 )
 
 // server is a memcached process.
@@ -67,15 +68,14 @@ func (s *server) kill() {
 	}
 }
 
-// freePort is one that the kernel has just given away and taken back.
+// freePort is one that nobody listens at, and that no connection is made from.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := proc.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_, port, _ := net.SplitHostPort(free[0])
 	return port
 }
 
