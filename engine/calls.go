@@ -186,10 +186,13 @@ func (s *session) Block(c *luaapi.Call) {
 	st, locked := c.State(), s.locked
 	s.locked = false
 	s.gathered()
-	if s.w == nil { // between two batches: Wake is to wake it, and not to have somebody else look
-		s.block.Store(true)
-		defer s.block.Store(false)
-		if s.told.Load() { // and has been called before
+	if s.leave != nil {
+		s.leave()
+		s.leave = nil
+	}
+	if s.w == nil || s.state.Load() != atHome { // Wake is to wake it, and not to have somebody else look
+		defer s.block.Store(s.block.Swap(true)) // what it runs may wait in place, too
+		if s.told.Load() {                      // and has been called before
 			s.Wake()
 		}
 	}

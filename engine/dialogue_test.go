@@ -142,6 +142,7 @@ func startProxy(t testing.TB, config string, change ...func(*Options)) *Proxy {
 	}
 	o := Options{
 		Files: []string{config}, Listen: []string{"127.0.0.1:0"}, Workers: 2, Local: local,
+		Async: func() bool { return true }, AsyncAfter: -1, // with more than one processor, too: that is harder
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	for _, f := range change {

@@ -58,6 +58,11 @@ type Options struct {
 	Backlog  int         // clients of a listener that wait to be accepted; 0: as many as the system lets
 	UnixMode os.FileMode // of unix sockets; 0: 0700
 
+	// Async and AsyncAfter are the server's (see server.Options): when one request is gone on with by whoever brings its answer. Nil and 0: while
+	// there is one processor, after 8 batches of a connection.
+	Async      func() bool
+	AsyncAfter int
+
 	Auth      *auth.File // clients say who they are before anything else; nil: anybody may come
 	Watch     *watch.Hub // hands lines to clients that watch; nil: one of the proxy's own
 	Slots     SlotRule   // when function generators let go of slots that idle; the zero value is memcached's proxy's
@@ -273,6 +278,8 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		IdleTimeout:   o.IdleTimeout,
 		MaxBatch:      o.MaxBatch,
 		Backlog:       o.Backlog,
+		Async:         o.Async,
+		AsyncAfter:    o.AsyncAfter,
 		UnixMode:      o.UnixMode,
 		Closed:        p.connClosed,
 		Log:           o.Log,

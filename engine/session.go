@@ -13,8 +13,8 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
-// session serves one client connection. Only the connection's goroutine uses it, except Done and Wake, which backends'
-// readers call, and what lingers (see lingering.go).
+// session serves one client connection. Only the connection's goroutine uses it, except Done, Wake and Run, which backends'
+// readers call, what lingers (see lingering.go), and what goes on elsewhere (see elsewhere.go).
 //
 // It works a batch at a time: every request is started before any is completed (but see maxSlots), then answers are taken as they come,
 // and when all are in they are written in request order. While a batch is under way its requests' bytes lie in the
@@ -65,6 +65,7 @@ type session struct {
 	wakeup chan struct{}
 	parked atomic.Bool // it waits for wakeup, and sends nothing meanwhile
 	lingering
+	elsewhere
 }
 
 // slot is one request on its way: a client's request, or one key of a multiget.
@@ -153,6 +154,11 @@ func (s *session) reads() { s.now, s.past = s.p.now(), false }
 // Serve implements server.Session.
 func (s *session) Serve(b *server.Batch) error {
 	closing, err := s.batch(b)
+	return s.result(closing, err)
+}
+
+// result is what Serve returns.
+func (s *session) result(closing bool, err error) error {
 	switch {
 	case s.watcher != nil:
 		return s.streams(err)
@@ -166,6 +172,16 @@ func (s *session) Serve(b *server.Batch) error {
 func (s *session) batch(b *server.Batch) (closing bool, err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	s.enter()
+	for s.next.req < len(b.Reqs) && !closing && err == nil {
+		closing, err = s.some(b)
+	}
+	s.finish()
+	return closing, err
+}
+
+// enter begins a batch.
+func (s *session) enter() {
 	s.g = s.p.acquire()
 	s.w = s.g.worker(s.info.ID)
 	s.hooks = s.w.hooksFor(s.info.Tag)
@@ -179,11 +195,7 @@ func (s *session) batch(b *server.Batch) (closing bool, err error) {
 		s.away.Store(false) // from here on Wake is for the batch
 		s.tend()
 	}
-	for s.next = (cursor{}); s.next.req < len(b.Reqs) && !closing && err == nil; {
-		closing, err = s.some(b)
-	}
-	s.finish()
-	return closing, err
+	s.next = cursor{}
 }
 
 // some serves as much of the batch as may be under way at once.
@@ -192,11 +204,22 @@ func (s *session) some(b *server.Batch) (closing bool, err error) {
 		s.reads()
 		s.began = s.now
 	}
+	closing, err = s.begins(b)
+	return closing, s.complete(b, err)
+}
+
+// begins starts what may be under way at once.
+func (s *session) begins(b *server.Batch) (closing bool, err error) {
 	s.number++
 	closing, err = s.start(b)
 	s.runQueue()
 	s.unlock()
 	s.gathered()
+	return closing, err
+}
+
+// complete has what was started answered, unless there is an error.
+func (s *session) complete(b *server.Batch, err error) error {
 	for s.open > 0 && err == nil {
 		if err = s.wait(b); err == nil {
 			s.take()
@@ -206,7 +229,7 @@ func (s *session) some(b *server.Batch) (closing bool, err error) {
 		err = s.write(b, len(s.slots))
 	}
 	s.clear()
-	return closing, err
+	return err
 }
 
 // start starts every request that has a slot, in order. It reports whether the connection closes after the answers.

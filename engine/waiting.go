@@ -24,18 +24,6 @@ func (s *session) Done(p *backend.Pending) bool {
 	}
 }
 
-// Wake implements backend.Waiter.
-func (s *session) Wake() {
-	if s.away.Load() && !s.block.Load() {
-		s.p.spawn(s.catchUp)
-		return
-	}
-	select {
-	case s.wakeup <- struct{}{}:
-	default:
-	}
-}
-
 // wait waits until a backend's reader wakes the session, or a call's deadline has come. If the first answers are ready and the rest
 // is slow, they are written meanwhile.
 func (s *session) wait(b *server.Batch) error {

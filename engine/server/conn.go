@@ -35,7 +35,7 @@ var (
 	errStream  = errors.New("it becomes a stream")
 )
 
-// conn is one client's connection. All fields but the atomic ones belong to its goroutine.
+// conn is one client's connection. All fields but the atomic ones belong to its goroutine, or while it is away to whoever serves it then.
 type conn struct {
 	srv  *Server
 	lis  *listener
@@ -44,6 +44,15 @@ type conn struct {
 	fd   int // valid while turn runs: RawConn.Read holds a reference
 	info ConnInfo
 	sess Session
+
+	async      Async         // sess, if it is one
+	away       atomic.Int32  // whose the connection is; see elsewhere.go
+	back       chan struct{} // gives it back to a goroutine that waits for it; nil: it was never away
+	elsewhere  bool          // who writes must not wait
+	rest       []byte        // what the socket has not taken
+	unfinished bool          // the goroutine has something to do: what is left, write rest, and end as endErr says
+	endErr     error         // what Serve would have returned
+	left       bool          // the session is to complete the batch
 
 	parser mc.Parser
 	buf    *buffer // nil while nothing is buffered or the rest is in stash
@@ -99,6 +108,7 @@ func (c *conn) run() {
 	turn := c.turn
 	for c.why == nil {
 		err := c.raw.Read(turn)
+		c.home()
 		switch {
 		case c.why != nil:
 		case errors.Is(err, os.ErrDeadlineExceeded): // a nudge: look again
@@ -115,7 +125,10 @@ func (c *conn) run() {
 	}
 }
 
-func (c *conn) open() { c.sess = c.srv.opts.Handler.Open(c.info) }
+func (c *conn) open() {
+	c.sess = c.srv.opts.Handler.Open(c.info)
+	c.async, _ = c.sess.(Async)
+}
 
 // finish ends the connection, whatever happened.
 func (c *conn) finish() {

@@ -25,6 +25,9 @@ const (
 // a stream that arrived together with the last bytes: so a connection makes sure during its first batches (scripts that send, half-close and wait
 // are served at once), and later the sweeper wakes it to look once, if it has been quiet for a second.
 func (c *conn) turn(uintptr) bool {
+	if c.home(); c.why != nil {
+		return true
+	}
 	c.unchecked.Store(false)
 	for {
 		if !c.room() {
@@ -43,8 +46,11 @@ func (c *conn) turn(uintptr) bool {
 		c.seen.Store(c.srv.tick.Load())
 		c.w += n
 		before := c.batches
-		if !c.work() {
+		switch c.work() {
+		case ends:
 			return true
+		case waits:
+			return false
 		}
 		if c.srv.stopping.Load() {
 			// What is begun now was begun after the last read: a client that never pauses must not keep the server up.

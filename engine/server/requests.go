@@ -8,15 +8,24 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 )
 
-// work serves every whole request in the buffer. False: the connection ends.
-func (c *conn) work() bool {
+// progress is how far serving has come.
+type progress int
+
+const (
+	goesOn progress = iota
+	ends            // c.why says why
+	waits           // the connection is away: nothing of it may be touched
+)
+
+// work serves every whole request in the buffer.
+func (c *conn) work() progress {
 	if c.skip > 0 {
 		n := min(c.skip, c.w-c.r)
 		c.skip -= n
 		c.r += n
 	}
 	if c.w-c.r < c.need {
-		return true
+		return goesOn
 	}
 	c.need, c.needLine = 0, false
 	for c.r < c.w && c.need == 0 && !c.needLine {
@@ -27,21 +36,22 @@ func (c *conn) work() bool {
 		if len(c.batch.Reqs) == 0 {
 			continue
 		}
-		if !c.serve(last) {
-			return false
+		if p := c.serve(last); p != goesOn {
+			return p
 		}
 	}
 	return c.lineFits()
 }
 
 // lineFits ends the connection if its client sends a line without end.
-func (c *conn) lineFits() bool {
+func (c *conn) lineFits() progress {
 	if c.needLine && c.w-c.r > c.srv.opts.MaxLine {
 		c.srv.counted.refused.Add(1)
 		c.Write(lineTooLong)
 		c.why = errBad
+		return ends
 	}
-	return c.why == nil
+	return goesOn
 }
 
 // parse cuts up to MaxBatch requests from the buffer into b, and notes in c.need if the next is not whole. True: the last
@@ -69,24 +79,37 @@ func (c *conn) parse(b *Batch) (last bool) {
 	return false
 }
 
-// serve gives the batch to the session and writes the answers. False: the connection ends.
-func (c *conn) serve(last bool) bool {
+// serve gives the batch to the session and writes the answers.
+func (c *conn) serve(last bool) progress {
 	b := c.batch
 	if c.begun.Load() != 0 {
 		c.begun.Store(0)
 	}
 	c.batches++
-	err := c.sess.Serve(b)
+	var err error
+	if c.leaves(b, last) {
+		var done bool
+		if done, err = c.begin(b); !done {
+			return waits
+		}
+	} else {
+		err = c.sess.Serve(b)
+	}
+	return c.served(b, err, last)
+}
+
+// served ends a batch for which the session has returned err.
+func (c *conn) served(b *Batch, err error, last bool) progress {
 	c.seen.Store(c.srv.tick.Load()) // a client that waits for its answer is not idle
 	if errors.As(err, &c.stream) {
 		err = errStream
 	} else if err != nil && !errors.Is(err, ErrClose) {
 		c.why = err
-		return false
+		return ends
 	}
 	if werr := b.Flush(); werr != nil {
 		c.why = werr
-		return false
+		return ends
 	}
 	switch {
 	case last:
@@ -96,5 +119,8 @@ func (c *conn) serve(last bool) bool {
 	case err != nil:
 		c.why = errAsked
 	}
-	return c.why == nil
+	if c.why != nil {
+		return ends
+	}
+	return goesOn
 }

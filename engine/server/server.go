@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,36 @@ type Session interface {
 	Serve(b *Batch) error
 	// Close is called once, after the last Serve, when the connection has ended for whatever reason.
 	Close()
+}
+
+// Async is a Session that can serve a batch of one request while the connection's goroutine waits for the client already. That spares a
+// switch between goroutines for each request: the answer is written by whoever brings what it waited for. Its methods are
+// called one at a time, too, but Begin and Complete by the connection's goroutine and Onward by Home.GoOn.
+type Async interface {
+	Session
+	// Begin does what Serve does, or as much of it as can be done at once: waits tells that it is not done. The session has home.GoOn called when
+	// it can go on, which may be before Begin returns. Until done the batch and the bytes of its requests stay as they are.
+	Begin(b *Batch, home Home) (waits bool, err error)
+	// Onward goes on with a batch that waits. With Done, err is what Serve would have returned.
+	Onward(b *Batch) (how Outcome, err error)
+	// Complete does what is Left of a batch, in the connection's goroutine, which may wait for the client. The error is what Serve would have returned.
+	Complete(b *Batch) error
+}
+
+// Outcome is how far a batch has come.
+type Outcome uint8
+
+// From none to all of it.
+const (
+	Waits Outcome = iota // GoOn will be called again
+	Left                 // all is answered, but that is so much that the goroutine is to write it
+	Done
+)
+
+// Home is a connection of whose batch the rest is served elsewhere than in its goroutine.
+type Home interface {
+	// GoOn calls Onward, in the caller's goroutine. It does not wait for the client, and does not panic.
+	GoOn()
 }
 
 // ConnInfo describes an accepted connection.
@@ -94,6 +125,11 @@ type Options struct {
 	UnixMode os.FileMode
 	// Backlog is how many clients the kernel lets wait to be accepted on each listener, at most; its own limit stays. 0: that.
 	Backlog int
+	// Async is asked once a second whether sessions that are Async are to be used so. It is for a process with one processor: with more, the
+	// others would have done the work meanwhile. Nil: while GOMAXPROCS is 1.
+	Async func() bool
+	// AsyncAfter is how many batches of a connection are served in its goroutine before. 0: 8; negative: none.
+	AsyncAfter int
 	// Closed is told of the end of every connection that a session was opened for, after Session.Close. Nil: nobody is.
 	Closed func(ConnInfo, Reason)
 	// Log receives what an operator may want to know. Nil: nothing is logged.
@@ -114,6 +150,15 @@ func (o *Options) setDefaults() {
 		} else if *d < 0 {
 			*d = 0
 		}
+	}
+	if o.Async == nil {
+		o.Async = func() bool { return runtime.GOMAXPROCS(0) == 1 }
+	}
+	switch {
+	case o.AsyncAfter == 0:
+		o.AsyncAfter = trustEdges
+	case o.AsyncAfter < 0:
+		o.AsyncAfter = 0
 	}
 	def(&o.RequestTimeout, time.Minute)
 	def(&o.WriteTimeout, time.Minute)
@@ -143,6 +188,7 @@ type Server struct {
 
 	nextID   atomic.Uint64
 	tick     atomic.Int64 // seconds since Serve, counted by the sweeper
+	async    atomic.Bool  // Async sessions are used so
 	stopping atomic.Bool  // Shutdown or Close was called: finish and close
 	cut      atomic.Bool  // no more waiting: reads fail, and writes that the socket does not take at once
 
@@ -164,6 +210,7 @@ func New(o Options) *Server {
 	s := &Server{opts: o, conns: map[*conn]struct{}{}, stop: make(chan struct{}), empty: make(chan struct{})}
 	s.batches.New = func() any { return &Batch{Reqs: make([]mc.Request, 0, 8)} }
 	s.buffers.limit = o.MaxBuffered
+	s.async.Store(o.Async())
 	return s
 }
 
@@ -202,6 +249,7 @@ func (s *Server) Serve() error {
 // nothing is left to read (see conn.turn), are woken to look for themselves.
 func (s *Server) sweep() {
 	tick := s.tick.Add(1)
+	s.async.Store(s.opts.Async())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {

@@ -11,13 +11,26 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
 
-// Write writes p to the client, waiting for it if need be. Only the connection's goroutine calls it, inside turn.
+// Write writes p to the client, waiting for it if need be. Only the connection's goroutine calls it, inside turn, or who serves it elsewhere.
 func (c *conn) Write(p []byte) (int, error) {
+	if c.elsewhere {
+		return c.writeElsewhere(p)
+	}
 	n, err := sock.Write(c.fd, p)
 	if err == syscall.EAGAIN {
 		var m int
 		m, err = c.writeSlow(p[n:])
 		n += m
+	}
+	c.written.Store(c.written.Load() + uint64(n))
+	return n, err
+}
+
+// try writes as much of p as the socket takes now.
+func (c *conn) try(p []byte) (int, error) {
+	n, err := sock.Write(c.fd, p)
+	if err == syscall.EAGAIN {
+		err = nil
 	}
 	c.written.Store(c.written.Load() + uint64(n))
 	return n, err
@@ -35,6 +48,11 @@ func (c *conn) writeSlow(p []byte) (n int, err error) {
 		}
 		defer c.srv.buffers.release(len(p))
 	}
+	return c.patiently(p)
+}
+
+// patiently writes p, which counts as buffered.
+func (c *conn) patiently(p []byte) (n int, err error) {
 	for n < len(p) {
 		if d := c.srv.opts.WriteTimeout; d > 0 {
 			c.nc.SetWriteDeadline(time.Now().Add(d))

@@ -83,6 +83,17 @@ func (w *between) Wake() {
 	waiter.Wake()
 }
 
+// Run implements Runner, if the request's own waiter does; if not it is woken.
+func (w *between) Run(leave func()) {
+	waiter := w.waiter
+	w.free()
+	if r, ok := waiter.(Runner); ok {
+		r.Run(leave)
+	} else {
+		waiter.Wake()
+	}
+}
+
 func (w *between) free() {
 	w.waiter = nil
 	w.b.pool.Put(w)

@@ -57,6 +57,14 @@ type Waiter interface {
 	Wake()
 }
 
+// Runner is a Waiter that can do what Wake wakes somebody for.
+type Runner interface {
+	// Run is called in place of Wake, by a goroutine that holds no lock. What it runs may send to any backend, call scripts, and wait for locks
+	// whose holders wait for no answer. Before it waits for anything else it calls leave, once: by when that returns another goroutine
+	// has taken over what the caller was at.
+	Run(leave func())
+}
+
 // Gatherer is a Waiter that sends many requests in a row, which a backend had better write together.
 type Gatherer interface {
 	// Gather is told of a writer that has been idle and now has something to write. True: its Kick will be called when the

@@ -6,7 +6,10 @@ import "github.com/tidepool-proxy/tidepool/engine/mc"
 
 // Wakes collects the waiters that must be woken after a batch of Pendings was handed over. The zero Wakes is empty; it belongs to
 // one goroutine and keeps its memory.
-type Wakes struct{ list []Waiter }
+type Wakes struct {
+	list []Waiter
+	next int // in list
+}
 
 // Answer hands p, answered, to its waiter. p must not be touched afterwards.
 func (w *Wakes) Answer(p *Pending) {
@@ -35,6 +38,18 @@ func (w *Wakes) Wake() {
 		w.list[i] = nil
 	}
 	w.list = w.list[:0]
+}
+
+// Next gives the next one to be woken, by the caller, or nil. It is for those who call Run where they can.
+func (w *Wakes) Next() Waiter {
+	if w.next == len(w.list) {
+		w.list, w.next = w.list[:0], 0
+		return nil
+	}
+	waiter := w.list[w.next]
+	w.list[w.next] = nil
+	w.next++
+	return waiter
 }
 
 // Refuse hands over a single Pending with err and wakes its waiter: for Sends that fail at once, which take no time.

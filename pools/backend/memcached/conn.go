@@ -27,7 +27,7 @@ type conn struct {
 	finished atomic.Uint64 // requests that were answered or failed; they end in the order of their numbers
 	kick     chan struct{} // wakes the writer; one token at most, stale ones are harmless
 
-	// Only for the goroutine in run.
+	// Only for the goroutine in run, and while it is in serve for the reader.
 	wakes   backend.Wakes
 	due     backend.List   // written, in order; from here answers are matched
 	block   *backend.Block // where rbuf lies
@@ -39,6 +39,11 @@ type conn struct {
 	tried   chan struct{} // closed by its own; nil after that, and if nobody follows
 	joint   joint         // the answer under way, if it is one to several requests
 	resp    mc.Response   // a part of it
+	why     *failure      // why there is nothing more to read
+	ran     bool          // the reader has been at something else before it read again
+	leave   func()        // is left
+	reader  atomic.Uint32 // which one it is
+	broken  chan *failure // where the reader tells why it has ended
 
 	mu       sync.Mutex
 	refuse   error        // why new requests are not taken: nil, ErrDown or ErrClosed
@@ -67,7 +72,8 @@ type conn struct {
 }
 
 func newConn(b *Backend) *conn {
-	c := &conn{b: b, kick: make(chan struct{}, 1)}
+	c := &conn{b: b, kick: make(chan struct{}, 1), broken: make(chan *failure)}
+	c.leave = c.left
 	c.health = backend.NewHealth(backend.HealthOptions{
 		FailureLimit: b.o.FailureLimit,
 		RetryMin:     b.o.RetryWait,
@@ -262,7 +268,9 @@ func (c *conn) serve() *failure {
 		defer close(writer)
 		c.write()
 	}()
-	f := c.read()
+	c.why, c.ran = nil, false
+	go c.read()
+	f := <-c.broken
 	c.mu.Lock()
 	c.stop = true
 	nc, werr := c.nc, c.writeErr

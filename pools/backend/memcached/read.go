@@ -16,31 +16,60 @@ const (
 	keepRead = 2 << 20  // the largest one that is kept after a large answer
 )
 
-// read takes answers off the socket until something breaks.
-func (c *conn) read() *failure {
+// read takes answers off the socket until something breaks, which it tells c.broken. A reader that leaves has another one take over.
+func (c *conn) read() {
+	mine := c.reader.Load()
 	c.mu.Lock()
 	nc := c.nc
 	c.mu.Unlock()
 	for {
+		if !c.rouse(mine) {
+			return
+		}
+		if c.why != nil {
+			c.broken <- c.why
+			return
+		}
 		n, err := nc.Read(c.rbuf[c.to:])
 		c.to += n
 		if n > 0 {
-			if f := c.deliver(); f != nil {
-				return f
-			}
+			c.why = c.deliver()
 		}
 		switch {
-		case err == nil:
+		case err == nil || c.why != nil:
 		case isTimeout(err):
 			if !c.rearm() {
-				return failed(backend.EventTimeout, backend.ErrTimeout, "no answer within %v", c.b.o.ReadTimeout)
+				c.why = failed(backend.EventTimeout, backend.ErrTimeout, "no answer within %v", c.b.o.ReadTimeout)
 			}
 		case errors.Is(err, io.EOF):
-			return failed(backend.EventDisconnected, backend.ErrDisconnected, "closed with %d answers due", c.waiting())
+			c.why = failed(backend.EventDisconnected, backend.ErrDisconnected, "closed with %d answers due", c.waiting())
 		default:
-			return failed(backend.EventReading, backend.ErrDisconnected, "cannot read: %w", err)
+			c.why = failed(backend.EventReading, backend.ErrDisconnected, "cannot read: %w", err)
 		}
 	}
+}
+
+// rouse wakes those who have been handed something, or runs what they were to be woken for. It reports false if meanwhile another has become the
+// reader, to whom the rest of them is left, too.
+func (c *conn) rouse(mine uint32) bool {
+	for w := c.wakes.Next(); w != nil; w = c.wakes.Next() {
+		r, ok := w.(backend.Runner)
+		if !ok {
+			w.Wake()
+			continue
+		}
+		c.ran = true
+		if r.Run(c.leave); c.reader.Load() != mine {
+			return false
+		}
+	}
+	return true
+}
+
+// left has another goroutine become the reader.
+func (c *conn) left() {
+	c.reader.Add(1)
+	go c.read()
 }
 
 // waiting is how many requests were written and not answered.
@@ -50,7 +79,7 @@ func (c *conn) waiting() int {
 	return c.inflight
 }
 
-// deliver hands over every whole answer in the buffer, wakes those who wait, once each, and makes room for the rest.
+// deliver hands over every whole answer in the buffer and makes room for the rest. Who waits is still to be woken.
 func (c *conn) deliver() *failure {
 	now := backend.Now()
 	done, need, f := c.answers(now)
@@ -70,7 +99,6 @@ func (c *conn) deliver() *failure {
 		c.health.Success()
 		c.quickly = 0
 	}
-	c.wakes.Wake()
 	if f == nil {
 		f = c.makeRoom(need)
 	}

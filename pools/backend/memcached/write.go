@@ -146,6 +146,9 @@ func (c *conn) armLocked(expiry int64) {
 	c.nc.SetReadDeadline(time.Now().Add(time.Duration(expiry - backend.Now())))
 }
 
+// overtime is how long a connection is still listened to that has timed out while its reader was at something else: what it waits for may be there.
+const overtime = time.Millisecond
+
 // rearm is called when the read deadline has passed. The deadline is set once and left behind by the requests that are
 // answered in time, so that it costs nothing per request; most often there is just a later one to set, or none. It
 // reports false if the connection has really timed out.
@@ -159,6 +162,11 @@ func (c *conn) rearm() bool {
 	}
 	if e := c.expiryLocked(); e > backend.Now() {
 		c.armLocked(e)
+		return true
+	}
+	if c.ran {
+		c.ran = false
+		c.armLocked(backend.Now() + int64(overtime))
 		return true
 	}
 	return false

@@ -1,0 +1,139 @@
+// Elsewhere: the rest of a batch is served by whoever brings the answer that it waits for, and not by the connection's goroutine.
+//
+// A goroutine that waits for an answer and then for its client is woken twice for each request; here it waits for the client at once, and
+// what else there is to do is done where the answer is read. So the connection has two who may work for it, and away says whose
+// it is. The goroutine makes sure of that, with home, whenever it has been woken. Who works elsewhere must not wait: what the socket does not take, and all ends,
+// it leaves to the goroutine.
+
+package server
+
+// The values of conn.away.
+const (
+	awayNot    = iota // the connection is its goroutine's
+	awayOut           // it is Home's
+	awayMissed        // and the goroutine waits to have it back
+)
+
+// leaves reports whether b may be served elsewhere: it is one request, after which nothing has been read, and nothing is left in the socket that
+// its buffer had no room for: that would not make the socket readable anew.
+func (c *conn) leaves(b *Batch, last bool) bool {
+	return c.async != nil && c.srv.async.Load() && len(b.Reqs) == 1 && !last && c.r == c.w && c.w < len(c.buf.b) && c.batches > uint64(c.srv.opts.AsyncAfter) &&
+		!c.srv.stopping.Load()
+}
+
+// begin begins a batch that may be gone on with elsewhere. done: it was not, and err is what Serve would have returned; else nothing of c may be touched.
+func (c *conn) begin(b *Batch) (done bool, err error) {
+	if c.back == nil {
+		c.back = make(chan struct{}, 1)
+	}
+	c.away.Store(awayOut)
+	waits, err := c.async.Begin(b, c)
+	if waits {
+		return false, nil
+	}
+	c.away.Store(awayNot)
+	return true, err
+}
+
+// GoOn implements Home.
+func (c *conn) GoOn() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked(p)
+			c.comeHome()
+		}
+	}()
+	c.elsewhere = true
+	switch how, err := c.async.Onward(c.batch); how {
+	case Left:
+		c.left = true
+		c.comeHome()
+	case Done:
+		c.end(err)
+	}
+}
+
+// end ends the batch, as serve and turn do it in the goroutine, as far as that can be done without waiting.
+func (c *conn) end(err error) {
+	c.seen.Store(c.srv.tick.Load())
+	if err == nil {
+		err = c.batch.Flush()
+	}
+	// A connection that makes sure that nothing is left to read does so itself (see turn); a server that stops has all do so.
+	if err == nil && len(c.rest) == 0 && c.batches >= trustEdges && !c.srv.stopping.Load() {
+		c.unchecked.Store(true)
+		if !c.park() {
+			c.elsewhere = false
+			c.giveBack()
+			return
+		}
+	}
+	c.endErr = err
+	c.comeHome()
+}
+
+// comeHome has the goroutine do what is left to do.
+func (c *conn) comeHome() {
+	c.unfinished = true
+	c.giveBack()
+	c.nudge()
+}
+
+// giveBack gives the connection to its goroutine.
+func (c *conn) giveBack() {
+	if !c.away.CompareAndSwap(awayOut, awayNot) {
+		c.away.Store(awayNot)
+		c.back <- struct{}{}
+	}
+}
+
+// home waits until the connection is its goroutine's, and does what was left to it.
+func (c *conn) home() {
+	if c.away.Load() != awayNot && c.away.CompareAndSwap(awayOut, awayMissed) {
+		<-c.back
+	}
+	if !c.unfinished {
+		return
+	}
+	left, err := c.left, c.endErr
+	c.unfinished, c.elsewhere, c.left, c.endErr = false, false, false, nil
+	if left {
+		err = c.async.Complete(c.batch)
+	}
+	if werr := c.writeRest(); c.why == nil {
+		c.why = werr
+	}
+	if c.why == nil { // else it has panicked, or its time was up when it would have waited again
+		c.served(c.batch, err, false)
+	}
+}
+
+// writeRest writes what the socket did not take when nobody could wait for it.
+func (c *conn) writeRest() (err error) {
+	if len(c.rest) == 0 {
+		return nil
+	}
+	if c.why == nil {
+		var n int
+		n, err = c.patiently(c.rest)
+		c.written.Store(c.written.Load() + uint64(n))
+	}
+	c.srv.buffers.release(len(c.rest))
+	c.rest = nil
+	return err
+}
+
+// writeElsewhere is Write for who must not wait.
+func (c *conn) writeElsewhere(p []byte) (n int, err error) {
+	if len(c.rest) == 0 {
+		if n, err = c.try(p); err != nil {
+			return n, err
+		}
+	}
+	if !c.srv.buffers.reserve(len(p) - n) {
+		c.srv.counted.cutWrites.Add(1)
+		return n, errUnread
+	}
+	c.rest = append(c.rest, p[n:]...)
+	return len(p), nil
+}
