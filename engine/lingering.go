@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,8 +41,8 @@ func (s *session) lingers(c *luaapi.Call) {
 func (s *session) Idle(c *luaapi.Call) {
 	for i := range s.calls {
 		if s.calls[i].c == c {
-			s.freed = append(s.freed, s.calls[i].g) // not here: the last to release it takes the worker's lock, which is held
-			s.calls = append(s.calls[:i], s.calls[i+1:]...)
+			s.freed = append(s.freed, s.calls[i].g)  // not here: the last to release it takes the worker's lock, which is held
+			s.calls = slices.Delete(s.calls, i, i+1) // it clears what it frees, or the generation would be kept
 			s.p.stats.leave(s.stripe, 1)
 			return
 		}
@@ -88,6 +89,7 @@ func (s *session) tend() {
 	}
 	s.freed = nil
 	if len(s.calls) == 0 {
+		s.disarm()
 		if s.w == nil {
 			s.away.Store(false)
 		}
@@ -103,6 +105,12 @@ func (s *session) tend() {
 			s.alarm.Reset(d)
 		}
 	}
+}
+
+// disarm forgets deadlines that nobody waits for any more.
+func (s *session) disarm() {
+	clear(s.alarms)
+	s.alarms = s.alarms[:0]
 }
 
 // giveUp drops lingering calls of a generation that has been cut.

@@ -426,5 +426,7 @@ func (s *session) finish() {
 	g.release()
 	if len(s.calls)+len(s.freed) > 0 {
 		s.linger()
+	} else {
+		s.disarm()
 	}
 }
