@@ -2,8 +2,11 @@ package vm
 
 import (
 	"errors"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -357,4 +360,35 @@ func TestOverflowsLeaveNothing(t *testing.T) {
 	if p := b.Host.Leave(); p != (lualib.Place{}) { // 190 such requests, and no pcall would have worked any more
 		t.Errorf("the state believes to be at %+v", p)
 	}
+}
+
+// A state that is closed is not kept by one that was made after it, and that has what gopher-lua keeps of stacks.
+func TestClosedStatesAreCollected(t *testing.T) {
+	const states = 20
+	var gone atomic.Int64
+	var living []*State
+	state := func() *State {
+		s, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for range states {
+		s := state()
+		s.Lock()
+		if err := s.Run([]byte("local function deep(n) return n > 0 and 1 + deep(n - 1) or 0 end deep(50)"), "deep.lua"); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		s.Unlock()
+		runtime.AddCleanup(s, func(int) { gone.Add(1) }, 0)
+		living = append(living, state())
+	}
+	for deadline := time.Now().Add(10 * time.Second); gone.Load() < states; time.Sleep(time.Millisecond) {
+		if runtime.GC(); time.Now().After(deadline) {
+			t.Fatalf("%d of %d closed states are collected", gone.Load(), states)
+		}
+	}
+	runtime.KeepAlive(living)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/vm/quick"
 )
 
-// called holds where a call frame has its numbers, and how frames are pushed; found as layout is.
+// called holds where a call frame has its numbers, and where frames are pushed; found as layout is.
 var called struct {
 	frame, stack                                               reflect.Type
 	at                                                         uintptr // LState.stack
@@ -29,9 +29,10 @@ func findCalled() error {
 	}
 	push, ok := stack.Type.MethodByName("Push")
 	last, also := stack.Type.MethodByName("Last")
-	if !ok || !also || push.Type != reflect.FuncOf([]reflect.Type{current.Type.Elem()}, nil, false) ||
+	set, too := stack.Type.MethodByName("SetSp")
+	if !ok || !also || !too || set.Type != reflect.TypeFor[func(int)]() || push.Type != reflect.FuncOf([]reflect.Type{current.Type.Elem()}, nil, false) ||
 		last.Type != reflect.FuncOf(nil, []reflect.Type{current.Type}, false) {
-		return fmt.Errorf("cannot find callFrameStack's Push and Last in this gopher-lua")
+		return fmt.Errorf("cannot find callFrameStack's Push, Last and SetSp in this gopher-lua")
 	}
 	called.frame, called.stack, called.at = current.Type.Elem(), stack.Type, stack.Offset
 	for _, f := range []struct {
@@ -50,6 +51,21 @@ func findCalled() error {
 	return nil
 }
 
+// scrub drops what another thread has left in the stack of th, which has run nothing yet: gopher-lua has a pool of the parts of stacks, and they
+// keep alive whatever state they were used in last.
+func scrub(th *lua.LState) {
+	stack := stackOf(th)
+	push, none := stack.MethodByName("Push"), []reflect.Value{reflect.Zero(called.frame)}
+	for range lua.FramesPerSegment {
+		push.Call(none)
+	}
+	stack.MethodByName("SetSp").Call([]reflect.Value{reflect.ValueOf(0)})
+}
+
+func stackOf(th *lua.LState) reflect.Value {
+	return reflect.NewAt(called.stack, unsafe.Add(unsafe.Pointer(th), called.at)).Elem()
+}
+
 // frames pushes call frames on a thread that runs nothing.
 type frames struct {
 	th         *lua.LState
@@ -57,7 +73,7 @@ type frames struct {
 }
 
 func framesOf(th *lua.LState) frames {
-	stack := reflect.NewAt(called.stack, unsafe.Add(unsafe.Pointer(th), called.at)).Elem()
+	stack := stackOf(th)
 	return frames{th, stack.MethodByName("Push"), stack.MethodByName("Last")}
 }
 

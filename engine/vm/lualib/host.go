@@ -91,6 +91,7 @@ func Open(L *lua.LState, h *Host, opts Options) error {
 	if errLayout != nil {
 		return errLayout
 	}
+	scrub(L)
 	h.L, h.opts = L, opts
 	h.prepareWording()
 	h.names = map[*lua.LFunction]string{}

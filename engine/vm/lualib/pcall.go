@@ -248,6 +248,7 @@ func (h *Host) protectedRun(L, th *lua.LState, handle lua.LValue, x *xcall, entr
 // NewThread makes a coroutine whose errors are in Lua's words.
 func (h *Host) NewThread() *lua.LState {
 	th, _ := h.L.NewThread()
+	scrub(th)
 	h.watch(th)
 	return th
 }
