@@ -153,7 +153,7 @@ func (ln *lane) emit(w *work, last bool) {
 		}
 		h.Put(msg)
 		w.parts++
-		if err := w.peer.send(ln.l.nc, msg); err != nil {
+		if err := w.peer.send(ln.l, msg); err != nil {
 			ln.l.count.lost.Add(1)
 		} else {
 			ln.l.count.bytesOut.Add(uint64(len(msg)))

@@ -40,7 +40,7 @@ func FuzzFrame(f *testing.F) {
 		var h frame.Header
 		body, err := h.Parse(msg)
 		before := l.Stats().Refused
-		l.lanes[0].arrive(&nats.Msg{Reply: p.inbox, Data: append([]byte(nil), msg...)})
+		l.lanes[0].message(&nats.Msg{Reply: p.inbox, Data: append([]byte(nil), msg...)})
 		p.frame(fenceID, "mn\r\n")
 		answers, refused := untilFence(p)
 		waitFor(t, "idle", func() bool { return l.Stats().Pending == 0 })

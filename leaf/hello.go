@@ -37,7 +37,7 @@ func (l *Leaf) hello(m *nats.Msg) {
 		_ = l.nc.Publish(m.Reply, encode(r))
 		return
 	}
-	p := l.peers.get(m.Reply, l.o.Now())
+	p := l.peers.get([]byte(m.Reply), l.o.Now())
 	if p == nil {
 		return // too many proxies: to this one we are not here
 	}
@@ -65,7 +65,7 @@ func (l *Leaf) items() int64 {
 func (l *Leaf) greet(p *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = l.nc.Publish(p.reply, encode(l.helloReply(p))) // if it fails, the proxy asks again
+	_ = l.publish(p.reply, encode(l.helloReply(p))) // if it fails, the proxy asks again
 }
 
 // announce tells every proxy what it would hear at its next hello.

@@ -3,6 +3,7 @@
 package leaf
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"time"
@@ -22,8 +23,8 @@ const overhead = 256
 
 // lane is one subject's queue and the goroutine that works on it.
 //
-// The subscription's goroutine (arrive) only stamps, checks and queues, so that a frame's time counts from its arrival
-// and nothing piles up inside nats.go, where it would be dropped silently. The lane's goroutine (run) executes. A frame
+// Who brings a frame (arrive) only stamps, checks and queues it, so that a frame's time counts from its arrival
+// and nothing piles up before, where it would be dropped silently. The lane's goroutine (run) executes. A frame
 // whose proxy has a full window is parked with what is left of it, and its proxy's later frames behind it; other proxies'
 // frames go on.
 type lane struct {
@@ -75,25 +76,28 @@ func newLane(l *Leaf, n int) *lane {
 	}
 }
 
-// arrive is the subscription's callback.
-func (ln *lane) arrive(m *nats.Msg) {
+// message is the subscription's callback, for what is not taken off before (see direct.go).
+func (ln *lane) message(m *nats.Msg) { ln.arrive([]byte(m.Reply), m.Data, false) }
+
+// arrive takes in what came for the lane; lent: reply and data are the caller's again when it returns.
+func (ln *lane) arrive(reply, data []byte, lent bool) {
 	l := ln.l
 	l.count.frames.Add(1)
-	l.count.bytesIn.Add(uint64(len(m.Data)))
-	if m.Reply == "" {
+	l.count.bytesIn.Add(uint64(len(data)))
+	if len(reply) == 0 {
 		l.count.dropped.Add(1)
 		return
 	}
 	var h frame.Header
-	body, err := h.Parse(m.Data)
+	body, err := h.Parse(data)
 	if why := l.check(&h, err); why != 0 {
-		l.refuse(m.Reply, h.ID, why)
+		l.refuse(string(reply), h.ID, why)
 		return
 	}
 	now := l.o.Now()
-	p := l.peers.get(m.Reply, now)
+	p := l.peers.get(reply, now)
 	if p == nil {
-		l.refuse(m.Reply, h.ID, frame.ReasonOverloaded)
+		l.refuse(string(reply), h.ID, frame.ReasonOverloaded)
 		return
 	}
 	l.acked(p, h.Acked)
@@ -108,8 +112,8 @@ func (ln *lane) arrive(m *nats.Msg) {
 		}
 		return
 	}
-	if why := ln.accept(p, h, body, now); why != 0 {
-		l.refuse(m.Reply, h.ID, why)
+	if why := ln.accept(p, h, body, now, lent); why != 0 {
+		l.refuse(p.reply, h.ID, why)
 	}
 }
 
@@ -127,10 +131,13 @@ func (l *Leaf) check(h *frame.Header, err error) frame.Reason {
 }
 
 // accept queues a frame, or puts a part of one to the others.
-func (ln *lane) accept(p *peer, h frame.Header, body []byte, now time.Time) frame.Reason {
+func (ln *lane) accept(p *peer, h frame.Header, body []byte, now time.Time, lent bool) frame.Reason {
 	// Every part says how much time is left, and the last one to come is the one that counts.
 	left := time.Duration(h.Millis) * time.Millisecond
 	if h.Parts > 1 {
+		if lent {
+			body, lent = bytes.Clone(body), false
+		}
 		ln.partsMu.Lock()
 		_, whole, done, err := ln.parts.Add(p.reply, h, body, now.Sub(ln.l.began).Nanoseconds())
 		ln.partsMu.Unlock()
@@ -149,6 +156,9 @@ func (ln *lane) accept(p *peer, h frame.Header, body []byte, now time.Time) fram
 	w := work{peer: p, id: h.ID, body: body, size: len(body) + overhead, expires: now.Add(left), epoch: h.Epoch}
 	if !ln.l.charge(p, w.size) {
 		return frame.ReasonOverloaded
+	}
+	if lent {
+		w.body = bytes.Clone(body)
 	}
 	ln.push(w)
 	return 0

@@ -2,15 +2,15 @@
 // the frame protocol between them. cmd starts leaves with Start; engine takes a Local, the same store and commands without
 // NATS, as the proxy's own.
 //
-// A frame's way: the subscription of its lane stamps, checks and queues it (lane.go); the lane's goroutine
-// executes its requests in order and sends the answers as one frame, or in parts as they grow (execute.go); peer.go keeps
+// A frame's way: what nats-server writes for a lane is taken off the leaf's connection (direct.go), stamped, checked and queued (lane.go); the lane's
+// goroutine executes its requests in order and sends the answers as one frame, or in parts as they grow (execute.go); peer.go keeps
 // what each proxy has not taken yet within its window; hello.go tells proxies who is here.
 //
 // Beside frames a leaf streams its items to who asks (streams.go: who may; outgoing.go: one of them; pace.go: how fast), and is
 // flushed (flush.go).
 //
 // Any number of leaves may live in one process. Methods may be called concurrently. A frame's bytes belong to the leaf from
-// arrival (nats.go made them for us) to the end of its execution; Exec sees them during its call only.
+// arrival (whoever brings them copies them) to the end of its execution; Exec sees them during its call only.
 package leaf
 
 import (
@@ -43,6 +43,7 @@ type Leaf struct {
 	srv      *server.Server             // nil if it joined a NATS system
 	routeTLS atomic.Pointer[tls.Config] // as Options.Cluster.TLS, or what Reload brought
 	nc       *nats.Conn
+	direct   direct
 	subs     []*nats.Subscription
 	lanes    []*lane
 	peers    *peers
@@ -107,7 +108,7 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 	}
 	var own nats.InProcessConnProvider
 	if l.o.NATS == "" {
-		if l.srv, own, err = embed(ctx, &l.o); err != nil {
+		if l.srv, own, err = embed(ctx, &l.o, &l.direct); err != nil {
 			return err
 		}
 	}
@@ -136,8 +137,9 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 	}
 	l.done.Go(l.janitor)
 	l.done.Go(l.watchName)
+	l.direct.open(l.o.Name, l.lanes)
 	for i, ln := range l.lanes {
-		if err := l.subscribe(frame.LaneSubject(l.o.Name, i), ln.arrive); err != nil {
+		if err := l.subscribe(frame.LaneSubject(l.o.Name, i), ln.message); err != nil {
 			return err
 		}
 	}
@@ -225,9 +227,17 @@ func (l *Leaf) refuse(reply string, id uint64, why frame.Reason) {
 	}
 	var msg [frame.Size]byte
 	h.Put(msg[:])
-	if err := l.nc.Publish(reply, msg[:]); err != nil {
+	if err := l.publish(reply, msg[:]); err != nil {
 		l.count.lost.Add(1)
 	}
+}
+
+// publish sends what proxies are told, all of it by one way so that it comes in this order. NATS copies msg.
+func (l *Leaf) publish(reply string, msg []byte) error {
+	if ours, err := l.direct.publish(reply, msg); ours {
+		return err
+	}
+	return l.nc.Publish(reply, msg)
 }
 
 // acked notes an acknowledgement and lets the proxy's parked frames go on.
@@ -332,6 +342,7 @@ func (l *Leaf) stop(ctx context.Context) {
 	if l.nc != nil {
 		l.nc.Close()
 	}
+	l.direct.close()
 	close(l.quit)
 	l.done.Wait()
 	if l.srv != nil {

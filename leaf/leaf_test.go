@@ -164,7 +164,7 @@ func TestWindow(t *testing.T) {
 	waitFor(t, "parked", func() bool { return l.Stats().Parked > 0 })
 	other.frame(1, "get n\r\n")
 	other.want(1, "VALUE n 0 1\r\n0\r\nEND\r\n")
-	if n := l.peers.get(p.inbox, time.Now()).sent.Load(); n > 1<<20 || n < 1<<20-3*value {
+	if n := l.peers.get([]byte(p.inbox), time.Now()).sent.Load(); n > 1<<20 || n < 1<<20-3*value {
 		t.Errorf("%d bytes sent into a window of %d", n, 1<<20)
 	}
 

@@ -24,9 +24,9 @@ import (
 	"github.com/tidepool-proxy/tidepool/leaf/pipe"
 )
 
-// listen has srv, which has not been started, take its clients from a listener of ours. The leaf's own connection comes from own. An error is
-// why nobody can listen there.
-func listen(ctx context.Context, srv *server.Server, so *server.Options) (own nats.InProcessConnProvider, err error) {
+// listen has srv, which has not been started, take its clients from a listener of ours. The leaf's own connection comes from own, and what is for
+// lanes is taken off it for d. An error is why nobody can listen there.
+func listen(ctx context.Context, srv *server.Server, so *server.Options, d *direct) (own nats.InProcessConnProvider, err error) {
 	field := listenerOf(srv)
 	if field == nil {
 		return srv, nil
@@ -40,7 +40,7 @@ func listen(ctx context.Context, srv *server.Server, so *server.Options) (own na
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{TCPListener: tcp.(*net.TCPListener)}
+	l := &listener{TCPListener: tcp.(*net.TCPListener), direct: d}
 	*field = l
 	if so.TLS {
 		return srv, nil // TLS is asked of all that a listener gives
@@ -61,6 +61,7 @@ func listenerOf(srv *server.Server) *net.Listener {
 // at a time write.
 type listener struct {
 	*net.TCPListener
+	direct *direct
 
 	mu     sync.Mutex
 	own    []net.Conn // of the leaf, to be accepted
@@ -107,7 +108,7 @@ func (l *listener) InProcessConn() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	mine, theirs := pipe.New()
-	l.own = append(l.own, theirs)
+	l.own = append(l.own, l.direct.tap(mine, theirs))
 	_ = l.SetDeadline(past)
 	return mine, nil
 }

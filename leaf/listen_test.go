@@ -94,7 +94,7 @@ func listening(t *testing.T) *listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &listener{TCPListener: tcp.(*net.TCPListener)}
+	l := &listener{TCPListener: tcp.(*net.TCPListener), direct: &direct{}}
 	t.Cleanup(func() { l.Close() })
 	return l
 }
@@ -116,8 +116,8 @@ func TestAcceptBothKinds(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					nc.Write([]byte("x"))
-					if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil {
+					nc.Write([]byte("x\n"))
+					if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
 						t.Error(err)
 					}
 					nc.Close()

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 // peerIdle is how long a proxy may be silent before it is forgotten. A living one says hello every second.
@@ -34,10 +32,10 @@ type peer struct {
 }
 
 // send gives one answer message to NATS, which copies it.
-func (p *peer) send(nc *nats.Conn, msg []byte) error {
+func (p *peer) send(l *Leaf, msg []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := nc.Publish(p.reply, msg); err != nil {
+	if err := l.publish(p.reply, msg); err != nil {
 		return err
 	}
 	p.sent.Store(p.sent.Load() + uint64(len(msg)))
@@ -85,12 +83,12 @@ func (ps *peers) len() int {
 }
 
 // get finds the peer of a reply subject or makes it; nil if there are too many.
-func (ps *peers) get(reply string, now time.Time) *peer {
+func (ps *peers) get(reply []byte, now time.Time) *peer {
 	ps.mu.RLock()
-	p := ps.m[reply]
+	p := ps.m[string(reply)]
 	ps.mu.RUnlock()
 	if p == nil {
-		if p = ps.add(reply); p == nil {
+		if p = ps.add(string(reply)); p == nil {
 			return nil
 		}
 	}

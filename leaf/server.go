@@ -21,7 +21,7 @@ import (
 const serverMaxPending = 256 << 20
 
 // embed starts a nats-server inside this process, its log lines to ours. The leaf's own connection to it comes from own.
-func embed(ctx context.Context, o *Options) (srv *server.Server, own nats.InProcessConnProvider, err error) {
+func embed(ctx context.Context, o *Options, d *direct) (srv *server.Server, own nats.InProcessConnProvider, err error) {
 	so, err := serverOptions(o)
 	if err != nil {
 		return nil, nil, err
@@ -31,7 +31,7 @@ func embed(ctx context.Context, o *Options) (srv *server.Server, own nats.InProc
 		return nil, nil, fmt.Errorf("cannot make a nats-server: %w", err)
 	}
 	srv.SetLoggerV2(lg, o.Log.Enabled(ctx, slog.LevelDebug), false, false)
-	if own, err = listen(ctx, srv, so); err == nil {
+	if own, err = listen(ctx, srv, so, d); err == nil {
 		srv.Start()
 		err = lg.awaitReady(ctx, srv)
 	}

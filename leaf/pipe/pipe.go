@@ -20,13 +20,13 @@ import (
 const bound = 1 << 20
 
 // New gives the two ends of a connection.
-func New() (a, b net.Conn) {
+func New() (a, b *Conn) {
 	x, y := newQueue(), newQueue()
-	return &conn{in: x, out: y}, &conn{in: y, out: x}
+	return &Conn{in: x, out: y}, &Conn{in: y, out: x}
 }
 
-// conn is one end.
-type conn struct {
+// Conn is one end, a net.Conn.
+type Conn struct {
 	in, out          *queue
 	reading, writing sync.Mutex // whose turn it is: one at most waits on a side
 }
@@ -54,7 +54,7 @@ func newQueue() *queue {
 }
 
 // Read implements net.Conn. What was written before the other end closed is read before io.EOF.
-func (c *conn) Read(p []byte) (n int, err error) {
+func (c *Conn) Read(p []byte) (n int, err error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	q := c.in
@@ -81,7 +81,10 @@ func (c *conn) Read(p []byte) (n int, err error) {
 }
 
 // Write implements net.Conn. It returns when all of p is on its way.
-func (c *conn) Write(p []byte) (n int, err error) {
+func (c *Conn) Write(p []byte) (n int, err error) { return c.Writev(p) }
+
+// Writev is a Write of all parts together. It changes the slice of them, and not what they hold.
+func (c *Conn) Writev(parts ...[]byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	q := c.out
@@ -94,8 +97,15 @@ func (c *conn) Write(p []byte) (n int, err error) {
 			err = io.ErrClosedPipe
 			break
 		}
-		n += q.ring.put(p[n:], bound)
-		if n == len(p) {
+		for len(parts) > 0 {
+			m := q.ring.put(parts[0], bound)
+			n += m
+			if parts[0] = parts[0][m:]; len(parts[0]) > 0 {
+				break
+			}
+			parts = parts[1:]
+		}
+		if len(parts) == 0 {
 			break
 		}
 		q.reader.look.Broadcast()
@@ -110,7 +120,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 }
 
 // Close implements net.Conn. What this end has written can still be read, what it has not read is gone.
-func (c *conn) Close() error {
+func (c *Conn) Close() error {
 	c.in.close(&c.in.reader)
 	c.out.close(&c.out.writer)
 	return nil
@@ -125,7 +135,7 @@ func (q *queue) close(s *side) {
 }
 
 // SetDeadline implements net.Conn.
-func (c *conn) SetDeadline(t time.Time) error {
+func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.SetReadDeadline(t); err != nil {
 		return err
 	}
@@ -133,10 +143,10 @@ func (c *conn) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline implements net.Conn.
-func (c *conn) SetReadDeadline(t time.Time) error { return c.in.reader.setDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.in.reader.setDeadline(t) }
 
 // SetWriteDeadline implements net.Conn.
-func (c *conn) SetWriteDeadline(t time.Time) error { return c.out.writer.setDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.out.writer.setDeadline(t) }
 
 func (s *side) setDeadline(t time.Time) error {
 	s.look.L.Lock()
@@ -196,7 +206,7 @@ func (address) Network() string { return "pipe" }
 func (address) String() string  { return "in-process" }
 
 // LocalAddr implements net.Conn.
-func (c *conn) LocalAddr() net.Addr { return address{} }
+func (c *Conn) LocalAddr() net.Addr { return address{} }
 
 // RemoteAddr implements net.Conn.
-func (c *conn) RemoteAddr() net.Addr { return address{} }
+func (c *Conn) RemoteAddr() net.Addr { return address{} }
