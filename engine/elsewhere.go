@@ -153,6 +153,9 @@ func (s *session) summon() (mine, ok bool) {
 	}
 }
 
+// Runs implements backend.Runner.
+func (s *session) Runs() bool { return s.state.Load() != atHome }
+
 // Run implements backend.Runner.
 func (s *session) Run(leave func()) {
 	if !s.away.Load() && !s.block.Load() {

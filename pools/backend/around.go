@@ -94,6 +94,12 @@ func (w *between) Run(leave func()) {
 	}
 }
 
+// Runs implements Runner.
+func (w *between) Runs() bool {
+	r, ok := w.waiter.(Runner)
+	return ok && r.Runs()
+}
+
 func (w *between) free() {
 	w.waiter = nil
 	w.b.pool.Put(w)

@@ -59,6 +59,9 @@ type Waiter interface {
 
 // Runner is a Waiter that can do what Wake wakes somebody for.
 type Runner interface {
+	Waiter
+	// Runs reports whether Run would most likely do it now, and not only call Wake.
+	Runs() bool
 	// Run is called in place of Wake, by a goroutine that holds no lock. What it runs may send to any backend, call scripts, and wait for locks
 	// whose holders wait for no answer. Before it waits for anything else it calls leave, once: by when that returns another goroutine
 	// has taken over what the caller was at.

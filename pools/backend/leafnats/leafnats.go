@@ -94,7 +94,8 @@ type Backend struct {
 	nextID  uint64
 	free    *flight
 	spare   [][]byte
-	reading int       // flights that the reader has taken out for the moment
+	reading int // flights that the reader has taken out for the moment
+	runs    backend.Runs
 	loose   []*flight // those of them with a term that are not done: follow.go
 
 	count, bytes int   // of requests, queued or in flight
@@ -313,6 +314,7 @@ func (b *Backend) close() {
 		b.idle.Wait()
 	}
 	b.mu.Unlock()
+	b.runs.Close()
 }
 
 // failAll hands everything in l over with err and wakes who waits.

@@ -86,7 +86,7 @@ func (s *session) deliver(f *flight, h *frame.Header, body []byte) {
 			b.failed(backend.EventParsing, err, 0)
 		}
 	}
-	s.wakes.Wake()
+	b.runs.Wake(&s.wakes)
 	b.mu.Lock()
 	if last || err != nil {
 		b.endLocked(f)
@@ -215,7 +215,7 @@ func (s *session) refused(h *frame.Header) {
 		b.mu.Unlock()
 	}
 	s.wakes.FailAll(&out, err)
-	s.wakes.Wake()
+	b.runs.Wake(&s.wakes)
 	switch h.Reason {
 	case frame.ReasonInstance, frame.ReasonVersion, frame.ReasonEpoch:
 		b.askAgain()

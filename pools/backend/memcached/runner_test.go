@@ -14,6 +14,8 @@ type runner struct {
 	run func(leave func())
 }
 
+func (r *runner) Runs() bool { return true }
+
 func (r *runner) Run(leave func()) {
 	r.mu.Lock()
 	r.asked = false
