@@ -261,7 +261,7 @@ func TestGreetsOnly(t *testing.T) {
 func TestHangsUp(t *testing.T) {
 	inBubble(t, Options{}, greeted(func(*peer) {}), func(b *Backend, d *pipes, _ *events) {
 		time.Sleep(10 * time.Second)
-		if n := d.dialled(); n < 10 || n > 20 {
+		if n := d.dialled(); n < 5 || n > 40 { // some are lost while they are being greeted, which counts otherwise
 			t.Errorf("%d connections in ten seconds", n)
 		}
 	})
