@@ -195,6 +195,9 @@ end`, addrA)
 		}
 	}
 	both()
+	for _, leaf := range []string{`"b"`, `"c"`} { // which may be written after the first answer
+		px.logged(0, "leaf: up", leaf)
+	}
 	from := px.Stderr.Count()
 	a.signal(syscall.SIGKILL)
 	px.logged(from, "leaf: up", `"b"`)

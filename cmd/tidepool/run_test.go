@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tidepool-proxy/tidepool/tests/peer"
 )
@@ -105,6 +106,9 @@ func talk(t *testing.T, addr, send string, n int) (got string) {
 	t.Helper()
 	c := dial(t, addr)
 	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := c.Write([]byte(send)); err != nil {
 		t.Fatal(err)
 	}
