@@ -5,15 +5,14 @@ package backend
 import "sync"
 
 // Runs has Runners run one after the other, in one goroutine, which is kept: a new one for each would first have to grow its stack. It is for backends that are
-// called by a goroutine which they cannot replace, and which is therefore not to Run anything. The zero Runs is ready. Methods may be called concurrently.
+// called by a goroutine which they cannot replace, and which is therefore not to Run anything. Before Start and after Close all are woken. Methods may be called concurrently.
 type Runs struct {
 	mu     sync.Mutex
-	some   sync.Cond // list is not empty, or closed
+	some   sync.Cond // list is not empty, or it is closed
 	list   []Runner
 	next   int // in list
 	number int // of the goroutine that works; who has left has another
-	begun  bool
-	closed bool
+	open   bool
 	leave  func()
 }
 
@@ -35,12 +34,8 @@ func (r *Runs) Wake(w *Wakes) {
 func (r *Runs) add(w Runner) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if !r.open {
 		return false
-	}
-	if !r.begun {
-		r.begun, r.some.L, r.leave = true, &r.mu, r.left
-		r.start()
 	}
 	if len(r.list) == cap(r.list) && r.next > 0 { // it may never be empty
 		n := copy(r.list, r.list[r.next:])
@@ -49,6 +44,14 @@ func (r *Runs) add(w Runner) bool {
 	}
 	r.list = append(r.list, w)
 	return true
+}
+
+// Start begins; it is called once. There is a goroutine until Close.
+func (r *Runs) Start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open, r.some.L, r.leave = true, &r.mu, r.left
+	r.start()
 }
 
 // start has a new goroutine work. The lock is held.
@@ -67,7 +70,7 @@ func (r *Runs) left() {
 func (r *Runs) work(mine int) {
 	for {
 		r.mu.Lock()
-		for r.number == mine && r.next == len(r.list) && !r.closed {
+		for r.number == mine && r.next == len(r.list) && r.open {
 			r.list, r.next = r.list[:0], 0
 			r.some.Wait()
 		}
@@ -86,7 +89,7 @@ func (r *Runs) work(mine int) {
 // Close ends it, and waits for nobody: it may be called by one that is run. Who is still to be run is; who comes afterwards is woken.
 func (r *Runs) Close() {
 	r.mu.Lock()
-	r.closed = true
+	r.open = false
 	r.mu.Unlock()
 	r.some.Broadcast()
 }

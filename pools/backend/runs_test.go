@@ -55,6 +55,7 @@ func answers(r *Runs, all ...*runner) {
 
 func TestRuns(t *testing.T) {
 	var r Runs
+	r.Start()
 	defer r.Close()
 	var order []int
 	var all []*runner
@@ -74,6 +75,7 @@ func TestRuns(t *testing.T) {
 // Who waits has left before, and others are run meanwhile: those that were to be, and those who bring it what it waits for.
 func TestRunsGoOnWithoutWhoLeaves(t *testing.T) {
 	var r Runs
+	r.Start()
 	defer r.Close()
 	last := make(chan struct{})
 	var others []*runner
@@ -99,6 +101,7 @@ func TestRunsGoOnWithoutWhoLeaves(t *testing.T) {
 // Close lets those be run that were to be, and is called by one of them.
 func TestRunsClose(t *testing.T) {
 	var r Runs
+	r.Start()
 	list := []*runner{newRunner(func(func()) { r.Close() }), newRunner(nil), newRunner(func(leave func()) { leave() }), newRunner(nil)}
 	answers(&r, list...)
 	for _, w := range list {
@@ -112,6 +115,7 @@ func TestRunsClose(t *testing.T) {
 // Many at once, some of whom leave.
 func TestRunsOfMany(t *testing.T) {
 	var r Runs
+	r.Start()
 	defer r.Close()
 	var all sync.WaitGroup
 	for range 8 {
@@ -133,6 +137,7 @@ func TestRunsOfMany(t *testing.T) {
 // The list is no longer than what waits in it, also if that is never nothing.
 func TestRunsListStaysShort(t *testing.T) {
 	var r Runs
+	r.Start()
 	t.Cleanup(r.Close)
 	var last *runner
 	var end chan struct{} // lets it end

@@ -140,6 +140,7 @@ func New(o Options) (*Backend, error) {
 		return b, nil
 	}
 	b.conn = o.Conns.get(b)
+	b.runs.Start()
 	b.done.Go(b.write)
 	b.done.Go(b.keep)
 	b.conn.join(b)
