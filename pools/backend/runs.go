@@ -37,7 +37,7 @@ func (r *Runs) add(w Runner) bool {
 	if !r.open {
 		return false
 	}
-	if len(r.list) == cap(r.list) && r.next > 0 { // it may never be empty
+	if len(r.list) == cap(r.list) && r.next > len(r.list)/2 { // it may never be empty
 		n := copy(r.list, r.list[r.next:])
 		clear(r.list[n:])
 		r.list, r.next = r.list[:n], 0
