@@ -9,9 +9,7 @@
 package leaf
 
 import (
-	"bytes"
 	"io"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/engine/natswire"
 	"github.com/tidepool-proxy/tidepool/leaf/pipe"
 )
 
@@ -63,12 +62,8 @@ func (d *direct) publish(reply string, msg []byte) (ours bool, err error) {
 		return true, errAway
 	}
 	var buf [128]byte
-	head := append(buf[:0], "PUB "...)
-	head = append(head, reply...)
-	head = append(head, ' ')
-	head = strconv.AppendInt(head, int64(len(msg)), 10)
-	head = append(head, '\r', '\n')
-	if _, err = t.leaf.Writev(head, msg, head[len(head)-2:]); err != nil {
+	head := natswire.AppendPub(buf[:0], reply, "", len(msg))
+	if _, err = t.leaf.Writev(head, msg, head[len(head)-len(natswire.End):]); err != nil {
 		_ = t.leaf.Close() // some of it may be on its way
 	}
 	return true, err
@@ -112,7 +107,7 @@ func (t *tap) Write(p []byte) (int, error) {
 	}
 	from, at := 0, 0 // b[from:at] is for nats.go
 	for at < len(b) && !t.lost {
-		m, n, need := cut(b[at:])
+		m, n, need := natswire.Cut(b[at:])
 		if t.need = need; need > 0 {
 			break
 		}
@@ -120,7 +115,7 @@ func (t *tap) Write(p []byte) (int, error) {
 			t.lost = true
 			break
 		}
-		if ln := t.d.lanes[string(m.subject)]; ln != nil && m.subject != nil {
+		if ln := t.d.lanes[string(m.Subject)]; ln != nil && m.Subject != nil {
 			if t.d.newest != t {
 				return 0, io.ErrClosedPipe
 			}
@@ -128,7 +123,7 @@ func (t *tap) Write(p []byte) (int, error) {
 				return 0, err
 			}
 			from = at + n
-			ln.arrive(m.reply, m.data, true)
+			ln.arrive(m.Reply, m.Data, true)
 		} else if t.d.newest == t && t.d.out.Load() == nil && string(b[at:at+n]) == "PONG\r\n" {
 			t.d.out.Store(t) // nats.go asks for one to know that it is connected, and publishes nothing before
 		}
@@ -171,42 +166,4 @@ func (t *tap) SetWriteDeadline(until time.Time) error {
 func (t *tap) Close() error {
 	t.d.out.CompareAndSwap(t, nil)
 	return t.Conn.Close()
-}
-
-// delivered is a message that the server delivers, without headers.
-type delivered struct{ subject, reply, data []byte }
-
-// cut says how long what stands at the start of b is, and what, if it is a message without headers. need > 0: it is not whole before b has so many
-// bytes. n and need 0: it cannot be told. (NATS client protocol: a line, and after MSG and HMSG a payload of the length that the line ends with.)
-func cut(b []byte) (m delivered, n, need int) {
-	end := bytes.IndexByte(b, '\n')
-	if end < 0 {
-		return m, 0, len(b) + 1
-	}
-	line := bytes.TrimSuffix(b[:end], []byte("\r"))
-	n = end + 1
-	plain := bytes.HasPrefix(line, []byte("MSG "))
-	if !plain && !bytes.HasPrefix(line, []byte("HMSG ")) {
-		return m, n, 0
-	}
-	size, ok := 0, false
-	last := bytes.LastIndexByte(line, ' ')
-	for _, c := range line[last+1:] {
-		if c < '0' || c > '9' || size > 1<<30 {
-			return m, 0, 0
-		}
-		size, ok = size*10+int(c-'0'), true
-	}
-	if !ok || last < len("MSG ") {
-		return m, 0, 0
-	}
-	if n += size + len("\r\n"); len(b) < n {
-		return m, 0, n
-	}
-	if plain {
-		m.data = b[end+1 : end+1+size]
-		m.subject, line, _ = bytes.Cut(line[len("MSG "):last], []byte(" "))
-		_, m.reply, _ = bytes.Cut(line, []byte(" ")) // behind the subscription's number
-	}
-	return m, n, 0
 }

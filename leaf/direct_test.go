@@ -125,19 +125,6 @@ func TestTapIsReplaced(t *testing.T) {
 	}
 }
 
-// What is said to be of a length is there, and a line that cannot be told is no reason to panic.
-func FuzzCut(f *testing.F) {
-	for _, s := range []string{"MSG a 1 5\r\nabcde\r\n", "MSG a 1 in 0\r\n\r\n", "HMSG a 1 12 14\r\n", "PING\r\n", "MSG 5\r\nabcde\r\n", "MSG  \r\n"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, n, need := cut(b)
-		if n > len(b) || need > 0 && (n > 0 || need <= len(b)) || len(m.data) > n {
-			t.Errorf("%q: %d, %d, %q", b, n, need, m)
-		}
-	})
-}
-
 // Frames are answered, in their order, by nats.go or not, before and after the leaf's connection was cut.
 func TestDirectOrNot(t *testing.T) {
 	for _, direct := range []bool{false, true} {

@@ -55,6 +55,7 @@ type conn struct {
 	raw syscall.RawConn
 	in  transfer
 	out transfer
+	now transfer // out, without waiting
 }
 
 // transfer is one direction: f, made once so that calls do not allocate, moves p.
@@ -89,7 +90,26 @@ func Wrap(nc net.Conn) net.Conn {
 		c.out.n, c.out.err = c.out.n+n, err
 		return err != syscall.EAGAIN
 	}
+	c.now.f = func(fd uintptr) bool {
+		if c.now.n, c.now.err = Write(int(fd), c.now.p); c.now.err == syscall.EAGAIN {
+			c.now.err = nil
+		}
+		return true
+	}
 	return c
+}
+
+// Try writes as much of p as nc's socket takes now. It counts as a Write; of what Wrap has not wrapped it is one, which waits.
+func Try(nc net.Conn, p []byte) (int, error) {
+	c, ok := nc.(*conn)
+	if !ok {
+		return nc.Write(p)
+	}
+	n, err := c.now.do(p, c.raw.Write)
+	if err != nil {
+		return n, c.failed("write", err)
+	}
+	return n, nil
 }
 
 // Read implements net.Conn.

@@ -116,6 +116,33 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
+// Try writes what there is room for, and says how much that was.
+func TestTry(t *testing.T) {
+	each(t, func(t *testing.T, w, p net.Conn) {
+		data := make([]byte, 64<<20) // more than sockets hold
+		rand.Read(data)
+		n, err := Try(w, data)
+		if err != nil || n == 0 || n == len(data) {
+			t.Fatalf("took %d (%v)", n, err)
+		}
+		if m, err := Try(w, data[n:n+1]); m != 0 || err != nil { // nobody reads
+			t.Fatalf("took %d more (%v)", m, err)
+		}
+		w.Close()
+		if got, err := io.ReadAll(p); err != nil || !bytes.Equal(got, data[:n]) {
+			t.Errorf("%d bytes came, want %d (%v)", len(got), n, err)
+		}
+		if _, err := Try(w, data[:1]); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+	a, b := net.Pipe()
+	go func() { Try(a, []byte("whole")); a.Close() }()
+	if got, err := io.ReadAll(b); string(got) != "whole" || err != nil {
+		t.Errorf("through a pipe: %q, %v", got, err)
+	}
+}
+
 // Close ends a read and a write that wait.
 func TestClose(t *testing.T) {
 	each(t, func(t *testing.T, w, _ net.Conn) {

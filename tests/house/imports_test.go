@@ -19,6 +19,7 @@ var ours = []struct {
 	{"engine/mc/frame", nil},
 	{"engine/stat", nil},
 	{"engine/sock", nil},
+	{"engine/natswire", nil},
 	{"engine/watch", nil},
 	{"pools/hash", nil},
 	{"leaf/store", nil},
@@ -28,14 +29,14 @@ var ours = []struct {
 
 	{"pools/backend", []string{"engine/mc", "engine/stat"}},
 	{"pools/backend/memcached", []string{"engine/mc", "engine/stat", "engine/sock", "pools/hash", "pools/backend"}},
-	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/backend"}},
+	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "engine/sock", "engine/natswire", "pools/backend"}},
 	{"pools", []string{"engine/mc/...", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
 
 	{"leaf/command", []string{"engine/mc", "engine/watch", "leaf/store"}},
 	{"leaf/access", nil},
 	{"leaf/pipe", nil},
 	{"leaf/stream", []string{"engine/mc", "engine/mc/frame", "leaf/store"}},
-	{"leaf", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/hash", "leaf/..."}}, // hash: it knows which keys are its own
+	{"leaf", []string{"engine/mc/...", "engine/stat", "engine/sock", "engine/natswire", "pools/hash", "leaf/..."}}, // hash: it knows which keys are its own
 
 	{"engine/vm/...", []string{"engine/vm/..."}},
 	{"engine/server", []string{"engine/mc", "engine/stat", "engine/sock"}},

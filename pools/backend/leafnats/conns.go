@@ -53,6 +53,7 @@ type conn struct {
 	nc     *nats.Conn
 	up     bool
 	socket net.Conn // the newest; closed to free a goroutine that hangs in a write
+	wire   *wire    // the same; nil where TLS is asked for
 
 	ctx    context.Context // ends with the last user
 	cancel context.CancelFunc
@@ -181,14 +182,29 @@ func (c *conn) Dial(network, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	s = sock.Wrap(s)
+	var w *wire
+	if c.key.tls == nil && c.all.access.TLS == nil {
+		w = newWire(s, c.key.write)
+		s = w
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
 		_ = s.Close()
 		return nil, c.ctx.Err()
 	}
-	c.socket = s
+	c.socket, c.wire = s, w
 	return s, nil
+}
+
+// newest is the connection's wire; nil if frames are nats.go's.
+func (c *conn) newest() *wire {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wire == nil || !c.wire.plain.Load() {
+		return nil
+	}
+	return c.wire
 }
 
 func (c *conn) onUp(nc *nats.Conn) {

@@ -3,8 +3,8 @@
 //
 // Who calls it: the pools registry makes a Backend per leaf; pools call Send for every request. Send puts the request's bytes
 // into the pending frame of its lane. One writer goroutine yields once, takes everything queued since its last turn and
-// publishes one frame per lane (writer.go). The NATS subscription's goroutine cuts the answers and hands them over (reader.go). The
-// keeper goroutine fails what is past its deadline and judges by hello whether the leaf is there (keeper.go). Backends that
+// publishes one frame per lane (writer.go). Who reads the connection cuts the answers and hands them over (reader.go); unless there is
+// TLS, neither way is nats.go's (wire.go). The keeper goroutine fails what is past its deadline and judges by hello whether the leaf is there (keeper.go). Backends that
 // reach their leaves through the same server share a NATS connection (conns.go).
 //
 // Concurrency: everything that changes is guarded by Backend.mu, which is never held while NATS or a Waiter is called. A flight

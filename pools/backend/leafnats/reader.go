@@ -1,4 +1,4 @@
-// The reader: answers out of NATS messages, each to its request. It runs on the subscription's goroutine.
+// The reader: answers out of NATS messages, each to its request. It runs on the goroutine of nats.go that reads the connection, or the subscription's.
 
 package leafnats
 
@@ -6,25 +6,23 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
-// read is the subscription's callback.
-func (s *session) read(m *nats.Msg) {
-	if len(m.Data) == 0 {
+// read takes one message, whose bytes are the caller's again when it returns, unless nats.go made them for it.
+func (s *session) read(data []byte) {
+	if len(data) == 0 {
 		s.b.askAgain() // "no responders": a hint, no more
 		return
 	}
-	if m.Data[0] == '{' {
-		s.hello(m.Data)
+	if data[0] == '{' {
+		s.hello(data)
 		return
 	}
 	var h frame.Header
-	body, err := h.Parse(m.Data)
+	body, err := h.Parse(data)
 	if err != nil || h.Flags&frame.FlagAnswer == 0 {
 		s.b.o.Log.Debug("leaf: message that is no answer", "backend", s.b.o.Label, "err", err)
 		return
@@ -33,7 +31,7 @@ func (s *session) read(m *nats.Msg) {
 		s.refused(&h)
 		return
 	}
-	f := s.claim(&h, len(m.Data))
+	f := s.claim(&h, len(data))
 	if f == nil {
 		return // given up before: a late answer is nobody's
 	}
@@ -132,7 +130,7 @@ func (s *session) cut(f *flight, body []byte, now int64, last bool) error {
 		}
 		body = f.carry
 	}
-	carried := len(f.carry) > 0 // and used again
+	ours := len(f.carry) > 0 || s.wire != nil // and used again
 	for f.list.Len() > 0 && len(body) > 0 {
 		p := f.list.Head()
 		n, need, err := mc.ParseResponse(body, &p.Resp)
@@ -144,11 +142,17 @@ func (s *session) cut(f *flight, body []byte, now int64, last bool) error {
 			return errBadAnswer
 		}
 		f.list.Pop()
-		if n >= backend.Large && !carried {
-			p.Own(nil, body[:n:n])
-		} else {
+		switch {
+		case n < backend.Large:
 			p.Buf = append(p.Buf[:0], body[:n]...)
 			p.Resp.Rebase(p.Buf)
+		case ours:
+			block := backend.NewBlock(n)
+			copy(block.B, body[:n])
+			p.Own(block, block.B[:n:n])
+			p.Resp.Rebase(p.Buf)
+		default:
+			p.Own(nil, body[:n:n])
 		}
 		p.End = now
 		s.wakes.Answer(p)

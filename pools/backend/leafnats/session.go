@@ -23,6 +23,7 @@ type session struct {
 	inbox      string
 	maxPayload int // of the server at hand
 	sub        *nats.Subscription
+	wire       *wire         // where answers are taken off; nil: nats.go has them
 	wakes      backend.Wakes // the reader's
 
 	// Guarded by Backend.mu.
@@ -54,7 +55,7 @@ func (s *session) subscribe(nc *nats.Conn) error {
 		return fmt.Errorf("NATS server allows messages of %d bytes, want at least %d: %w",
 			s.maxPayload, minPayload, backend.ErrProtocol)
 	}
-	sub, err := nc.Subscribe(s.inbox, s.read)
+	sub, err := nc.Subscribe(s.inbox, s.receive)
 	if err == nil {
 		s.sub = sub
 		err = sub.SetPendingLimits(-1, -1)
@@ -62,7 +63,17 @@ func (s *session) subscribe(nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("cannot subscribe (%v): %w", err, backend.ErrDisconnected)
 	}
+	if s.wire != nil { // nobody knows the subject yet
+		s.wire.take(s.inbox, s.read)
+	}
 	return nil
+}
+
+// receive is the subscription's callback. What has headers comes here in any case: "no responders", without data.
+func (s *session) receive(m *nats.Msg) {
+	if s.wire == nil || len(m.Data) == 0 {
+		s.read(m.Data)
+	}
 }
 
 // ackNow gives the bytes to acknowledge, which the caller is about to send.
@@ -82,6 +93,9 @@ func (b *Backend) retireLocked() {
 
 // unsubscribe gets rid of an old session's subscription. Only the writer calls it, or Close after it.
 func (s *session) unsubscribe() {
+	if s.wire != nil {
+		s.wire.forget(s.inbox)
+	}
 	if s.sub != nil {
 		_ = s.sub.Unsubscribe() // if it fails, the connection is closed and it is gone
 	}

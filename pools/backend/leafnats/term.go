@@ -36,7 +36,7 @@ func (b *Backend) tellTerm(t *turn, lane int, term *backend.Term) {
 		b.o.Log.Error("leaf: membership is too long for a NATS message", "backend", b.o.Label, "bytes", len(term.Text))
 		return // the leaf refuses what follows
 	}
-	if err := t.nc.PublishRequest(t.route.lanes[lane], s.inbox, h.Append(nil, term.Text)); err != nil {
+	if err := t.send(t.route.lanes[lane], h.Append(nil, term.Text)); err != nil {
 		s.told[lane] = nil
 	}
 }

@@ -122,7 +122,7 @@ func (b *Backend) publish(t *turn, f *flight) {
 		} else { // and whoever places a refused frame's requests anew may read already
 			msg = frame.AppendPart(nil, h, buf[frame.Size:], i, parts, t.route.maxPayload)
 		}
-		err = t.nc.PublishRequest(subject, t.sess.inbox, msg)
+		err = t.send(subject, msg)
 	}
 	var out backend.List
 	b.mu.Lock()
@@ -136,6 +136,15 @@ func (b *Backend) publish(t *turn, f *flight) {
 	if err != nil {
 		failAll(&out, fmt.Errorf("cannot send frame (%v): %w", err, backend.ErrDisconnected))
 	}
+}
+
+// send publishes what is for a lane. It may get before what nats.go has still to write, but not before the subscription that answers come to: there is
+// no route before an answer has come.
+func (t *turn) send(subject string, msg []byte) error {
+	if s := t.sess; s.wire != nil {
+		return s.wire.publish(subject, s.inbox, msg)
+	}
+	return t.nc.PublishRequest(subject, t.sess.inbox, msg)
 }
 
 // timeLeft is how many milliseconds a flight has left; it is not alive if it has none or was given up.
@@ -155,7 +164,7 @@ func (b *Backend) publishAck(t *turn) {
 	h := frame.Header{Flags: frame.FlagAck, Instance: t.route.instance, Acked: t.sess.ackNow()}
 	var msg [frame.Size]byte
 	h.Put(msg[:])
-	_ = t.nc.PublishRequest(t.route.lanes[0], t.sess.inbox, msg[:]) // hello says it again
+	_ = t.send(t.route.lanes[0], msg[:]) // hello says it again
 }
 
 // sayHello asks the leaf who it is, and tells it whether it is sent requests. The answer comes to the reader.
@@ -186,7 +195,7 @@ func (b *Backend) open(nc *nats.Conn) {
 	if name == "" {
 		name = nc.ConnectedServerName()
 	}
-	s := &session{b: b, name: name, inbox: nats.NewInbox(), maxPayload: int(nc.MaxPayload())}
+	s := &session{b: b, name: name, inbox: nats.NewInbox(), maxPayload: int(nc.MaxPayload()), wire: b.conn.newest()}
 	err := s.subscribe(nc)
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,0 +1,241 @@
+// Wire: a connection to a NATS server, without nats.go where frames are concerned.
+//
+// A frame that nats.go has is handed on by its flusher, its answer by its reader and its subscription's goroutine, each of which is woken for it. But nats.go
+// reads and writes what our dialer gives it. So messages for our reply subjects are taken off in nats.go's reader, where it calls Read, and frames are written
+// between what it writes, which is whole commands each time. Connecting, subscribing, pings, hello and all else stay nats.go's. Over TLS it has frames, too: what is read and written
+// here is not to be read then.
+
+package leafnats
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidepool-proxy/tidepool/engine/natswire"
+	"github.com/tidepool-proxy/tidepool/engine/sock"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// wire is a net.Conn for one reader, nats.go's; everything else may be called concurrently.
+type wire struct {
+	net.Conn
+	patience time.Duration // of a publish with the socket
+
+	// The reader's.
+	block *backend.Block
+	buf   []byte // block's bytes; buf[from:to] has been read
+	from  int
+	to    int
+	give  int  // of it, at the start, is nats.go's
+	begun bool // the server has introduced itself
+	raw   bool // all is nats.go's, and not looked at
+
+	plain atomic.Bool // the server has introduced itself, and there will be no TLS
+
+	mu      sync.Mutex
+	inboxes map[string]func(data []byte)
+
+	out   sync.Mutex   // held by who writes
+	until atomic.Int64 // nats.go's write deadline, as Unix nanoseconds. 0: none
+	line  []byte       // with out: what publish writes
+}
+
+const (
+	wireRead = 64 << 10  // the read buffer, in bytes
+	wireKeep = 2 << 20   // the largest that is kept after a large message
+	wireMost = 128 << 20 // a message that claims to be longer is nats.go's to judge
+	wireCopy = 64 << 10  // a message up to so long is copied, to be one write
+)
+
+// newWire makes a wire of a connection that nothing has been read from.
+func newWire(nc net.Conn, patience time.Duration) *wire {
+	w := &wire{Conn: nc, patience: patience, inboxes: map[string]func([]byte){}}
+	w.resize(wireRead)
+	return w
+}
+
+// take has the reader call read for each message to that subject from now on, headers excepted. Its bytes are the reader's again when read returns.
+func (w *wire) take(inbox string, read func(data []byte)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inboxes[inbox] = read
+}
+
+// forget ends that.
+func (w *wire) forget(inbox string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.inboxes, inbox)
+}
+
+func (w *wire) whose(subject []byte) func(data []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.inboxes[string(subject)]
+}
+
+// Read implements net.Conn: it gives what is nats.go's.
+func (w *wire) Read(p []byte) (int, error) {
+	for w.give == 0 {
+		if w.raw && w.from == w.to {
+			return w.Conn.Read(p)
+		}
+		need := w.look()
+		if w.give > 0 {
+			break
+		}
+		w.makeRoom(need)
+		n, err := w.Conn.Read(w.buf[w.to:])
+		if w.to += n; n == 0 && err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, w.buf[w.from:w.from+w.give])
+	w.from += n
+	w.give -= n
+	return n, nil
+}
+
+// look hands over what is ours, up to where something is nats.go's or not whole. need is then how much of it there must be.
+func (w *wire) look() (need int) {
+	for w.from < w.to {
+		b := w.buf[w.from:w.to]
+		if !w.begun {
+			w.raw = b[0] != 'I' // it is not INFO: TLS comes first
+		}
+		if w.raw {
+			w.give = len(b)
+			return 0
+		}
+		m, n, need := natswire.Cut(b)
+		if need > 0 && need <= wireMost {
+			return need
+		}
+		if n == 0 {
+			w.raw = true
+			continue
+		}
+		if read := w.whose(m.Subject); read != nil {
+			read(m.Data)
+			w.from += n
+			continue
+		}
+		if !w.begun {
+			w.begun = true
+			w.raw = secures(b[:n])
+			w.plain.Store(!w.raw)
+		}
+		w.give = n
+		return 0
+	}
+	return 0
+}
+
+// secures reports whether TLS may follow what a server says at first.
+func secures(line []byte) bool {
+	var says struct {
+		Required  bool `json:"tls_required"`
+		Available bool `json:"tls_available"`
+	}
+	info, ok := bytes.CutPrefix(line, []byte("INFO "))
+	return !ok || json.Unmarshal(info, &says) != nil || says.Required || says.Available
+}
+
+// makeRoom sees to it that there is room to read into, for need bytes if they come: memory follows what has been sent, not what is said.
+func (w *wire) makeRoom(need int) {
+	left := w.to - w.from
+	switch {
+	case left == len(w.buf):
+		w.resize(max(2*left, min(need, 4*left)))
+	case left == 0 && len(w.buf) > wireKeep:
+		w.resize(wireRead)
+	case w.from > 0:
+		w.from, w.to = 0, copy(w.buf, w.buf[w.from:w.to])
+	}
+}
+
+// resize has what has been read, and what will be, in a buffer of at least size bytes.
+func (w *wire) resize(size int) {
+	old := w.block
+	w.block = backend.NewBlock(size)
+	w.from, w.to = 0, copy(w.block.B, w.buf[w.from:w.to])
+	w.buf = w.block.B
+	if old != nil {
+		old.Release()
+	}
+}
+
+// Write implements net.Conn, for nats.go.
+func (w *wire) Write(p []byte) (int, error) {
+	w.out.Lock()
+	defer w.out.Unlock()
+	n, err := sock.Try(w.Conn, p)
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	var until time.Time
+	if at := w.until.Load(); at != 0 {
+		until = time.Unix(0, at)
+	}
+	m, err := w.wait(p[n:], until)
+	return n + m, err
+}
+
+// publish sends a message, whole. An error means that the connection is closed.
+func (w *wire) publish(subject, reply string, msg []byte) error {
+	w.out.Lock()
+	defer w.out.Unlock()
+	w.line = natswire.AppendPub(w.line[:0], subject, reply, len(msg))
+	if len(msg) <= wireCopy {
+		w.line = append(append(w.line, msg...), natswire.End...)
+		return w.all(w.line)
+	}
+	err := w.all(w.line)
+	if err == nil {
+		err = w.all(msg)
+	}
+	if err == nil {
+		err = w.all([]byte(natswire.End))
+	}
+	return err
+}
+
+// all writes p, or closes the connection: some of it may be on its way.
+func (w *wire) all(p []byte) error {
+	n, err := sock.Try(w.Conn, p)
+	if err == nil && n < len(p) {
+		_, err = w.wait(p[n:], time.Now().Add(w.patience))
+	}
+	if err != nil {
+		_ = w.Conn.Close()
+	}
+	return err
+}
+
+// wait writes what the socket did not take at once. The deadline is set only here: most writes need none, and to set it costs as much as a small one.
+func (w *wire) wait(p []byte, until time.Time) (int, error) {
+	_ = w.Conn.SetWriteDeadline(until) // if it cannot be set, the socket is closed
+	n, err := w.Conn.Write(p)
+	_ = w.Conn.SetWriteDeadline(time.Time{})
+	return n, err
+}
+
+// SetWriteDeadline implements net.Conn, for nats.go: what is published has its own.
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		w.until.Store(0)
+	} else {
+		w.until.Store(t.UnixNano())
+	}
+	return nil
+}
+
+// SetDeadline implements net.Conn.
+func (w *wire) SetDeadline(t time.Time) error {
+	_ = w.SetWriteDeadline(t)
+	return w.SetReadDeadline(t)
+}
