@@ -18,6 +18,7 @@ import (
 const (
 	recoverGroups = 500 // of keys that are written together
 	recoverKeys   = 20  // in a group
+	recoverRest   = 200 // of the groups, are not written while the rest is read: what was written early and is old must be dropped, not written over
 )
 
 // replicas are two leaves, the first of which dies, and what both hold.
@@ -29,6 +30,7 @@ type replicas struct {
 
 	}
 	warm   atomic.Bool // the first leaf's items may be relied on
+	reads  atomic.Bool // and are being read
 	writes atomic.Int64
 	alone  atomic.Int64 // of them, that went to the neighbour alone
 	again  atomic.Int64 // of which nobody knows whether the first leaf has them: they are done again
@@ -47,7 +49,11 @@ func (r *replicas) writer(n int, a, b *Backend, stop <-chan struct{}) {
 			return
 		default:
 		}
-		at := rnd.IntN(recoverGroups)
+		least := 0
+		if r.reads.Load() {
+			least = recoverRest
+		}
+		at := least + rnd.IntN(recoverGroups-least)
 		g := &r.groups[at]
 		g.Lock()
 		for !r.write(c, rnd.IntN(4) == 0, at, i, a, b) {
@@ -178,8 +184,10 @@ func TestRecoveryUnderWrites(t *testing.T) {
 		if first.Warm() == nil || to[1].Status().Up {
 			t.Errorf("round %d: it did not wait for the second proxy", round)
 		}
+		r.reads.Store(true)
 		release()
 		soon("warm", func() bool { return first.Warm() == nil })
+		r.reads.Store(false)
 		r.warm.Store(true)
 		st, _ := first.Recovery()
 		if st.State != leaf.RecoverWarm || st.Items == 0 {
