@@ -16,38 +16,60 @@ const End = "\r\n"
 type Msg struct{ Subject, Reply, Data []byte }
 
 // Cut says how long what stands at the start of b is, and what, if it is a message without headers; else m has no Subject. need > 0: it is not whole before b
-// has so many bytes. n and need 0: it cannot be told. (A line, and after MSG and HMSG a payload of the length that the line ends with.)
+// has so many bytes. n and need 0: it cannot be told, which is said of all that nats-server would not write, though others may read it.
 func Cut(b []byte) (m Msg, n, need int) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		return m, 0, len(b) + 1
 	}
 	line := bytes.TrimSuffix(b[:end], []byte("\r"))
-	n = end + 1
-	plain := bytes.HasPrefix(line, []byte("MSG "))
-	if !plain && !bytes.HasPrefix(line, []byte("HMSG ")) {
-		return m, n, 0
-	}
-	size, ok := 0, false
-	last := bytes.LastIndexByte(line, ' ')
-	for _, c := range line[last+1:] {
-		if c < '0' || c > '9' || size > 1<<30 {
-			return m, 0, 0
-		}
-		size, ok = size*10+int(c-'0'), true
-	}
-	if !ok || last < len("MSG ") {
+	verb, rest, _ := bytes.Cut(line, []byte(" "))
+	switch string(verb) {
+	case "MSG", "HMSG": // subject, number of the subscription, reply if there is one, how long the headers are if there are any, how long all is
+	case "INFO", "PING", "PONG", "+OK", "-ERR":
+		return m, end + 1, 0
+	default:
 		return m, 0, 0
 	}
-	if n += size + len(End); len(b) < n {
+	var words [5][]byte
+	count := 0
+	for more := true; more; count++ {
+		if count == len(words) {
+			return m, 0, 0
+		}
+		if words[count], rest, more = bytes.Cut(rest, []byte(" ")); len(words[count]) == 0 {
+			return m, 0, 0
+		}
+	}
+	headers := 0
+	if len(verb) == len("HMSG") {
+		headers = 1
+	}
+	size, ok := number(words[max(count-1, 0)])
+	if count -= headers; count < 3 || count > 4 || !ok {
+		return m, 0, 0
+	}
+	if n = end + 1 + size + len(End); len(b) < n {
 		return m, 0, n
 	}
-	if plain {
-		m.Data = b[end+1 : end+1+size]
-		m.Subject, line, _ = bytes.Cut(line[len("MSG "):last], []byte(" "))
-		_, m.Reply, _ = bytes.Cut(line, []byte(" ")) // behind the subscription's number
+	if headers == 0 {
+		m = Msg{Subject: words[0], Data: b[end+1 : end+1+size]}
+		if count == 4 {
+			m.Reply = words[2]
+		}
 	}
 	return m, n, 0
+}
+
+// number reads a decimal number up to some 10^10.
+func number(s []byte) (n int, ok bool) {
+	for _, c := range s {
+		if c < '0' || c > '9' || n > 1<<30 {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, len(s) > 0
 }
 
 // AppendPub appends the line before a payload of size bytes that is published, after which End is due. A reply of "": none.

@@ -25,6 +25,16 @@ func TestCut(t *testing.T) {
 		{"MSG a 1 \r\n", 0, 0, "||"},
 		{"MSG 5\r\nabcde\r\n", 0, 0, "||"},
 		{"MSG a 1 99999999999999999999\r\n", 0, 0, "||"},
+		{"MSG a 1 2 \r\nab\r\n", 0, 0, "||"},
+		{"MSG a  1 2\r\nab\r\n", 0, 0, "||"},
+		{"MSG a 1 r 7 2\r\nab\r\n", 0, 0, "||"},
+		{"MSG\ta 1 2\r\nab\r\n", 0, 0, "||"},
+		{"msg a 1 2\r\nab\r\n", 0, 0, "||"},
+		{"HMSG a 1 r 12 14\r\nNATS/1.0\r\n\r\nab\r\n", 34, 0, "||"},
+		{"HMSG a 1 12\r\n", 0, 0, "||"},
+		{"+OK\r\n", 5, 0, "||"},
+		{"-ERR 'x y'\r\n", 12, 0, "||"},
+		{"\r\n", 0, 0, "||"},
 	} {
 		m, n, need := Cut([]byte(test.in))
 		if got := string(m.Subject) + "|" + string(m.Reply) + "|" + string(m.Data); n != test.n || need != test.need || got != test.want {
@@ -47,7 +57,7 @@ func TestAppendPub(t *testing.T) {
 
 // What is said to be of a length is there, and a line that cannot be told is no reason to panic.
 func FuzzCut(f *testing.F) {
-	for _, s := range []string{"MSG a 1 5\r\nabcde\r\n", "MSG a 1 in 0\r\n\r\n", "HMSG a 1 12 14\r\n", "PING\r\n", "MSG 5\r\nabcde\r\n", "MSG  \r\n"} {
+	for _, s := range []string{"MSG a 1 r 5\r\nabcde\r\n", "MSG a 1 5\r\nabcde\r\n", "MSG a 1 in 0\r\n\r\n", "HMSG a 1 12 14\r\n", "PING\r\n", "MSG 5\r\nabcde\r\n", "MSG  \r\n"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

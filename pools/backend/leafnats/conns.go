@@ -57,8 +57,7 @@ type conn struct {
 
 	ctx    context.Context // ends with the last user
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the first nats.Connect has returned
-	closed chan struct{} // closed by nats.go's last callback
+	done   chan struct{} // closed when nats.go is through with it
 }
 
 // get gives b the connection for its options and holds it for b.
@@ -70,7 +69,7 @@ func (cs *Conns) get(b *Backend) *conn {
 	defer cs.mu.Unlock()
 	c := cs.m[key]
 	if c == nil {
-		c = &conn{all: cs, key: key, target: b.o.target, users: map[*Backend]struct{}{}, done: make(chan struct{}), closed: make(chan struct{})}
+		c = &conn{all: cs, key: key, target: b.o.target, users: map[*Backend]struct{}{}, done: make(chan struct{})}
 		c.ctx, c.cancel = context.WithCancel(context.Background())
 		cs.m[key] = c
 		go c.connect()
@@ -105,13 +104,8 @@ func (c *conn) leave(b *Backend) {
 	}
 	c.mu.Unlock()
 	c.all.mu.Unlock()
-	if !last {
-		return
-	}
-	<-c.done
-	if c.nc != nil {
-		c.nc.Close()
-		<-c.closed
+	if last {
+		<-c.done
 	}
 }
 
@@ -122,9 +116,35 @@ func (c *conn) share() int {
 	return len(c.users)
 }
 
-// connect makes the connection. nats.go goes on trying until it is closed.
+// connect makes the connection until nobody wants it any more. nats.go goes on trying by itself, but closes it at once where a server says that something is wrong
+// which it does not know, as that a message is too long.
 func (c *conn) connect() {
 	defer close(c.done)
+	for n := 0; ; n++ {
+		closed := make(chan struct{})
+		nc, err := nats.Connect(c.target.urls(), append(c.options(), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...) // that is its last callback
+		if err != nil {
+			c.onFailed(nil, err) // options that cannot work; network errors are tried again
+			return
+		}
+		select {
+		case <-c.ctx.Done():
+			nc.Close()
+			<-closed
+			return
+		case <-closed:
+			c.onClosed(nc)
+		}
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-time.After(reconnectDelay(n)):
+		}
+	}
+}
+
+// options are what nats.go is to know.
+func (c *conn) options() []nats.Option {
 	opts := []nats.Option{
 		nats.Name("tidepool proxy"),
 		nats.RetryOnFailedConnect(true),
@@ -142,7 +162,6 @@ func (c *conn) connect() {
 		nats.ReconnectHandler(c.onUp),
 		nats.DisconnectErrHandler(c.onDown),
 		nats.ReconnectErrHandler(c.onFailed),
-		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
 		nats.ErrorHandler(c.onError),
 	}
 	if c.key.pinned {
@@ -157,14 +176,7 @@ func (c *conn) connect() {
 	case c.all.access.TLS != nil:
 		opts = append(opts, c.all.access.TLS)
 	}
-	nc, err := nats.Connect(c.target.urls(), opts...)
-	if err != nil {
-		c.onFailed(nil, err) // options that cannot work; network errors are tried again
-		return
-	}
-	c.mu.Lock()
-	c.nc = nc
-	c.mu.Unlock()
+	return opts
 }
 
 // reconnectDelay is how long nats.go waits before its n-th attempt after a disconnect.
@@ -222,6 +234,16 @@ func (c *conn) onDown(_ *nats.Conn, err error) {
 	c.up = false
 	for b := range c.users {
 		b.disconnected(err)
+	}
+}
+
+// onClosed is onDown for a connection that nats.go has given up, unless it has said so.
+func (c *conn) onClosed(nc *nats.Conn) {
+	c.mu.Lock()
+	up := c.up
+	c.mu.Unlock()
+	if up {
+		c.onDown(nc, nc.LastError())
 	}
 }
 

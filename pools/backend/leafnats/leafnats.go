@@ -74,6 +74,7 @@ type Backend struct {
 	idle    sync.Cond // the reader has put down what it held; with mu
 	closed  bool
 	nc      *nats.Conn // nil while disconnected
+	ups     uint64     // how often it came up: nc is the same over many sockets
 	sess    *session   // nil until the reply subject is subscribed
 	retired []*session // to be unsubscribed by the writer
 

@@ -69,9 +69,10 @@ func (s *session) subscribe(nc *nats.Conn) error {
 	return nil
 }
 
-// receive is the subscription's callback. What has headers comes here in any case: "no responders", without data.
+// receive is the subscription's callback. What has headers comes here in any case: "no responders", without data. Of the rest nothing does before the
+// wire has handed over its last.
 func (s *session) receive(m *nats.Msg) {
-	if s.wire == nil || len(m.Data) == 0 {
+	if s.wire == nil || !s.wire.plain.Load() || len(m.Data) == 0 {
 		s.read(m.Data)
 	}
 }
@@ -105,6 +106,7 @@ func (s *session) unsubscribe() {
 func (b *Backend) connected(nc *nats.Conn) {
 	b.mu.Lock()
 	b.nc, b.noSession = nc, false
+	b.ups++
 	b.retireLocked()
 	b.mu.Unlock()
 	b.wakeWriter()

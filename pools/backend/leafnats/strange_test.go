@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -281,7 +282,8 @@ type relay struct {
 	ln   net.Listener
 	to   string
 	mu   sync.Mutex
-	halt sync.RWMutex // locked for writing while stopped
+	halt sync.RWMutex                             // locked for writing while stopped
+	edit atomic.Pointer[func(from []byte) []byte] // what becomes of what the leaf writes; nil: nothing
 	all  []net.Conn
 	wg   sync.WaitGroup
 }
@@ -320,12 +322,12 @@ func (r *relay) accept() {
 		r.mu.Lock()
 		r.all = append(r.all, in, out)
 		r.mu.Unlock()
-		r.wg.Go(func() { r.pass(in, out) })
-		r.wg.Go(func() { r.pass(out, in) })
+		r.wg.Go(func() { r.pass(in, out, false) })
+		r.wg.Go(func() { r.pass(out, in, true) })
 	}
 }
 
-func (r *relay) pass(from, to net.Conn) {
+func (r *relay) pass(from, to net.Conn, back bool) {
 	defer from.Close()
 	defer to.Close()
 	buf := make([]byte, 64<<10)
@@ -334,8 +336,12 @@ func (r *relay) pass(from, to net.Conn) {
 		r.halt.RLock() // waits while stopped
 		_ = n
 		r.halt.RUnlock()
+		b := buf[:n]
+		if edit := r.edit.Load(); back && edit != nil {
+			b = (*edit)(b)
+		}
 		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
+			if _, err := to.Write(b); err != nil {
 				return
 			}
 		}

@@ -32,7 +32,7 @@ func (b *Backend) tellTerm(t *turn, lane int, term *backend.Term) {
 	}
 	s.told[lane] = term
 	h := frame.Header{Flags: frame.FlagTold, Instance: t.route.instance, Epoch: term.Epoch}
-	if len(term.Text) > frame.MaxBody(t.route.maxPayload) {
+	if len(term.Text) > frame.MaxBody(t.maxPayload()) {
 		b.o.Log.Error("leaf: membership is too long for a NATS message", "backend", b.o.Label, "bytes", len(term.Text))
 		return // the leaf refuses what follows
 	}

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/tidepool-proxy/tidepool/engine/natswire"
 	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -34,7 +36,8 @@ type wire struct {
 	begun bool // the server has introduced itself
 	raw   bool // all is nats.go's, and not looked at
 
-	plain atomic.Bool // the server has introduced itself, and there will be no TLS
+	plain atomic.Bool  // it has, there will be no TLS, and what is ours is taken off
+	most  atomic.Int64 // the longest message that it takes, in bytes
 
 	mu      sync.Mutex
 	inboxes map[string]func(data []byte)
@@ -48,6 +51,7 @@ const (
 	wireRead = 64 << 10  // the read buffer, in bytes
 	wireKeep = 2 << 20   // the largest that is kept after a large message
 	wireMost = 128 << 20 // a message that claims to be longer is nats.go's to judge
+	wireLine = 1 << 20   // so is a line
 	wireCopy = 64 << 10  // a message up to so long is copied, to be one write
 )
 
@@ -104,19 +108,20 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) look() (need int) {
 	for w.from < w.to {
 		b := w.buf[w.from:w.to]
-		if !w.begun {
-			w.raw = b[0] != 'I' // it is not INFO: TLS comes first
+		if !w.begun && b[0] != 'I' { // it is not INFO: TLS comes first
+			w.raw = true
 		}
 		if w.raw {
 			w.give = len(b)
 			return 0
 		}
 		m, n, need := natswire.Cut(b)
-		if need > 0 && need <= wireMost {
+		if need > 0 && need <= wireMost && (len(b) < wireLine || bytes.IndexByte(b, '\n') >= 0) {
 			return need
 		}
 		if n == 0 {
 			w.raw = true
+			w.plain.Store(false)
 			continue
 		}
 		if read := w.whose(m.Subject); read != nil {
@@ -124,10 +129,8 @@ func (w *wire) look() (need int) {
 			w.from += n
 			continue
 		}
-		if !w.begun {
-			w.begun = true
-			w.raw = secures(b[:n])
-			w.plain.Store(!w.raw)
+		if line, ok := bytes.CutPrefix(b[:n], []byte("INFO ")); ok || !w.begun {
+			w.heard(line)
 		}
 		w.give = n
 		return 0
@@ -135,14 +138,22 @@ func (w *wire) look() (need int) {
 	return 0
 }
 
-// secures reports whether TLS may follow what a server says at first.
-func secures(line []byte) bool {
+// heard takes note of what the server says of itself, at first and again when something has changed.
+func (w *wire) heard(info []byte) {
 	var says struct {
-		Required  bool `json:"tls_required"`
-		Available bool `json:"tls_available"`
+		Required  bool  `json:"tls_required"`
+		Available bool  `json:"tls_available"`
+		Most      int64 `json:"max_payload"`
 	}
-	info, ok := bytes.CutPrefix(line, []byte("INFO "))
-	return !ok || json.Unmarshal(info, &says) != nil || says.Required || says.Available
+	err := json.Unmarshal(info, &says)
+	if err == nil && says.Most > 0 {
+		w.most.Store(says.Most)
+	}
+	if !w.begun {
+		w.begun = true
+		w.raw = err != nil || says.Required || says.Available
+		w.plain.Store(!w.raw)
+	}
 }
 
 // makeRoom sees to it that there is room to read into, for need bytes if they come: memory follows what has been sent, not what is said.
@@ -174,19 +185,26 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.out.Lock()
 	defer w.out.Unlock()
 	n, err := sock.Try(w.Conn, p)
-	if err != nil || n == len(p) {
-		return n, err
+	if err == nil && n < len(p) {
+		var until time.Time
+		if at := w.until.Load(); at != 0 {
+			until = time.Unix(0, at)
+		}
+		var m int
+		m, err = w.wait(p[n:], until)
+		n += m
 	}
-	var until time.Time
-	if at := w.until.Load(); at != 0 {
-		until = time.Unix(0, at)
+	if err != nil && n > 0 { // before anybody else writes behind a part of a command
+		_ = w.Conn.Close()
 	}
-	m, err := w.wait(p[n:], until)
-	return n + m, err
+	return n, err
 }
 
-// publish sends a message, whole. An error means that the connection is closed.
+// publish sends a message, whole. An error but nats.ErrMaxPayload means that the connection is closed.
 func (w *wire) publish(subject, reply string, msg []byte) error {
+	if int64(len(msg)) > w.most.Load() {
+		return nats.ErrMaxPayload // the server would end the connection
+	}
 	w.out.Lock()
 	defer w.out.Unlock()
 	w.line = natswire.AppendPub(w.line[:0], subject, reply, len(msg))

@@ -25,7 +25,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/tests/pki"
 )
 
-const hello = "INFO {\"server_name\":\"leaf-1\",\"tls_available\":false}\r\n"
+const hello = "INFO {\"server_name\":\"leaf-1\",\"max_payload\":1048576,\"tls_available\":false}\r\n"
 
 // pieces gives b in reads of at most n bytes, then io.EOF.
 type pieces struct {
@@ -90,10 +90,16 @@ func TestWireLeavesAlone(t *testing.T) {
 		"\x16\x03\x01" + msg,
 		hello + "MSG in.x 7 x\r\n" + msg,
 		hello + "MSG in.x 7 999999999\r\n" + msg,
+		hello + "MSG in.x 7 3 \r\none\r\n" + msg, // nats.go reads these two
+		hello + "msg in.y 7 21\r\nMSG in.x 1 4\r\nfake\r\n\r\n" + msg,
+		hello + strings.Repeat("x", 2*wireLine),
 	} {
-		for _, n := range []int{1, 5, 1000} {
+		for _, n := range []int{1, 5, 1000, 64 << 10} {
+			if len(in) > wireLine && n < 1000 {
+				continue
+			}
 			if got, ours := split(t, in, n); got != in || len(ours) > 0 {
-				t.Errorf("%q in pieces of %d: nats.go has %q, we have %q", in, n, got, ours)
+				t.Errorf("%.80q in pieces of %d: nats.go has %.80q, we have %q", in, n, got, ours)
 			}
 		}
 	}
@@ -116,7 +122,9 @@ func socket(t *testing.T, patience time.Duration) (*wire, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close(); b.Close() })
-	return newWire(sock.Wrap(a), patience), b
+	w := newWire(sock.Wrap(a), patience)
+	w.heard([]byte("{\"max_payload\":100000000}"))
+	return w, b
 }
 
 // Messages and nats.go's commands arrive whole, whoever writes how much.
@@ -184,19 +192,21 @@ func TestWirePatience(t *testing.T) {
 	if err := w.publish("a", "b", nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("published after that: %v", err)
 	}
-	w, server := socket(t, patience)
+	if err := w.publish("a", "b", make([]byte, 100000001)); !errors.Is(err, nats.ErrMaxPayload) {
+		t.Errorf("published more than the server takes: %v", err)
+	}
+	w, _ = socket(t, patience)
 	w.SetDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := w.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nats.go read: %v", err)
+	}
 	n, err := w.Write(flood)
 	if n == 0 || n == len(flood) || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("nats.go wrote %d: %v", n, err)
 	}
-	if _, err := w.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("nats.go read: %v", err)
-	}
 	w.SetDeadline(time.Time{})
-	go io.Copy(io.Discard, server)                     // until the test ends
-	if err := w.publish("a", "b", flood); err != nil { // it has not ended
-		t.Error(err)
+	if err := w.publish("a", "b", nil); !errors.Is(err, net.ErrClosed) { // it would stand in the middle of what nats.go wrote
+		t.Errorf("published behind a part of a command: %v", err)
 	}
 }
 

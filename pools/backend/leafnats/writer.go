@@ -16,9 +16,10 @@ import (
 
 // turn is what the writer found to do.
 type turn struct {
-	nc      *nats.Conn
-	sess    *session // nil: one must be made
-	route   *route   // nil until the first hello
+	nc      *nats.Conn // nil: nothing is to be sent
+	ups     uint64     // Backend.ups
+	sess    *session   // nil: one must be made
+	route   *route     // nil until the first hello
 	hello   bool
 	serves  uint64 // the instance that hello says requests go to; 0: none
 	ack     bool
@@ -48,9 +49,10 @@ func (b *Backend) look(t *turn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(t.flights)
-	*t = turn{nc: b.nc, sess: b.sess, retired: b.retired, flights: t.flights[:0]}
+	*t = turn{nc: b.nc, ups: b.ups, sess: b.sess, retired: b.retired, flights: t.flights[:0]}
 	b.retired = nil
 	if b.closed || b.nc == nil {
+		t.nc, t.sess = nil, nil
 		return len(t.retired) > 0
 	}
 	if b.sess == nil {
@@ -78,7 +80,7 @@ func (b *Backend) do(t *turn) {
 	}
 	if t.sess == nil {
 		if t.nc != nil {
-			b.open(t.nc)
+			b.open(t.nc, t.ups)
 		}
 		return
 	}
@@ -104,9 +106,10 @@ func (b *Backend) publish(t *turn, f *flight) {
 	if term != nil {
 		b.tellTerm(t, f.lane, term)
 	}
-	limit := frame.MaxBody(t.route.maxPayload)
+	most := t.maxPayload()
+	limit := frame.MaxBody(most)
 	body := len(buf) - frame.Size
-	parts, err := frame.Parts(body, t.route.maxPayload)
+	parts, err := frame.Parts(body, most)
 	h := frame.Header{Parts: uint16(parts), ID: id, Instance: t.route.instance, Epoch: term.Number()}
 	for i := 0; i < parts && err == nil; i++ {
 		left, alive := b.timeLeft(id, deadline)
@@ -120,7 +123,7 @@ func (b *Backend) publish(t *turn, f *flight) {
 			msg = buf[i*limit : frame.Size+min((i+1)*limit, body)]
 			h.Put(msg)
 		} else { // and whoever places a refused frame's requests anew may read already
-			msg = frame.AppendPart(nil, h, buf[frame.Size:], i, parts, t.route.maxPayload)
+			msg = frame.AppendPart(nil, h, buf[frame.Size:], i, parts, most)
 		}
 		err = t.send(subject, msg)
 	}
@@ -145,6 +148,14 @@ func (t *turn) send(subject string, msg []byte) error {
 		return s.wire.publish(subject, s.inbox, msg)
 	}
 	return t.nc.PublishRequest(subject, t.sess.inbox, msg)
+}
+
+// maxPayload is how long a message to the leaf may be: a server may have lowered its limit meanwhile.
+func (t *turn) maxPayload() int {
+	if w := t.sess.wire; w != nil && w.most.Load() >= minPayload {
+		return min(t.route.maxPayload, int(w.most.Load()))
+	}
+	return t.route.maxPayload
 }
 
 // timeLeft is how many milliseconds a flight has left; it is not alive if it has none or was given up.
@@ -189,8 +200,8 @@ func (b *Backend) window() int64 {
 	return int64(max(min(b.o.Window, safe/max(1, b.conn.share())), minWindow))
 }
 
-// open subscribes the reply subject of a connection that has just come up, and has the leaf greeted.
-func (b *Backend) open(nc *nats.Conn) {
+// open subscribes the reply subject of a connection that has just come up, for the ups-th time, and has the leaf greeted.
+func (b *Backend) open(nc *nats.Conn, ups uint64) {
 	name := b.o.LeafName
 	if name == "" {
 		name = nc.ConnectedServerName()
@@ -208,7 +219,7 @@ func (b *Backend) open(nc *nats.Conn) {
 		b.health.Failure(err)
 		return
 	}
-	if b.closed || b.nc != nc || b.sess != nil {
+	if b.closed || b.nc == nil || b.ups != ups || b.sess != nil {
 		b.retired = append(b.retired, s)
 		return
 	}
