@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
 )
@@ -67,5 +69,16 @@ func TestLimitHeap(t *testing.T) {
 	limitHeap(items, quiet)
 	if got := debug.SetMemoryLimit(-1); got <= items || got > items*3/2 {
 		t.Errorf("limit %d for %d bytes of items", got, items)
+	}
+}
+
+// A leaf's heap may grow by some megabytes before it is collected, however little lives in it.
+func TestSpareCollector(t *testing.T) {
+	spareCollector()
+	runtime.GC()
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	if got := goal[0].Value.Uint64(); got < 2*heapSlack {
+		t.Errorf("the next collection is at %d bytes, want %d and more", got, 2*heapSlack)
 	}
 }

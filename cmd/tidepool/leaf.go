@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -199,19 +197,8 @@ const startTimeout = 15 * time.Second
 func startLeaf(ctx context.Context, o leaf.Options) (*leaf.Leaf, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	spareCollector()
 	return leaf.Start(ctx, o)
-}
-
-// limitHeap tells the garbage collector what the process may use: the items, a fifth on top for what is under way between
-// two collections, and what a process needs that holds nothing. Without it a heap of long-lived items would be let grow
-// to twice its size. Whoever sets GOMEMLIMIT knows better.
-func limitHeap(items int64, log *slog.Logger) {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	limit := items + items/5 + 96<<20
-	debug.SetMemoryLimit(limit)
-	log.Debug("heap limited", "bytes", limit)
 }
 
 // leafView is what admin sees of a leaf.
