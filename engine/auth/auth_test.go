@@ -80,6 +80,59 @@ func talk(t *testing.T, addr, says string) string {
 	return strings.ReplaceAll(string(got), "\r\n", "|")
 }
 
+// later answers elsewhere.
+type later struct{ inside }
+
+func (later) Open(server.ConnInfo) server.Session { return later{} }
+func (later) Begin(_ *server.Batch, home server.Home) (bool, error) {
+	go home.GoOn()
+	return true, nil
+}
+func (l later) Onward(b *server.Batch) (server.Outcome, error) {
+	if b.Reqs[0].Cmd == mc.CmdQuit {
+		return server.Left, nil
+	}
+	b.Out = append(b.Out, "later "...)
+	return server.Done, l.Serve(b)
+}
+func (later) Complete(b *server.Batch) error {
+	b.Out = append(b.Out, "bye\r\n"...)
+	return server.ErrClose
+}
+
+// Who has come in is served elsewhere, if anybody is; a stranger is not.
+func TestGuardElsewhere(t *testing.T) {
+	f, err := Open(users(t, "foo:bar\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(server.Options{Handler: f.Guard(later{}), Async: func() bool { return true }, AsyncAfter: -1})
+	if err := s.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve()
+	t.Cleanup(func() { s.Close() })
+	c, err := net.Dial("tcp", s.Addrs()[0].Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for _, turn := range [][2]string{
+		{"get a\r\n", lineStranger},
+		{"set x 0 0 7\r\nfoo bar\r\n", lineWelcome},
+		{"get a\r\n", "later get\r\n"},
+		{"quit\r\n", "bye\r\n"},
+	} {
+		if _, err := io.WriteString(c, turn[0]); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.ReadString('\n'); got != turn[1] || err != nil {
+			t.Fatalf("%q is answered %q (%v), want %q", turn[0], got, err, turn[1])
+		}
+	}
+}
+
 func TestGuard(t *testing.T) {
 	_, addr := guarded(t, "foo:bar\nbaaaz:quux\r\nodd:pass:word and more")
 	no := strings.ReplaceAll(lineStranger, "\r\n", "|")

@@ -32,7 +32,12 @@ type guard struct {
 
 // Open implements server.Handler.
 func (g guard) Open(info server.ConnInfo) server.Session {
-	return &session{Session: g.next.Open(info), file: g.file}
+	next := g.next.Open(info)
+	s := session{Session: next, file: g.file}
+	if a, ok := next.(server.Async); ok {
+		return &async{s, a}
+	}
+	return &s
 }
 
 // session is one client's connection.
@@ -68,6 +73,26 @@ func (s *session) Serve(b *server.Batch) error {
 	}
 	return nil
 }
+
+// async is a session before one that is served elsewhere now and then; a stranger's never is.
+type async struct {
+	session
+	next server.Async
+}
+
+// Begin implements server.Async.
+func (s *async) Begin(b *server.Batch, home server.Home) (waits bool, err error) {
+	if !s.in {
+		return false, s.Serve(b)
+	}
+	return s.next.Begin(b, home)
+}
+
+// Onward implements server.Async.
+func (s *async) Onward(b *server.Batch) (server.Outcome, error) { return s.next.Onward(b) }
+
+// Complete implements server.Async.
+func (s *async) Complete(b *server.Batch) error { return s.next.Complete(b) }
 
 // login answers a stranger's request.
 func (s *session) login(r *mc.Request) string {
