@@ -74,7 +74,7 @@ func TestLimitHeap(t *testing.T) {
 
 // A leaf's heap may grow by some megabytes before it is collected, however little lives in it.
 func TestSpareCollector(t *testing.T) {
-	spareCollector()
+	_ = spareCollector()
 	runtime.GC()
 	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
 	metrics.Read(goal)

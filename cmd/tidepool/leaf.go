@@ -197,7 +197,7 @@ const startTimeout = 15 * time.Second
 func startLeaf(ctx context.Context, o leaf.Options) (*leaf.Leaf, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	spareCollector()
+	_ = spareCollector()
 	return leaf.Start(ctx, o)
 }
 

@@ -24,9 +24,7 @@ func limitHeap(items int64, log *slog.Logger) {
 // heapSlack is how much a process with leaves may use up between two collections, in bytes, beyond what it would.
 const heapSlack = 16 << 20
 
-// slack lets the heap look larger than it is. It is never touched, so it takes no memory.
-var slack []byte
-
-// spareCollector has the collector come less often. Where items are not in Go's heap (leaf/store), what lives there are a few megabytes; and
-// it collects when as much as lives has come on top: at 8 kB a value, of which nats-server copies some, fifty times a second, a quarter of a leaf's time.
-var spareCollector = sync.OnceFunc(func() { slack = make([]byte, heapSlack) })
+// spareCollector has the collector come less often, by bytes that let the heap look larger than it is; they are never touched, so they take no memory, and are kept by being what it
+// gives. Where items are not in Go's heap (leaf/store), what lives there are a few megabytes, and it would collect when as much as lives has come on top: at 8 kB
+// a value, of which nats-server copies some, fifty times a second, a quarter of a leaf's time.
+var spareCollector = sync.OnceValue(func() []byte { return make([]byte, heapSlack) })
