@@ -45,7 +45,7 @@ func Cut(b []byte) (m Msg, n, need int) {
 	if len(verb) == len("HMSG") {
 		headers = 1
 	}
-	size, ok := number(words[max(count-1, 0)])
+	size, ok := number(words[count-1])
 	if count -= headers; count < 3 || count > 4 || !ok {
 		return m, 0, 0
 	}

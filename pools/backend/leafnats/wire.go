@@ -2,8 +2,8 @@
 //
 // A frame that nats.go has is handed on by its flusher, its answer by its reader and its subscription's goroutine, each of which is woken for it. But nats.go
 // reads and writes what our dialer gives it. So messages for our reply subjects are taken off in nats.go's reader, where it calls Read, and frames are written
-// between what it writes, which is whole commands each time. Connecting, subscribing, pings, hello and all else stay nats.go's. Over TLS it has frames, too: what is read and written
-// here is not to be read then.
+// between what it writes, which is whole commands each time. Connecting, subscribing, pings, hello and all else stay nats.go's. Where there is TLS frames are, too: what passes here
+// is encrypted then.
 
 package leafnats
 
