@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/stat"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -215,7 +216,8 @@ func TestSetMembersUnderLoad(t *testing.T) {
 			}
 			return n
 		}
-		for i := 0; i < 100 || w.done.Load() < 2000 || reached() == 0; i++ { // both sides get their turns, and not only while there is none
+		end := time.Now().Add(20 * time.Second)
+		for i := 0; i < 100 || (w.done.Load() < 2000 || reached() == 0) && time.Now().Before(end); i++ { // both sides get their turns, and not only while there is none
 			n := i % (len(all) + 1) // none at all, too
 			if err := p.SetMembers(uint64(i+1), all[:n]); err != nil {
 				t.Error(err)
@@ -228,7 +230,7 @@ func TestSetMembersUnderLoad(t *testing.T) {
 		for _, n := range sent {
 			want += n
 		}
-		if w.done.Load() != want {
+		if w.done.Load() != want || reached() == 0 {
 			t.Errorf("%s: %d sent, %d answered, %d by backends", d, want, w.done.Load(), reached())
 		}
 	}
