@@ -4,6 +4,7 @@ package engine
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,14 +92,14 @@ func shape(l *Live) string {
 }
 
 func TestExplainLive(t *testing.T) {
-	f := func(route, tag, request string, play func(a, b *fakeBackend), want string) {
+	f := func(route, tag, request string, play func(a, b *fakeBackend), wants ...string) { // any of wants will do
 		t.Helper()
 		a, b := newFakeBackend(t), newFakeBackend(t)
 		p := startProxy(t, liveConfig(t, a, b, route))
 		p.lateness = time.Minute // what plays may be slow
 		l := watched(t, p, tag, request, func() { play(a, b) })
-		if got := strings.ReplaceAll(shape(l), p.opts.Files[0], "CONF"); got != want {
-			t.Errorf("%s:\n%s, want\n%s", route, got, want)
+		if got := strings.ReplaceAll(shape(l), p.opts.Files[0], "CONF"); !slices.Contains(wants, got) {
+			t.Errorf("%s:\n%s, want\n%s", route, got, strings.Join(wants, "\nor\n"))
 		}
 		if l.Generation != 1 || l.Took <= 0 {
 			t.Errorf("%+v", l)
@@ -115,7 +116,8 @@ func TestExplainLive(t *testing.T) {
 		b.sees("get k\r\n")
 		b.says("VALUE k 0 1\r\nv\r\nEND\r\n")
 	}, "a=END wait 1 wait | b generator inner (CONF:9)=VALUE k 0 1 wait 2 -> VALUE k 0 1 v END 2")
-	// The first is late, the second wins, and what the first says after all is told.
+	// The first is late, the second wins, and what the first says after all is told. That may come before the route has been gone on with
+	// from its last wait, which ends when the third is written.
 	f("rctx:enqueue(r, h1) if rctx:wait_cond(1, mcp.WAIT_ANY, 0.002) == 0 then rctx:enqueue(r, h2) rctx:wait_cond(1) end rctx:enqueue(r, h3) rctx:wait_cond(0) return rctx:best_result({ h1, h2 })", "", "mg k v\r\n",
 		func(a, b *fakeBackend) {
 			a.sees("mg k v\r\n")
@@ -124,7 +126,8 @@ func TestExplainLive(t *testing.T) {
 			b.sees("mg k v\r\n")
 			a.says("EN\r\n")
 			b.says("EN\r\n")
-		}, "a=EN wait over | b=VA 1 wait 2 wait | b generator inner (CONF:9)=EN wait 3 -> VA 1 b 2")
+		}, "a=EN wait over | b=VA 1 wait 2 wait | b generator inner (CONF:9)=EN wait 3 -> VA 1 b 2",
+		"a=EN wait over | b=VA 1 wait 2 wait 1 | b generator inner (CONF:9)=EN wait 3 -> VA 1 b 2")
 	f("local res = rctx:enqueue_and_wait(r, own) if res:hit() then return res end return 'NOT_FOUND\\r\\n'", "", "mg k v\r\n", func(a, b *fakeBackend) {}, "=EN wait 1 -> NOT_FOUND 0")
 	f("mcp.await(r, { p.b }, 1, mcp.AWAIT_BACKGROUND) return 'x\\r\\n'", "", "mg k v\r\n", func(a, b *fakeBackend) {
 		b.sees("mg k v\r\n")
