@@ -56,6 +56,7 @@ type conn struct {
 	in  transfer
 	out transfer
 	now transfer // out, without waiting
+	got transfer // in, without waiting
 }
 
 // transfer is one direction: f, made once so that calls do not allocate, moves p.
@@ -96,8 +97,37 @@ func Wrap(nc net.Conn) net.Conn {
 		}
 		return true
 	}
+	c.got.f = func(fd uintptr) bool {
+		c.got.n, c.got.err = Read(int(fd), c.got.p)
+		return true
+	}
 	return c
 }
+
+// Direct is what Wrap gives for a socket.
+type Direct interface {
+	net.Conn
+	syscall.Conn
+	// TryRead reads what is there, and counts as a Read. EAGAIN: nothing is.
+	TryRead(p []byte) (int, error)
+}
+
+// TryRead implements Direct.
+func (c *conn) TryRead(p []byte) (int, error) {
+	n, err := c.got.do(p, c.raw.Read)
+	switch {
+	case err == syscall.EAGAIN:
+		return 0, err
+	case err != nil:
+		return n, c.failed("read", err)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// SyscallConn implements Direct.
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
 // Try writes as much of p as nc's socket takes now. It counts as a Write; of what Wrap has not wrapped it is one, which waits.
 func Try(nc net.Conn, p []byte) (int, error) {
