@@ -28,11 +28,12 @@ func (s *session) begin(i int, sl *slot, trim int) {
 // is not given to who asks for it first; but one that has waited for a millisecond is served next.
 const slice = 10_000
 
-// share lets others at the worker when this session has had its slice.
+// share lets others at the worker when this session has had its slice, and has somebody else go on with what it would keep waiting.
 func (s *session) share() {
 	if s.spent > slice {
 		s.kick()
 		s.unlock()
+		s.leaves()
 	}
 }
 
@@ -186,10 +187,7 @@ func (s *session) Block(c *luaapi.Call) {
 	st, locked := c.State(), s.locked
 	s.locked = false
 	s.gathered()
-	if s.leave != nil {
-		s.leave()
-		s.leave = nil
-	}
+	s.leaves()
 	if s.w == nil || s.state.Load() != atHome { // Wake is to wake it, and not to have somebody else look
 		defer s.block.Store(s.block.Swap(true)) // what it runs may wait in place, too
 		if s.told.Load() {                      // and has been called before

@@ -1,11 +1,10 @@
-// A batch of one request that is gone on with by whoever brings its answers, most often a backend's reader, and not by the connection's
-// goroutine, which waits for the client meanwhile.
+// A batch that is gone on with by whoever brings its answers, most often a backend's reader, and not by the connection's goroutine, which waits for the
+// client meanwhile.
 
 package engine
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -26,19 +25,29 @@ type elsewhere struct {
 	onward func()        // home.GoOn
 	leave  func()        // who goes on calls it before it waits; nil: it has nothing to leave
 	ring   backend.Timer // for the first deadline of a call
+	rung   bool          // it need not be stopped
+	hasty
 }
 
 // Begin implements server.Async.
-func (s *session) Begin(b *server.Batch, home server.Home) (out bool, err error) {
-	s.turn.Lock()
+func (s *session) Begin(b *server.Batch, home server.Home, leave func()) (out bool, err error) {
+	if !s.turn.TryLock() { // what lingers is at work, and may wait
+		if leave != nil {
+			leave()
+			leave = nil
+		}
+		s.turn.Lock()
+	}
+	s.leave = leave
 	defer func() {
 		if !out {
+			s.leave = nil
 			s.turn.Unlock()
 		}
 	}()
 	s.enter()
 	closing, err := s.begins(b)
-	if err == nil && !closing && len(s.slots) == 1 && s.open == 1 && s.mayGo() {
+	if err == nil && !closing && s.open > 0 && s.next.req == len(b.Reqs) && s.mayGo() {
 		if s.home != home {
 			s.home, s.onward = home, home.GoOn
 		}
@@ -48,6 +57,9 @@ func (s *session) Begin(b *server.Batch, home server.Home) (out bool, err error)
 			return true, nil
 		}
 		s.settle()
+	}
+	if s.open > 0 || s.next.req < len(b.Reqs) && !closing || s.large() {
+		s.leaves()
 	}
 	err = s.complete(b, err)
 	for s.next.req < len(b.Reqs) && !closing && err == nil {
@@ -74,27 +86,35 @@ func (s *session) Onward(b *server.Batch) (how server.Outcome, err error) {
 			s.turn.Unlock()
 		}
 	}()
-	if s.take(); s.pass() {
+	s.take()
+	if err := s.writeEarly(b); err != nil {
+		s.settle()
+		return how, s.ended(b, err)
+	}
+	if s.pass() {
 		how = server.Waits
 		return how, nil
 	}
 	s.settle()
-	if s.held.Load() > flushSize {
+	if s.large() {
 		how = server.Left
 		return how, nil
 	}
-	return how, s.ended(b)
+	return how, s.ended(b, nil)
 }
+
+// large reports whether the client may have to be waited for while the answers are written.
+func (s *session) large() bool { return s.held.Load()+int64(s.wordy) > flushSize }
 
 // Complete implements server.Async.
 func (s *session) Complete(b *server.Batch) error {
 	defer s.turn.Unlock()
-	return s.ended(b)
+	return s.ended(b, nil)
 }
 
-// ended answers and ends the batch, in which nothing is under way any more.
-func (s *session) ended(b *server.Batch) error {
-	err := s.complete(b, nil)
+// ended answers and ends the batch, in which nothing is under way any more, or which an error ends.
+func (s *session) ended(b *server.Batch, err error) error {
+	err = s.complete(b, err)
 	s.finish()
 	return s.result(false, err)
 }
@@ -106,8 +126,9 @@ func (s *session) ended(b *server.Batch) error {
 func (s *session) pass() bool {
 	for s.open > 0 {
 		if s.later.Len() == 0 {
-			if d := s.untilAlarm(); d >= 0 {
-				s.setRing(d)
+			s.setRing()
+			if len(s.slots) > 1 && s.slots[s.head].done {
+				s.hasten()
 			}
 			s.parked.Store(true)
 			if !s.told.Load() && !s.g.cut.Load() && s.state.CompareAndSwap(goesOn, waits) {
@@ -123,12 +144,21 @@ func (s *session) pass() bool {
 
 // settle ends going on elsewhere: from here on Wake is for the connection's goroutine, or for the next batch.
 func (s *session) settle() {
-	if s.ring != nil {
+	if s.ring != nil && !s.rung {
+		s.rung = true
 		s.ring.Stop()
 	}
 	s.state.Store(atHome)
 	if s.told.Load() { // its Wake may have been swallowed
 		s.rouse()
+	}
+}
+
+// leaves has somebody else go on with what the caller was at, before it waits.
+func (s *session) leaves() {
+	if s.leave != nil {
+		s.leave()
+		s.leave = nil
 	}
 }
 
@@ -196,13 +226,17 @@ func (s *session) rouse() {
 	}
 }
 
-// setRing has the batch gone on with after d.
-func (s *session) setRing(d time.Duration) {
-	if s.ring == nil {
+// setRing has the batch gone on with when the first deadline of a call has come.
+func (s *session) setRing() {
+	switch d := s.untilAlarm(); {
+	case d < 0:
+		return
+	case s.ring == nil:
 		s.ring = s.p.afterFunc(d, s.rings)
-	} else {
+	default:
 		s.ring.Reset(d)
 	}
+	s.rung = false
 }
 
 func (s *session) rings() { s.Run(func() {}) }

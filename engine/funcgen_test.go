@@ -31,7 +31,7 @@ function mcp_config_routes(p)
     ROUTE
 end`
 
-func threeBackends(t *testing.T, route string) (*client, [3]*fakeBackend, *Proxy) {
+func threeBackends(t *testing.T, route string, change ...func(*Options)) (*client, [3]*fakeBackend, *Proxy) {
 	t.Helper()
 	var b [3]*fakeBackend
 	var ports []string
@@ -39,7 +39,8 @@ func threeBackends(t *testing.T, route string) (*client, [3]*fakeBackend, *Proxy
 		b[i] = newFakeBackend(t)
 		ports = append(ports, port(b[i].addr()))
 	}
-	p := startProxy(t, writeConfig(t, strings.ReplaceAll(threeConfig, "ROUTE", route), ports...), func(o *Options) { o.Workers = 1 })
+	change = append(change, func(o *Options) { o.Workers = 1 })
+	p := startProxy(t, writeConfig(t, strings.ReplaceAll(threeConfig, "ROUTE", route), ports...), change...)
 	return dial(t, p), b, p
 }
 
@@ -323,7 +324,7 @@ func TestAnswersInOrder(t *testing.T) {
         rctx:wait_handle(h[3])
         rctx:wait_cond(1)
         return tostring(rctx:res_any(h[1]) ~= nil) .. tostring(rctx:res_any(h[2]) ~= nil) .. "\r\n"
-    end end))`)
+    end end))`, func(o *Options) { o.Async = func() bool { return false } }) // each backend has a reader of its own
 	c.says("get k\r\n")
 	for i := range b {
 		b[i].sees("get k\r\n")

@@ -66,6 +66,7 @@ func (s *session) refuse(sl *slot) {
 // flushAll flushes every backend of every pool, the local store and those of scripts. It waits for all of them.
 func (s *session) flushAll(sl *slot) {
 	s.unlock() // a request before it may have taken the worker, which others want meanwhile
+	s.leaves()
 	from := len(s.local)
 	var failed error
 	for _, err := range s.g.broadcast(sl.req, s.stripe) {

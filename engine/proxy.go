@@ -22,6 +22,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/auth"
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/engine/server"
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/engine/topo"
 	"github.com/tidepool-proxy/tidepool/engine/vm"
 	"github.com/tidepool-proxy/tidepool/engine/watch"
@@ -161,6 +162,8 @@ type Proxy struct {
 	opts      Options
 	log       *slog.Logger
 	server    *server.Server
+	loop      *sock.Loop // nil: there is none
+	early     early
 	registry  *pools.Registry
 	loader    *loader
 	user      userStats
@@ -233,6 +236,7 @@ func Start(o Options) (*Proxy, error) {
 		p.topics.behind.Wait()
 		p.loader.close()
 		p.registry.Close()
+		p.closeLoop()
 	}
 	for _, addr := range p.opts.Listen {
 		if err := p.server.Listen(addr); err != nil {
@@ -258,8 +262,13 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 	o.setDefaults()
 	p := &Proxy{opts: o, log: o.Log, stats: newCounters(), serving: make(chan error, 1), stop: make(chan struct{}), lateness: lateness}
 	p.started = p.now()
+	p.early.p = p
 	p.dry = dry
+	if !dry && o.Clock == nil {
+		p.loop, _ = sock.NewLoop() // without one goroutines wait
+	}
 	p.registry = pools.NewRegistry(pools.RegistryOptions{
+		Loop:         p.loop,
 		Dry:          dry,
 		NewLeaf:      o.NewLeaf,
 		NewMemcached: o.NewMemcached,
@@ -280,12 +289,14 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		Backlog:       o.Backlog,
 		Async:         o.Async,
 		AsyncAfter:    o.AsyncAfter,
+		Loop:          p.loop,
 		UnixMode:      o.UnixMode,
 		Closed:        p.connClosed,
 		Log:           o.Log,
 	})
 	var err error
 	if p.loader, err = newLoader(p); err != nil {
+		p.closeLoop()
 		return nil, err
 	}
 	return p, nil
@@ -447,5 +458,13 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	if closeErr := p.registry.Close(); err == nil {
 		err = closeErr
 	}
+	p.closeLoop()
 	return err
+}
+
+// closeLoop ends the loop, when what used it has been closed.
+func (p *Proxy) closeLoop() {
+	if p.loop != nil {
+		p.loop.Close()
+	}
 }

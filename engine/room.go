@@ -50,7 +50,7 @@ type cursor struct {
 func (s *session) layOut(b *server.Batch) {
 	s.slots, s.subs = s.slots[:0], s.subs[:0]
 	s.lines, s.local = s.lines[:0], s.local[:0]
-	s.head, s.first = 0, s.next.req
+	s.head, s.first, s.wordy = 0, s.next.req, 0
 	all, keys, bytes := 0, 0, 0
 	for i := s.next.req; i < len(b.Reqs) && all < maxSlots; i++ {
 		n := 1

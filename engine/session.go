@@ -39,6 +39,7 @@ type session struct {
 	next     cursor             // what of the batch has no slot yet
 	first    int                // the request of slots[0], where none is split
 	entered  int                // routes, less those that linger
+	wordy    int                // bytes of text in slots
 	open     int                // slots that are not done
 	head     int                // slots before it have been written
 	trimReq  mc.Request         // the request being sent, if its key was cut
@@ -346,6 +347,7 @@ func (s *session) send(i int, pool luaapi.Target, r *mc.Request) {
 // answer answers a slot with a fixed line.
 func (s *session) answer(sl *slot, text string) {
 	sl.text = text
+	s.wordy += len(text)
 	s.close(sl, s.Now())
 }
 

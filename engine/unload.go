@@ -12,12 +12,19 @@ import (
 // window is how many keys of a get the local store is asked for at once, while they are small.
 const window = 16
 
+// longGet is how many keys of one get are answered before others get their turn.
+const longGet = 64 * window
+
 // gets answers slot i, a get of several keys, from the local store. All before it have been started.
 func (s *session) gets(b *server.Batch, i int) {
 	sl := &s.slots[i]
 	from, n, most := len(s.local), window, freeAnswer
-	for pos, done := 0, false; !done; {
+	for pos, keys, done := 0, 0, false; !done; {
 		var more bool
+		if keys += n; keys > longGet {
+			s.unlock()
+			s.leaves()
+		}
 		pos, more = sl.req.Window(pos, n, &s.window)
 		at := len(s.local)
 		s.local = s.p.opts.Local.Exec(&s.window, s.local)
@@ -62,6 +69,7 @@ func (s *session) waits(b *server.Batch, i int) bool {
 func (s *session) writeSome(b *server.Batch, i int, some []byte) {
 	s.unlock()
 	s.kick()
+	s.leaves()
 	if s.broken = s.write(b, i); s.broken == nil {
 		b.Append(some, false)
 		s.broken = b.Flush()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 	"github.com/tidepool-proxy/tidepool/pools/backend/memcached"
 )
@@ -28,6 +29,7 @@ type RegistryOptions struct {
 	OnEvent      func(backend.Event)    // told by backends about their connections; must not block. nil: nobody
 	Room         func() bool            // whether more answers may be held: without room a memcached's answer costs it its connection. nil: always
 	OnRequest    func(backend.LogEntry) // told of requests that a Spec's Log asks for; must not block. nil: nobody
+	Loop         *sock.Loop             // what connections to memcached servers are handled in while it is on; nil: goroutines of their own
 	Log          *slog.Logger           // nil: nothing is logged
 
 	// Linger is how long a backend that nobody holds stays open: a request picked from the membership that was just
@@ -82,7 +84,7 @@ func NewRegistry(o RegistryOptions) *Registry {
 	r := &Registry{o: o, bySpec: map[Spec]*entry{}, byBack: map[backend.Backend]*entry{}}
 	if r.o.NewMemcached == nil {
 		r.o.NewMemcached = func(s Spec, tell func(backend.Event)) (backend.Backend, error) {
-			return newMemcached(s, tell, r.o.Room)
+			return newMemcached(s, tell, r.o.Room, r.o.Loop)
 		}
 	}
 	return r
@@ -137,7 +139,7 @@ func (r *Registry) make(spec Spec) (backend.Backend, error) {
 	return r.o.NewMemcached(spec, r.o.OnEvent)
 }
 
-func newMemcached(s Spec, tell func(backend.Event), room func() bool) (backend.Backend, error) {
+func newMemcached(s Spec, tell func(backend.Event), room func() bool, loop *sock.Loop) (backend.Backend, error) {
 	return memcached.New(memcached.Options{
 		Host:           s.Addr.Host,
 		Port:           s.Addr.Port,
@@ -161,6 +163,7 @@ func newMemcached(s Spec, tell func(backend.Event), room func() bool) (backend.B
 		Down:           s.Down,
 		OnEvent:        tell,
 		Room:           room,
+		Loop:           loop,
 	})
 }
 

@@ -84,7 +84,7 @@ func talk(t *testing.T, addr, says string) string {
 type later struct{ inside }
 
 func (later) Open(server.ConnInfo) server.Session { return later{} }
-func (later) Begin(_ *server.Batch, home server.Home) (bool, error) {
+func (later) Begin(_ *server.Batch, home server.Home, _ func()) (bool, error) {
 	go home.GoOn()
 	return true, nil
 }

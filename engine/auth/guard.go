@@ -81,11 +81,11 @@ type async struct {
 }
 
 // Begin implements server.Async.
-func (s *async) Begin(b *server.Batch, home server.Home) (waits bool, err error) {
+func (s *async) Begin(b *server.Batch, home server.Home, leave func()) (waits bool, err error) {
 	if !s.in {
 		return false, s.Serve(b)
 	}
-	return s.next.Begin(b, home)
+	return s.next.Begin(b, home, leave)
 }
 
 // Onward implements server.Async.

@@ -53,6 +53,7 @@ type conn struct {
 	unfinished bool          // the goroutine has something to do: what is left, write rest, and end as endErr says
 	endErr     error         // what Serve would have returned
 	left       bool          // the session is to complete the batch
+	looped
 
 	parser mc.Parser
 	buf    *buffer // nil while nothing is buffered or the rest is in stash
@@ -101,15 +102,28 @@ func (s *Server) newConn(l *listener, nc net.Conn) (*conn, error) {
 	return c, nil
 }
 
-// run is the connection's goroutine.
+// run is the connection's goroutine, until the connection ends or the loop has it.
 func (c *conn) run() {
-	defer c.finish()
-	c.open()
+	for c.serves() && !c.join() {
+	}
+}
+
+// serves serves the connection. It returns true if the loop is to have it, and false when it has ended.
+func (c *conn) serves() (joins bool) {
+	defer c.finish(&joins)
+	if c.sess == nil {
+		c.open()
+	}
+	c.home()
+	c.startAgain()
 	turn := c.turn
 	for c.why == nil {
 		err := c.raw.Read(turn)
 		c.home()
 		switch {
+		case c.joins:
+			c.joins = false
+			return true
 		case c.why != nil:
 		case errors.Is(err, os.ErrDeadlineExceeded): // a nudge: look again
 			c.nc.SetReadDeadline(time.Time{})
@@ -123,6 +137,7 @@ func (c *conn) run() {
 	if c.why == errStream {
 		c.why = c.runStream()
 	}
+	return false
 }
 
 func (c *conn) open() {
@@ -130,11 +145,15 @@ func (c *conn) open() {
 	c.async, _ = c.sess.(Async)
 }
 
-// finish ends the connection, whatever happened.
-func (c *conn) finish() {
+// finish ends the connection, whatever happened, unless it joins the loop.
+func (c *conn) finish(joins *bool) {
+	p := recover()
+	if p == nil && *joins {
+		return
+	}
 	defer c.srv.remove(c)
 	defer c.nc.Close()
-	if p := recover(); p != nil {
+	if p != nil {
 		c.panicked(p)
 	}
 	switch c.why {

@@ -12,11 +12,12 @@ const (
 	awayNot    = iota // the connection is its goroutine's
 	awayOut           // it is Home's
 	awayMissed        // and the goroutine waits to have it back
+	awayLoop          // the loop may take it
 )
 
-// leaves reports whether b may be served elsewhere: it is one request, after which nothing has been read, and nothing is left in the socket that
+// mayGo reports whether b may be served elsewhere: it is one request, after which nothing has been read, and nothing is left in the socket that
 // its buffer had no room for: that would not make the socket readable anew.
-func (c *conn) leaves(b *Batch, last bool) bool {
+func (c *conn) mayGo(b *Batch, last bool) bool {
 	return c.async != nil && c.srv.async.Load() && len(b.Reqs) == 1 && !last && c.r == c.w && c.w < len(c.buf.b) && c.batches > uint64(c.srv.opts.AsyncAfter) &&
 		!c.srv.stopping.Load()
 }
@@ -27,7 +28,7 @@ func (c *conn) begin(b *Batch) (done bool, err error) {
 		c.back = make(chan struct{}, 1)
 	}
 	c.away.Store(awayOut)
-	waits, err := c.async.Begin(b, c)
+	waits, err := c.async.Begin(b, c, nil)
 	if waits {
 		return false, nil
 	}
@@ -37,12 +38,7 @@ func (c *conn) begin(b *Batch) (done bool, err error) {
 
 // GoOn implements Home.
 func (c *conn) GoOn() {
-	defer func() {
-		if p := recover(); p != nil {
-			c.panicked(p)
-			c.comeHome()
-		}
-	}()
+	defer c.recovers()
 	c.elsewhere = true
 	switch how, err := c.async.Onward(c.batch); how {
 	case Left:
@@ -53,6 +49,14 @@ func (c *conn) GoOn() {
 	}
 }
 
+// recovers is deferred by who serves the connection elsewhere.
+func (c *conn) recovers() {
+	if p := recover(); p != nil {
+		c.panicked(p)
+		c.comeHome()
+	}
+}
+
 // end ends the batch, as serve and turn do it in the goroutine, as far as that can be done without waiting.
 func (c *conn) end(err error) {
 	c.seen.Store(c.srv.tick.Load())
@@ -60,9 +64,9 @@ func (c *conn) end(err error) {
 		err = c.batch.Flush()
 	}
 	// A connection that makes sure that nothing is left to read does so itself (see turn); a server that stops has all do so.
-	if err == nil && len(c.rest) == 0 && c.batches >= trustEdges && !c.srv.stopping.Load() {
-		c.unchecked.Store(true)
-		if !c.park() {
+	if err == nil && len(c.rest) == 0 && (c.inLoop || c.batches >= trustEdges) && !c.srv.stopping.Load() {
+		c.unchecked.Store(!c.inLoop)
+		if c.more() || !c.park() {
 			c.elsewhere = false
 			c.giveBack()
 			return
@@ -75,12 +79,20 @@ func (c *conn) end(err error) {
 // comeHome has the goroutine do what is left to do.
 func (c *conn) comeHome() {
 	c.unfinished = true
+	if c.inLoop {
+		c.part()
+		return
+	}
 	c.giveBack()
 	c.nudge()
 }
 
-// giveBack gives the connection to its goroutine.
+// giveBack gives the connection to its goroutine, or to the loop.
 func (c *conn) giveBack() {
+	if c.inLoop {
+		c.release()
+		return
+	}
 	if !c.away.CompareAndSwap(awayOut, awayNot) {
 		c.away.Store(awayNot)
 		c.back <- struct{}{}
@@ -95,31 +107,36 @@ func (c *conn) home() {
 	if !c.unfinished {
 		return
 	}
-	left, err := c.left, c.endErr
+	left, err, last := c.left, c.endErr, false
 	c.unfinished, c.elsewhere, c.left, c.endErr = false, false, false, nil
 	if left {
 		err = c.async.Complete(c.batch)
+	} else if c.unserved && c.why == nil {
+		err, last = c.sess.Serve(c.batch), c.last
 	}
+	c.unserved = false
 	if werr := c.writeRest(); c.why == nil {
 		c.why = werr
 	}
 	if c.why == nil { // else it has panicked, or its time was up when it would have waited again
-		c.served(c.batch, err, false)
+		c.served(c.batch, err, last)
+		c.final = c.final || c.srv.stopping.Load()
 	}
 }
 
 // writeRest writes what the socket did not take when nobody could wait for it.
 func (c *conn) writeRest() (err error) {
-	if len(c.rest) == 0 {
+	rest := c.rest
+	if len(rest) == 0 {
 		return nil
 	}
-	if c.why == nil {
+	c.rest = nil
+	if c.why != errPanic {
 		var n int
-		n, err = c.patiently(c.rest)
+		n, err = c.patiently(rest)
 		c.written.Store(c.written.Load() + uint64(n))
 	}
-	c.srv.buffers.release(len(c.rest))
-	c.rest = nil
+	c.srv.buffers.release(len(rest))
 	return err
 }
 

@@ -39,9 +39,12 @@ func (d *lateDesk) Open(i ConnInfo) Session {
 func (s *lateSession) Close()               { s.deskSession.Close() }
 func (s *lateSession) Serve(b *Batch) error { return s.deskSession.Serve(b) }
 
-func (s *lateSession) Begin(b *Batch, home Home) (waits bool, err error) {
+func (s *lateSession) Begin(b *Batch, home Home, leave func()) (waits bool, err error) {
 	r := &b.Reqs[0]
 	if string(r.Key) == "early" {
+		if leave != nil {
+			leave()
+		}
 		return false, s.early(b)
 	}
 	if !bytes.HasPrefix(r.Key, []byte("late")) {
@@ -106,7 +109,7 @@ func always() bool { return true }
 // late starts a server whose connections are served elsewhere from the first batch on, and a client of it.
 func late(t *testing.T, o Options, addrs ...string) (*lateDesk, *Server, *peer) {
 	d := newLateDesk()
-	o.Handler, o.Async, o.AsyncAfter = d, always, -1
+	o.Handler, o.Async, o.AsyncAfter, o.Loop = d, always, -1, theLoop
 	s := serve(t, o, addrs...)
 	return d, s, dial(t, s)
 }
@@ -160,19 +163,27 @@ func TestServedElsewhereByMany(t *testing.T) {
 			}
 		}()
 	}
-	ended := make(chan bool, 8)
-	for n := range cap(ended) {
+	many(t, s, 8, 500, func(i int, key string) (says, sees string, cut int) {
+		says, sees = "get "+key+"\r\n", value(key)
+		if i%7 == 0 { // now and then two at once
+			says, sees = says+"get late"+key+"\r\n", sees+value("late"+key)
+		}
+		return says, sees, 9
+	})
+}
+
+// many has clients say and see what f gives for keys that begin with "late", each time in two pieces, the first of which is cut bytes.
+func many(t *testing.T, s *Server, clients, times int, f func(i int, key string) (says, sees string, cut int)) {
+	t.Helper()
+	ended := make(chan bool, clients)
+	for n := range clients {
 		p := dial(t, s)
 		go func() {
 			defer func() { ended <- true }()
-			for i := range 500 {
-				key := fmt.Sprintf("late%d-%d", n, i)
-				says, sees := "get "+key+"\r\n", value(key)
-				if i%7 == 0 { // now and then in two pieces, or two at once
-					says, sees = says+"get late"+key+"\r\n", sees+value("late"+key)
-				}
-				io.WriteString(p, says[:9])
-				io.WriteString(p, says[9:])
+			for i := range times {
+				says, sees, cut := f(i, fmt.Sprintf("late%d-%d", n, i))
+				io.WriteString(p, says[:cut])
+				io.WriteString(p, says[cut:])
 				got := make([]byte, len(sees))
 				if _, err := io.ReadFull(p.r, got); err != nil || string(got) != sees {
 					t.Errorf("client %d sees %q (%v), want %q", n, got, err, sees)
@@ -181,7 +192,7 @@ func TestServedElsewhereByMany(t *testing.T) {
 			}
 		}()
 	}
-	for range cap(ended) {
+	for range clients {
 		await(t, "a client to end", ended)
 	}
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // turn reads and serves until nothing is left to read. RawConn.Read calls it at first and whenever the socket has become
-// readable; it returns false to wait for that, true to stop because c.why is set.
+// readable; it returns false to wait for that, true to stop because c.why is set or the loop is to have the connection.
 //
 // A read that does not fill the buffer has emptied the socket, and what arrives later makes the socket readable anew; so the read that would
 // find nothing can be left out. That is one system call in three for a client that sends and waits. What it could miss is the end of
@@ -26,6 +26,10 @@ const (
 // are served at once), and later the sweeper wakes it to look once, if it has been quiet for a second.
 func (c *conn) turn(uintptr) bool {
 	if c.home(); c.why != nil {
+		return true
+	}
+	if c.mayJoin() {
+		c.joins = true
 		return true
 	}
 	c.unchecked.Store(false)
@@ -121,7 +125,10 @@ func (c *conn) wantsNudge(tick int64) bool {
 }
 
 // nudge wakes the connection if it waits for its client, now or a moment later.
-func (c *conn) nudge() { c.nc.SetReadDeadline(past) }
+func (c *conn) nudge() {
+	c.nc.SetReadDeadline(past)
+	c.again()
+}
 
 // room sees to it that there is a buffer with space to read into. False: there cannot be, and c.why is set.
 func (c *conn) room() bool {

@@ -85,9 +85,15 @@ func (c *conn) serve(last bool) progress {
 	if c.begun.Load() != 0 {
 		c.begun.Store(0)
 	}
-	c.batches++
+	if c.batches++; c.batches%askAsync == 0 {
+		c.srv.setAsync()
+	}
+	if c.inLoop {
+		c.serveInLoop(b, last)
+		return waits
+	}
 	var err error
-	if c.leaves(b, last) {
+	if c.mayGo(b, last) {
 		var done bool
 		if done, err = c.begin(b); !done {
 			return waits

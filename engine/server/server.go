@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
 
 // Handler opens a session for each accepted connection. Open is called by the connection's own goroutine, so that a slow
@@ -37,14 +38,15 @@ type Session interface {
 	Close()
 }
 
-// Async is a Session that can serve a batch of one request while the connection's goroutine waits for the client already. That spares a
+// Async is a Session that can serve a batch while the connection's goroutine waits for the client already. That spares a
 // switch between goroutines for each request: the answer is written by whoever brings what it waited for. Its methods are
 // called one at a time, too, but Begin and Complete by the connection's goroutine and Onward by Home.GoOn.
 type Async interface {
 	Session
 	// Begin does what Serve does, or as much of it as can be done at once: waits tells that it is not done. The session has home.GoOn called when
-	// it can go on, which may be before Begin returns. Until done the batch and the bytes of its requests stay as they are.
-	Begin(b *Batch, home Home) (waits bool, err error)
+	// it can go on, which may be before Begin returns. Until done the batch and the bytes of its requests stay as they are. leave, if it is not nil,
+	// is called before anything is waited for in Begin.
+	Begin(b *Batch, home Home, leave func()) (waits bool, err error)
 	// Onward goes on with a batch that waits. With Done, err is what Serve would have returned.
 	Onward(b *Batch) (how Outcome, err error)
 	// Complete does what is Left of a batch, in the connection's goroutine, which may wait for the client. The error is what Serve would have returned.
@@ -125,11 +127,14 @@ type Options struct {
 	UnixMode os.FileMode
 	// Backlog is how many clients the kernel lets wait to be accepted on each listener, at most; its own limit stays. 0: that.
 	Backlog int
-	// Async is asked once a second whether sessions that are Async are to be used so. It is for a process with one processor: with more, the
+	// Async is asked once a second, and by busy connections now and then, whether sessions that are Async are to be used so. It is for a process with one processor: with more, the
 	// others would have done the work meanwhile. Nil: while GOMAXPROCS is 1.
 	Async func() bool
 	// AsyncAfter is how many batches of a connection are served in its goroutine before. 0: 8; negative: none.
 	AsyncAfter int
+	// Loop, if it is not nil and while Async says so, serves connections after their first AsyncAfter batches: see loop.go. The server
+	// switches it on and off, and does not close it.
+	Loop *sock.Loop
 	// Closed is told of the end of every connection that a session was opened for, after Session.Close. Nil: nobody is.
 	Closed func(ConnInfo, Reason)
 	// Log receives what an operator may want to know. Nil: nothing is logged.
@@ -210,8 +215,20 @@ func New(o Options) *Server {
 	s := &Server{opts: o, conns: map[*conn]struct{}{}, stop: make(chan struct{}), empty: make(chan struct{})}
 	s.batches.New = func() any { return &Batch{Reqs: make([]mc.Request, 0, 8)} }
 	s.buffers.limit = o.MaxBuffered
-	s.async.Store(o.Async())
+	s.setAsync()
 	return s
+}
+
+// askAsync is after how many batches of a connection Async is asked: processors come and go within tenths of a second.
+const askAsync = 64
+
+// setAsync asks how sessions that are Async are to be used.
+func (s *Server) setAsync() {
+	on := s.opts.Async()
+	s.async.Store(on)
+	if s.opts.Loop != nil {
+		s.opts.Loop.Set(on)
+	}
 }
 
 // Serve accepts connections on every listener, also on those that Listen adds later, until Shutdown or Close; then it returns nil.
@@ -249,7 +266,7 @@ func (s *Server) Serve() error {
 // nothing is left to read (see conn.turn), are woken to look for themselves.
 func (s *Server) sweep() {
 	tick := s.tick.Add(1)
-	s.async.Store(s.opts.Async())
+	s.setAsync()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
@@ -312,6 +329,7 @@ func (s *Server) cutAll() int {
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		c.nc.SetDeadline(past)
+		c.again()
 	}
 	return len(s.conns)
 }

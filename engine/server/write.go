@@ -16,6 +16,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.elsewhere {
 		return c.writeElsewhere(p)
 	}
+	if len(c.rest) > 0 {
+		if err := c.writeRest(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := sock.Write(c.fd, p)
 	if err == syscall.EAGAIN {
 		var m int

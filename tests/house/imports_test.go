@@ -30,7 +30,7 @@ var ours = []struct {
 	{"pools/backend", []string{"engine/mc", "engine/stat"}},
 	{"pools/backend/memcached", []string{"engine/mc", "engine/stat", "engine/sock", "pools/hash", "pools/backend"}},
 	{"pools/backend/leafnats", []string{"engine/mc/...", "engine/stat", "engine/sock", "engine/natswire", "pools/backend"}},
-	{"pools", []string{"engine/mc/...", "engine/stat", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
+	{"pools", []string{"engine/mc/...", "engine/stat", "engine/sock", "pools/hash", "pools/backend", "pools/backend/memcached"}}, // leaves come by a factory: no NATS here
 
 	{"leaf/command", []string{"engine/mc", "engine/watch", "leaf/store"}},
 	{"leaf/access", nil},

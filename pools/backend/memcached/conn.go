@@ -69,10 +69,12 @@ type conn struct {
 	whole    int64        // when an answer was last complete, or inflight left 0
 
 	watched backend.Watched // requests of unsent that somebody watches
+
+	looped
 }
 
 func newConn(b *Backend) *conn {
-	c := &conn{b: b, kick: make(chan struct{}, 1), broken: make(chan *failure)}
+	c := &conn{b: b, kick: make(chan struct{}, 1), broken: make(chan *failure, 1)}
 	c.leave = c.left
 	c.health = backend.NewHealth(backend.HealthOptions{
 		FailureLimit: b.o.FailureLimit,
@@ -193,7 +195,7 @@ func (c *conn) connect() *failure {
 	c.b.opened.Add(1)
 	c.health.Connected()
 	c.mu.Lock()
-	c.nc = nc
+	c.nc, c.over = nc, false
 	c.mu.Unlock()
 	if c.b.ctx.Err() != nil { // Close, which ends ctx first, may not have seen nc
 		return &failure{"", backend.ErrClosed}
@@ -276,7 +278,7 @@ func (c *conn) serve() *failure {
 	nc, werr := c.nc, c.writeErr
 	c.mu.Unlock()
 	nc.Close()
-	c.Kick()
+	c.signal()
 	<-writer
 	if werr != nil && f.kind != backend.EventInvalidProtocol {
 		f = failed(backend.EventWriting, backend.ErrDisconnected, "cannot write: %w", werr)
@@ -304,8 +306,8 @@ func (c *conn) fail(f *failure) {
 	if c.up {
 		c.quickly++
 	}
-	c.nc, c.up, c.armed, c.inflight, c.joins = nil, false, false, 0, false
-	c.wbuf, c.tail, c.cuts, c.watched = c.wbuf[:0], tail{}, c.cuts[:0], nil
+	c.nc, c.up, c.armed, c.inflight, c.joins, c.writing = nil, false, false, 0, false, 0
+	c.wbuf, c.rest, c.tail, c.cuts, c.watched = c.wbuf[:0], nil, tail{}, c.cuts[:0], nil
 	switch {
 	case closed:
 		c.refuse = backend.ErrClosed
@@ -339,9 +341,7 @@ func (c *conn) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refuse = backend.ErrClosed
-	if c.nc != nil {
-		c.nc.Close()
-	}
+	c.hangUpLocked()
 }
 
 func (c *conn) isUp() bool {

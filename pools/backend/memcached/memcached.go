@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -58,6 +59,9 @@ type Options struct {
 
 	Room func() bool // whether one more answer may be held; it is asked for each. nil: always
 
+	// Loop, if it is not nil and while it is on, reads connections and writes to them, and runs waiters that are Runners. nil: each connection has a goroutine
+	// that does.
+	Loop *sock.Loop
 	// OnEvent is told what happens to connections. It is called from their goroutines and must not block or call the
 	// Backend. nil: nobody is told.
 	OnEvent func(backend.Event)

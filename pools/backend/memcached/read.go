@@ -16,7 +16,7 @@ const (
 	keepRead = 2 << 20  // the largest one that is kept after a large answer
 )
 
-// read takes answers off the socket until something breaks, which it tells c.broken. A reader that leaves has another one take over.
+// read takes answers off the socket until something breaks, which it tells c.broken, or a Loop does so. A reader that leaves has another one take over.
 func (c *conn) read() {
 	mine := c.reader.Load()
 	c.mu.Lock()
@@ -30,23 +30,35 @@ func (c *conn) read() {
 			c.broken <- c.why
 			return
 		}
-		n, err := nc.Read(c.rbuf[c.to:])
-		c.to += n
-		if n > 0 {
-			c.why = c.deliver()
+		if c.join() {
+			return
 		}
-		switch {
-		case err == nil || c.why != nil:
-		case isTimeout(err):
-			if !c.rearm() {
-				c.why = failed(backend.EventTimeout, backend.ErrTimeout, "no answer within %v", c.b.o.ReadTimeout)
-			}
-		case errors.Is(err, io.EOF):
-			c.why = failed(backend.EventDisconnected, backend.ErrDisconnected, "closed with %d answers due", c.waiting())
-		default:
-			c.why = failed(backend.EventReading, backend.ErrDisconnected, "cannot read: %w", err)
-		}
+		c.took(nc.Read(c.rbuf[c.to:]))
 	}
+}
+
+// took delivers what a read of n bytes has brought, or notes why there will be nothing more.
+func (c *conn) took(n int, err error) {
+	c.to += n
+	if n > 0 {
+		c.why = c.deliver()
+	}
+	switch {
+	case err == nil || c.why != nil:
+	case isTimeout(err):
+		if !c.rearm() {
+			c.why = c.late()
+		}
+	case errors.Is(err, io.EOF):
+		c.why = failed(backend.EventDisconnected, backend.ErrDisconnected, "closed with %d answers due", c.waiting())
+	default:
+		c.why = failed(backend.EventReading, backend.ErrDisconnected, "cannot read: %w", err)
+	}
+}
+
+// late is why a connection ends that has timed out.
+func (c *conn) late() *failure {
+	return failed(backend.EventTimeout, backend.ErrTimeout, "no answer within %v", c.b.o.ReadTimeout)
 }
 
 // rouse wakes those who have been handed something, or runs what they were to be woken for. It reports false if meanwhile another has become the
@@ -66,10 +78,15 @@ func (c *conn) rouse(mine uint32) bool {
 	return true
 }
 
-// left has another goroutine become the reader.
+// left has another goroutine become the reader, or the Loop.
 func (c *conn) left() {
 	c.reader.Add(1)
-	go c.read()
+	if !c.joined.Load() {
+		go c.read()
+		return
+	}
+	c.watch.Again() // for the rest of those who have been handed something
+	c.b.o.Loop.Leave()
 }
 
 // waiting is how many requests were written and not answered.

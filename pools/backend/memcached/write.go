@@ -60,8 +60,15 @@ func (c *conn) gathers(p *backend.Pending) bool {
 	return false
 }
 
-// Kick implements backend.Kicker: it wakes the writer.
+// Kick implements backend.Kicker: it has what is queued written.
 func (c *conn) Kick() {
+	if !c.joined.Load() || !c.b.o.Loop.Later((*flusher)(c)) {
+		c.signal()
+	}
+}
+
+// signal wakes the writer's goroutine.
+func (c *conn) signal() {
 	select {
 	case c.kick <- struct{}{}:
 	default:
@@ -72,8 +79,8 @@ func (c *conn) Kick() {
 func (c *conn) write() {
 	c.mu.Lock()
 	for {
-		for c.unsent.Len() == 0 && !c.stop {
-			c.idle = true
+		for (c.unsent.Len() == 0 || c.flushing) && c.rest == nil && !c.stop {
+			c.idle = c.idle || !c.flushing
 			c.mu.Unlock()
 			<-c.kick
 			c.mu.Lock()
@@ -82,6 +89,17 @@ func (c *conn) write() {
 		if c.stop {
 			break
 		}
+		if rest := c.rest; rest != nil {
+			nc := c.nc
+			c.mu.Unlock()
+			_, err := nc.Write(rest)
+			c.mu.Lock()
+			c.rest, c.writing = nil, 0
+			if c.writeErr = err; err != nil {
+				break
+			}
+			continue
+		}
 		// One turn for everyone else who is about to send: their requests go with the same write.
 		c.mu.Unlock()
 		runtime.Gosched()
@@ -89,26 +107,33 @@ func (c *conn) write() {
 		if c.stop {
 			break
 		}
+		if c.unsent.Len() == 0 || c.writing > 0 {
+			continue
+		}
 		buf, cuts := c.takeLocked()
 		nc, watched := c.nc, c.watched.Take()
 		c.mu.Unlock()
 		watched.Write()
 		err := writeCut(nc, buf, cuts)
 		c.mu.Lock()
-		c.writing = 0
-		c.spareCut = cuts[:0]
-		if cap(buf) <= keepWrite {
-			c.spare = buf[:0]
-		}
+		c.wroteLocked(buf, cuts)
 		if err != nil {
 			c.writeErr = err
 			break
 		}
 	}
-	nc, broken := c.nc, c.writeErr != nil
+	if c.writeErr != nil {
+		c.hangUpLocked()
+	}
 	c.mu.Unlock()
-	if broken {
-		nc.Close() // the reader notices
+}
+
+// wroteLocked ends what takeLocked began.
+func (c *conn) wroteLocked(buf []byte, cuts []int) {
+	c.writing = 0
+	c.spareCut = cuts[:0]
+	if cap(buf) <= keepWrite {
+		c.spare = buf[:0]
 	}
 }
 
@@ -142,6 +167,10 @@ func (c *conn) expiryLocked() int64 {
 // armLocked sets the socket's read deadline.
 func (c *conn) armLocked(expiry int64) {
 	c.armed = true
+	if c.joined.Load() {
+		c.alarm.Reset(time.Duration(expiry - backend.Now()))
+		return
+	}
 	// An error means that the socket is closed, which the reader sees by itself.
 	c.nc.SetReadDeadline(time.Now().Add(time.Duration(expiry - backend.Now())))
 }
