@@ -1,6 +1,8 @@
-// Package natswire is the little of the NATS client protocol that is read and written past nats.go: where a message begins and ends, and how one is published.
+// Package natswire is the little of the NATS client protocol that is read and written past nats.go and nats-server: where a message begins and ends, and how one is
+// published and delivered.
 //
-// Whoever sits on a connection between nats.go and a server uses it: the leaf on the server's side, the proxy on nats.go's. Functions may be called concurrently; what they
+// Whoever sits on a connection between the two uses it: the leaf on the server's side, the proxy on nats.go's. A Sieve reads such a connection and takes messages off,
+// an Edge knows where something may be put between what is written. Functions may be called concurrently; what they
 // give lies in what they were given. (The protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol.)
 package natswire
 
@@ -78,6 +80,14 @@ func AppendPub(dst []byte, subject, reply string, size int) []byte {
 	if reply != "" {
 		dst = append(append(dst, ' '), reply...)
 	}
+	dst = strconv.AppendInt(append(dst, ' '), int64(size), 10)
+	return append(dst, End...)
+}
+
+// AppendMsg appends the line before a payload of size bytes that is delivered to a subscription, after which End is due.
+func AppendMsg(dst []byte, subject, sid string, size int) []byte {
+	dst = append(append(dst, "MSG "...), subject...)
+	dst = append(append(dst, ' '), sid...)
 	dst = strconv.AppendInt(append(dst, ' '), int64(size), 10)
 	return append(dst, End...)
 }

@@ -17,7 +17,9 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Read reads once from a non-blocking descriptor, which the caller keeps from being closed (syscall.RawConn does). EAGAIN:
@@ -140,6 +142,49 @@ func Try(nc net.Conn, p []byte) (int, error) {
 		return n, c.failed("write", err)
 	}
 	return n, nil
+}
+
+// Patience is how long it is until a deadline, for WriteFor: 0 if there is none, and not if it has passed.
+func Patience(until time.Time) time.Duration {
+	if until.IsZero() {
+		return 0
+	}
+	return max(time.Until(until), 1)
+}
+
+// Deadline is the write deadline of a connection whose writes go by WriteFor. The zero Deadline is none. It may be used concurrently.
+type Deadline struct{ at atomic.Int64 } // Unix nanoseconds; 0: none
+
+// Set sets it, to none with the zero Time.
+func (d *Deadline) Set(t time.Time) {
+	if t.IsZero() {
+		d.at.Store(0)
+	} else {
+		d.at.Store(t.UnixNano())
+	}
+}
+
+// Left is its Patience.
+func (d *Deadline) Left() time.Duration {
+	if at := d.at.Load(); at != 0 {
+		return Patience(time.Unix(0, at))
+	}
+	return 0
+}
+
+// WriteFor writes p, and waits for as long as patience (0: without end) for the socket to take what it does not take at once. Only then a deadline is set: most
+// writes need none, and to set it costs as much as a small one. It counts as a Write, and as setting its deadline.
+func WriteFor(nc net.Conn, p []byte, patience time.Duration) (int, error) {
+	n, err := Try(nc, p)
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	if patience > 0 {
+		_ = nc.SetWriteDeadline(time.Now().Add(patience)) // if it cannot be set, the socket is closed
+		defer nc.SetWriteDeadline(time.Time{})
+	}
+	m, err := nc.Write(p[n:])
+	return n + m, err
 }
 
 // Read implements net.Conn.

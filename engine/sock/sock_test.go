@@ -204,3 +204,29 @@ func TestAlloc(t *testing.T) {
 		t.Errorf("%v allocations for a message each way", n)
 	}
 }
+
+// A write waits for a full socket as long as it may, and leaves no deadline behind.
+func TestWriteFor(t *testing.T) {
+	c, far := pair(t, "tcp")
+	much := make([]byte, 64<<20)
+	if n, err := WriteFor(c, much, time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || n == len(much) {
+		t.Fatalf("%d of %d: %v", n, len(much), err)
+	}
+	go io.Copy(io.Discard, far)
+	if n, err := WriteFor(c, much, 0); n != len(much) || err != nil {
+		t.Errorf("%d of %d: %v", n, len(much), err)
+	}
+	var d Deadline
+	if d.Left() != 0 {
+		t.Errorf("none, and %v are left", d.Left())
+	}
+	if d.Set(time.Now().Add(time.Hour)); d.Left() > time.Hour || d.Left() < time.Hour-time.Minute {
+		t.Errorf("of an hour %v are left", d.Left())
+	}
+	if d.Set(time.Unix(1, 0)); d.Left() != 1 {
+		t.Errorf("of the past %v are left", d.Left())
+	}
+	if d.Set(time.Time{}); d.Left() != 0 {
+		t.Errorf("taken back, and %v are left", d.Left())
+	}
+}

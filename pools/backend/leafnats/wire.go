@@ -19,7 +19,6 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/natswire"
 	"github.com/tidepool-proxy/tidepool/engine/sock"
-	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
 // wire is a net.Conn for one reader, nats.go's; everything else may be called concurrently.
@@ -28,11 +27,7 @@ type wire struct {
 	patience time.Duration // of a publish with the socket
 
 	// The reader's.
-	block *backend.Block
-	buf   []byte // block's bytes; buf[from:to] has been read
-	from  int
-	to    int
-	give  int  // of it, at the start, is nats.go's
+	in    *natswire.Sieve
 	begun bool // the server has introduced itself
 	raw   bool // all is nats.go's, and not looked at
 
@@ -42,14 +37,12 @@ type wire struct {
 	mu      sync.Mutex
 	inboxes map[string]func(data []byte)
 
-	out   sync.Mutex   // held by who writes
-	until atomic.Int64 // nats.go's write deadline, as Unix nanoseconds. 0: none
-	line  []byte       // with out: what publish writes
+	out   sync.Mutex    // held by who writes
+	until sock.Deadline // nats.go's, for a write
+	line  []byte        // with out: what publish writes
 }
 
 const (
-	wireRead = 64 << 10  // the read buffer, in bytes
-	wireKeep = 2 << 20   // the largest that is kept after a large message
 	wireMost = 128 << 20 // a message that claims to be longer is nats.go's to judge
 	wireLine = 1 << 20   // so is a line
 	wireCopy = 64 << 10  // a message up to so long is copied, to be one write
@@ -58,7 +51,7 @@ const (
 // newWire makes a wire of a connection that nothing has been read from.
 func newWire(nc net.Conn, patience time.Duration) *wire {
 	w := &wire{Conn: nc, patience: patience, inboxes: map[string]func([]byte){}}
-	w.resize(wireRead)
+	w.in = natswire.NewSieve(nc.Read, w.look)
 	return w
 }
 
@@ -83,59 +76,33 @@ func (w *wire) whose(subject []byte) func(data []byte) {
 }
 
 // Read implements net.Conn: it gives what is nats.go's.
-func (w *wire) Read(p []byte) (int, error) {
-	for w.give == 0 {
-		if w.raw && w.from == w.to {
-			return w.Conn.Read(p)
-		}
-		need := w.look()
-		if w.give > 0 {
-			break
-		}
-		w.makeRoom(need)
-		n, err := w.Conn.Read(w.buf[w.to:])
-		if w.to += n; n == 0 && err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, w.buf[w.from:w.from+w.give])
-	w.from += n
-	w.give -= n
-	return n, nil
-}
+func (w *wire) Read(p []byte) (int, error) { return w.in.Read(p) }
 
-// look hands over what is ours, up to where something is nats.go's or not whole. need is then how much of it there must be.
-func (w *wire) look() (need int) {
-	for w.from < w.to {
-		b := w.buf[w.from:w.to]
-		if !w.begun && b[0] != 'I' { // it is not INFO: TLS comes first
-			w.raw = true
-		}
-		if w.raw {
-			w.give = len(b)
-			return 0
-		}
-		m, n, need := natswire.Cut(b)
-		if need > 0 && need <= wireMost && (len(b) < wireLine || bytes.IndexByte(b, '\n') >= 0) {
-			return need
-		}
-		if n == 0 {
-			w.raw = true
-			w.plain.Store(false)
-			continue
-		}
-		if read := w.whose(m.Subject); read != nil {
-			read(m.Data)
-			w.from += n
-			continue
-		}
-		if line, ok := bytes.CutPrefix(b[:n], []byte("INFO ")); ok || !w.begun {
-			w.heard(line)
-		}
-		w.give = n
-		return 0
+// look hands over what is ours; else it says how much is nats.go's.
+func (w *wire) look(b []byte) (n int, ours bool, need int) {
+	if !w.begun && b[0] != 'I' { // it is not INFO: TLS comes first
+		w.raw = true
 	}
-	return 0
+	if w.raw {
+		return 0, false, 0
+	}
+	m, n, need := natswire.Cut(b)
+	if need > 0 && need <= wireMost && (len(b) < wireLine || bytes.IndexByte(b, '\n') >= 0) {
+		return 0, false, need
+	}
+	if n == 0 {
+		w.raw = true
+		w.plain.Store(false)
+		return 0, false, 0
+	}
+	if read := w.whose(m.Subject); read != nil {
+		read(m.Data)
+		return n, true, 0
+	}
+	if line, ok := bytes.CutPrefix(b[:n], []byte("INFO ")); ok || !w.begun {
+		w.heard(line)
+	}
+	return n, false, 0
 }
 
 // heard takes note of what the server says of itself, at first and again when something has changed.
@@ -156,44 +123,11 @@ func (w *wire) heard(info []byte) {
 	}
 }
 
-// makeRoom sees to it that there is room to read into, for need bytes if they come: memory follows what has been sent, not what is said.
-func (w *wire) makeRoom(need int) {
-	left := w.to - w.from
-	switch {
-	case left == len(w.buf):
-		w.resize(max(2*left, min(need, 4*left)))
-	case left == 0 && len(w.buf) > wireKeep:
-		w.resize(wireRead)
-	case w.from > 0:
-		w.from, w.to = 0, copy(w.buf, w.buf[w.from:w.to])
-	}
-}
-
-// resize has what has been read, and what will be, in a buffer of at least size bytes.
-func (w *wire) resize(size int) {
-	old := w.block
-	w.block = backend.NewBlock(size)
-	w.from, w.to = 0, copy(w.block.B, w.buf[w.from:w.to])
-	w.buf = w.block.B
-	if old != nil {
-		old.Release()
-	}
-}
-
 // Write implements net.Conn, for nats.go.
 func (w *wire) Write(p []byte) (int, error) {
 	w.out.Lock()
 	defer w.out.Unlock()
-	n, err := sock.Try(w.Conn, p)
-	if err == nil && n < len(p) {
-		var until time.Time
-		if at := w.until.Load(); at != 0 {
-			until = time.Unix(0, at)
-		}
-		var m int
-		m, err = w.wait(p[n:], until)
-		n += m
-	}
+	n, err := sock.WriteFor(w.Conn, p, w.until.Left())
 	if err != nil && n > 0 { // before anybody else writes behind a part of a command
 		_ = w.Conn.Close()
 	}
@@ -224,31 +158,16 @@ func (w *wire) publish(subject, reply string, msg []byte) error {
 
 // all writes p, or closes the connection: some of it may be on its way.
 func (w *wire) all(p []byte) error {
-	n, err := sock.Try(w.Conn, p)
-	if err == nil && n < len(p) {
-		_, err = w.wait(p[n:], time.Now().Add(w.patience))
-	}
+	_, err := sock.WriteFor(w.Conn, p, w.patience)
 	if err != nil {
 		_ = w.Conn.Close()
 	}
 	return err
 }
 
-// wait writes what the socket did not take at once. The deadline is set only here: most writes need none, and to set it costs as much as a small one.
-func (w *wire) wait(p []byte, until time.Time) (int, error) {
-	_ = w.Conn.SetWriteDeadline(until) // if it cannot be set, the socket is closed
-	n, err := w.Conn.Write(p)
-	_ = w.Conn.SetWriteDeadline(time.Time{})
-	return n, err
-}
-
 // SetWriteDeadline implements net.Conn, for nats.go: what is published has its own.
 func (w *wire) SetWriteDeadline(t time.Time) error {
-	if t.IsZero() {
-		w.until.Store(0)
-	} else {
-		w.until.Store(t.UnixNano())
-	}
+	w.until.Set(t)
 	return nil
 }
 
