@@ -1,7 +1,8 @@
 // Direct: the leaf's connection to its own nats-server, without nats.go where frames are concerned.
 //
-// From nats-server to a lane and back a message is handed on by eight goroutines if nats.go has it: the server's reader of the proxy, its writer to
-// the leaf, nats.go's reader, the subscription's, the lane's, nats.go's flusher, the server's reader of the leaf, its writer to the proxy. But the
+// Most frames have been taken off at a door before (door.go). Those that have not, because other servers of a cluster bring them, or in a moment when
+// nats-server is to deliver (inboxes.go), would be handed on by eight goroutines from nats-server to a lane and back if nats.go had them: the server's reader of the
+// proxy, its writer to the leaf, nats.go's reader, the subscription's, the lane's, nats.go's flusher, the server's reader of the leaf, its writer to the proxy. But the
 // server's writer to the leaf calls us (net.Conn.Write), so messages for lanes are taken off there, and their answers are written to the
 // connection between what nats.go writes, which is whole commands each time. All else goes to and from nats.go, as do connecting, subscribing and
 // presenting oneself. A leaf that joins a NATS system, or whose own server wants TLS, has none of this, and frames go through nats.go.
@@ -10,6 +11,7 @@ package leaf
 
 import (
 	"io"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,18 +20,25 @@ import (
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/engine/natswire"
+	"github.com/tidepool-proxy/tidepool/engine/sock"
 	"github.com/tidepool-proxy/tidepool/leaf/pipe"
 )
 
 // direct is what the leaf's connections to its own server have in common; there is a new one after each reconnect. nats.go's lock is never waited for
 // with mu held, because nats.go makes connections with its own.
 type direct struct {
-	mu     sync.Mutex       // held while what the server writes is looked at
-	lanes  map[string]*lane // by subject; empty before open and after close
+	log      *slog.Logger
+	patience time.Duration // with a connection that takes nothing
+
+	lanes atomic.Pointer[map[string]*lane] // by subject; nil before open and after close
+
+	mu     sync.Mutex // held while what the server writes is looked at
 	newest *tap
 
 	tapped atomic.Bool         // there is one
 	out    atomic.Pointer[tap] // the newest, once it is connected; nil: there is none now
+
+	inboxes inboxes
 }
 
 // errAway is nats.go's for what is published while there is no connection.
@@ -37,23 +46,29 @@ var errAway = nats.ErrConnectionReconnecting
 
 // open begins to take off what is for these lanes.
 func (d *direct) open(leaf string, lanes []*lane) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lanes = map[string]*lane{}
+	all := map[string]*lane{}
 	for _, ln := range lanes {
-		d.lanes[frame.LaneSubject(leaf, ln.n)] = ln
+		all[frame.LaneSubject(leaf, ln.n)] = ln
 	}
+	d.lanes.Store(&all)
 }
 
-// close ends it.
-func (d *direct) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lanes = nil
+// close ends it: a lane may still be told of a frame that is being taken off.
+func (d *direct) close() { d.lanes.Store(nil) }
+
+// lane is whose messages to a subject are; nil: nobody's here.
+func (d *direct) lane(subject []byte) *lane {
+	if all := d.lanes.Load(); all != nil {
+		return (*all)[string(subject)]
+	}
+	return nil
 }
 
 // publish sends a message to a proxy; ours is false if that is nats.go's to do, always or never.
 func (d *direct) publish(reply string, msg []byte) (ours bool, err error) {
+	if in := d.inboxes.of(reply); in.o != nil {
+		return true, in.o.answer(in.sid, reply, msg)
+	}
 	if !d.tapped.Load() {
 		return false, nil
 	}
@@ -115,7 +130,7 @@ func (t *tap) Write(p []byte) (int, error) {
 			t.lost = true
 			break
 		}
-		if ln := t.d.lanes[string(m.Subject)]; ln != nil && m.Subject != nil {
+		if ln := t.d.lane(m.Subject); ln != nil {
 			if t.d.newest != t {
 				return 0, io.ErrClosedPipe
 			}
@@ -156,9 +171,7 @@ func (t *tap) pass(p []byte) error {
 
 // SetWriteDeadline implements net.Conn. It is for nats.go, which may be slow, and not for the lanes, behind which it waits.
 func (t *tap) SetWriteDeadline(until time.Time) error {
-	if t.patience = 0; !until.IsZero() {
-		t.patience = max(time.Until(until), 1)
-	}
+	t.patience = sock.Patience(until)
 	return nil
 }
 

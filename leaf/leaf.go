@@ -2,9 +2,9 @@
 // the frame protocol between them. cmd starts leaves with Start; engine takes a Local, the same store and commands without
 // NATS, as the proxy's own.
 //
-// A frame's way: what nats-server writes for a lane is taken off the leaf's connection (direct.go), stamped, checked and queued (lane.go); the lane's
-// goroutine executes its requests in order and sends the answers as one frame, or in parts as they grow (execute.go); peer.go keeps
-// what each proxy has not taken yet within its window; hello.go tells proxies who is here.
+// A frame's way: it is taken off the proxy's connection where nats-server reads it (door.go), or the leaf's own where nats-server writes to it (direct.go), stamped, checked
+// and queued (lane.go); the lane's goroutine executes its requests in order and sends the answers as one frame, or in parts as they grow (execute.go), by the way that
+// leads to the proxy (inboxes.go); peer.go keeps what each proxy has not taken yet within its window; hello.go tells proxies who is here.
 //
 // Beside frames a leaf streams its items to who asks (streams.go: who may; outgoing.go: one of them; pace.go: how fast), and is
 // flushed (flush.go).
@@ -106,6 +106,7 @@ func (l *Leaf) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	l.direct.log, l.direct.patience = l.o.Log.With("leaf", l.o.Name), doorPatience
 	var own nats.InProcessConnProvider
 	if l.o.NATS == "" {
 		if l.srv, own, err = embed(ctx, &l.o, &l.direct); err != nil {
@@ -232,7 +233,7 @@ func (l *Leaf) refuse(reply string, id uint64, why frame.Reason) {
 	}
 }
 
-// publish sends what proxies are told, all of it by one way so that it comes in this order. NATS copies msg.
+// publish sends what proxies are told, all of it by one way so that it comes in this order: past nats-server if that leads to the proxy. msg is copied.
 func (l *Leaf) publish(reply string, msg []byte) error {
 	if ours, err := l.direct.publish(reply, msg); ours {
 		return err
@@ -324,6 +325,13 @@ func (l *Leaf) drain(ctx context.Context) {
 		quiet++
 		if n := l.count.frames.Load(); n != last || l.count.pending.Load() > 0 || l.streams.len() > 0 {
 			quiet, last = 0, n
+		}
+	}
+	for !l.direct.inboxes.written() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
 		}
 	}
 	_ = l.nc.FlushWithContext(ctx) // best effort: what is lost now is a timeout at the proxy

@@ -1,4 +1,5 @@
-// The listener of the embedded server: its clients' sockets, read and written as package sock does it, and the leaf's own connection, which is none.
+// The listener of the embedded server: its clients' sockets, read and written as package sock does it and past it where frames are concerned (door.go), and the leaf's own
+// connection, which is none.
 //
 // nats-server's own sockets take a third more of a leaf's processor time at one request in flight: the scheduler notes each system call, and
 // wakes its monitor thread for many of them. Its own way to connect within the process is a net.Pipe, where a write waits for who reads it. A
@@ -40,7 +41,7 @@ func listen(ctx context.Context, srv *server.Server, so *server.Options, d *dire
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{TCPListener: tcp.(*net.TCPListener), direct: d}
+	l := &listener{TCPListener: tcp.(*net.TCPListener), direct: d, most: int(so.MaxPayload), tls: so.TLS}
 	*field = l
 	if so.TLS {
 		return srv, nil // TLS is asked of all that a listener gives
@@ -62,6 +63,8 @@ func listenerOf(srv *server.Server) *net.Listener {
 type listener struct {
 	*net.TCPListener
 	direct *direct
+	most   int  // the longest message that the server takes, in bytes
+	tls    bool // all clients are asked for TLS
 
 	mu     sync.Mutex
 	own    []net.Conn // of the leaf, to be accepted
@@ -78,8 +81,11 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nc, nil
 		}
 		nc, err := l.TCPListener.Accept()
-		if err == nil {
+		if err == nil && l.tls {
 			return sock.Wrap(nc), nil
+		}
+		if err == nil {
+			return newDoor(sock.Wrap(nc), l.direct, l.most), nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, err
