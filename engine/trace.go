@@ -62,8 +62,8 @@ func answerAs(pe *backend.Pending, r *mc.Request, o outcome, value string) {
 		return
 	}
 	pe.End = backend.Now()
-	if pe.Waiter.Done(pe) {
-		pe.Waiter.Wake()
+	if waiter := pe.Waiter; waiter.Done(pe) {
+		waiter.Wake()
 	}
 }
 

@@ -98,11 +98,11 @@ func (f *Fetcher) Send(r *mc.Request, p *backend.Pending) {
 	}()
 }
 
-// done hands p over.
+// done hands p over: it is its waiter's then.
 func (f *Fetcher) done(p *backend.Pending, err error) {
 	p.Err, p.End = err, f.o.Now()
-	if p.Waiter.Done(p) {
-		p.Waiter.Wake()
+	if waiter := p.Waiter; waiter.Done(p) {
+		waiter.Wake()
 	}
 }
 

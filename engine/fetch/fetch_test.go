@@ -30,7 +30,7 @@ func (w waiter) Done(p *backend.Pending) bool {
 func (w waiter) Wake() {}
 
 // ask sends a get.
-func ask(t *testing.T, f *Fetcher, w waiter) {
+func ask(t *testing.T, f *Fetcher, w backend.Waiter) {
 	t.Helper()
 	var r mc.Request
 	if err := mc.NewRequest(&r, []byte("get k\r\n"), nil); err != nil {
@@ -100,4 +100,23 @@ func TestEndings(t *testing.T) {
 		t.Errorf("nobody there: %v", p.Err)
 	}
 	f.Close()
+}
+
+// releasing has the answer used again at once, as one that is awake does.
+type releasing chan struct{}
+
+func (r releasing) Done(p *backend.Pending) bool {
+	p.Release()
+	return true
+}
+
+func (r releasing) Wake() { r <- struct{}{} }
+
+// An answer that has been handed over is not looked at any more.
+func TestHandedOver(t *testing.T) {
+	f := New(Options{Dry: true, Now: backend.Now})
+	defer f.Close()
+	w := make(releasing, 1)
+	ask(t, f, w)
+	<-w
 }
