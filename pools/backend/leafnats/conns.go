@@ -3,6 +3,7 @@
 package leafnats
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -52,6 +53,7 @@ type conn struct {
 	users  map[*Backend]struct{}
 	nc     *nats.Conn
 	up     bool
+	failed error    // why it is not; nil: nothing is known yet. nats.go does not tell each time
 	socket net.Conn // the newest; closed to free a goroutine that hangs in a write
 	wire   *wire    // the same; nil where TLS is asked for
 
@@ -78,13 +80,16 @@ func (cs *Conns) get(b *Backend) *conn {
 	return c
 }
 
-// join makes c tell b of ups and downs from now on.
+// join makes c tell b how it is, and of ups and downs from now on.
 func (c *conn) join(b *Backend) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.users[b] = struct{}{}
-	if c.up {
+	switch {
+	case c.up:
 		b.connected(c.nc)
+	case c.failed != nil:
+		b.connectFailed(c.failed)
 	}
 }
 
@@ -222,7 +227,7 @@ func (c *conn) newest() *wire {
 func (c *conn) onUp(nc *nats.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nc, c.up = nc, true
+	c.nc, c.up, c.failed = nc, true, nil
 	for b := range c.users {
 		b.connected(nc)
 	}
@@ -231,7 +236,7 @@ func (c *conn) onUp(nc *nats.Conn) {
 func (c *conn) onDown(_ *nats.Conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.up = false
+	c.up, c.failed = false, cmp.Or(err, nats.ErrDisconnected)
 	for b := range c.users {
 		b.disconnected(err)
 	}
@@ -250,6 +255,7 @@ func (c *conn) onClosed(nc *nats.Conn) {
 func (c *conn) onFailed(_ *nats.Conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.failed = err
 	for b := range c.users {
 		b.connectFailed(err)
 	}

@@ -4,6 +4,7 @@ package leafnats
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,5 +58,18 @@ func TestRefusalsAreTold(t *testing.T) {
 	}
 	if n := len(ev.ch); n > requests/2 {
 		t.Errorf("%d events more", n)
+	}
+}
+
+// TestLateHearsOfFailure: also who comes to a connection when nats.go, which does not tell of each refusal, has told of the first.
+func TestLateHearsOfFailure(t *testing.T) {
+	l := startLeaf(t, leaf.Options{User: "u", Password: "p"})
+	conns := NewConns(Access{})
+	for range 2 {
+		ev := newEvents()
+		startBackend(t, Options{URL: "nats://u:wrong@" + l.Addr(), Conns: conns, OnEvent: ev.on})
+		if e := ev.wait(t, backend.EventConnecting); e.Err == nil || !strings.Contains(e.Err.Error(), "Authorization Violation") {
+			t.Errorf("%+v", e)
+		}
 	}
 }
