@@ -162,7 +162,7 @@ func (s *Source) list(ctx context.Context) (rev int64, err error) {
 func (s *Source) apply(r *clientv3.WatchResponse) {
 	s.mu.Lock()
 	touched := map[*pool]struct{}{}
-	config := false
+	config, ours := false, false
 	now := s.o.Now()
 	for _, e := range r.Events {
 		key, pool := s.short(e.Kv.Key), ""
@@ -176,6 +176,7 @@ func (s *Source) apply(r *clientv3.WatchResponse) {
 		}
 		s.mirror.rev = max(s.mirror.rev, e.Kv.ModRevision)
 		config = config || key == s.o.Config
+		ours = ours || s.me != nil && key == dirProxies+s.me.id
 		if pool != "" {
 			touched[s.poolLocked(pool)] = struct{}{}
 		}
@@ -193,8 +194,13 @@ func (s *Source) apply(r *clientv3.WatchResponse) {
 	}
 	s.status.LastNews = now
 	s.mu.Unlock()
-	for p := range touched {
-		s.tell(p)
+	switch {
+	case ours: // this is what pools may have waited for, if etcd's answer to the write came first: see reporter.announced
+		s.tellAll()
+	default:
+		for p := range touched {
+			s.tell(p)
+		}
 	}
 	if config {
 		s.tellConfig()

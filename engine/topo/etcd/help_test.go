@@ -77,6 +77,9 @@ func source(t *testing.T, endpoints []string, change ...func(*Options)) *Source 
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
+	} else {
+		own := o.Log.Handler()
+		o.Log = slog.New(slog.NewMultiHandler(own, slog.NewTextHandler(log, nil)))
 	}
 	s, err := New(o)
 	if err != nil {

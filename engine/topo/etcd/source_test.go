@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/tidepool-proxy/tidepool/engine/topo"
 	"github.com/tidepool-proxy/tidepool/tests/etcdpeer"
 )
@@ -147,5 +150,26 @@ func TestRefreshTells(t *testing.T) {
 	defer w.mu.Unlock()
 	if last := w.all[len(w.all)-1]; last.Epoch < s.Epoch {
 		t.Errorf("refreshed to %d, and %d is what was told last", s.Epoch, last.Epoch)
+	}
+}
+
+// TestAnnouncedLate: etcd's answer to the word that this proxy uses a pool may come before the watch has got so far. Then the pool is told when it has.
+func TestAnnouncedLate(t *testing.T) {
+	t.Parallel()
+	s := source(t, []string{"127.0.0.1:1"}, proxy("a"), func(o *Options) { o.StaleAfter = time.Hour })
+	w := watch(t, s, "users")
+	s.mu.Lock()
+	s.listed, s.mirror.rev = true, 4
+	s.pools["users"].doc.Epoch = 7
+	s.mu.Unlock()
+	_, version := s.me.value()
+	s.me.wrote(version, 5)
+	w.never("before etcd's word", func(topo.Snapshot) bool { return true })
+	own := &mvccpb.KeyValue{Key: []byte(s.key(dirProxies + "a")), Value: []byte(`{}`), ModRevision: 5}
+	s.apply(&clientv3.WatchResponse{Events: []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: own}}})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.all) != 1 || w.all[0].Epoch != 7 {
+		t.Errorf("with it: was told %s", show(w.all))
 	}
 }
