@@ -209,3 +209,18 @@ func TestDNSInterval(t *testing.T) {
 		}
 	})
 }
+
+// TestDNSNameThatNeverWas: it is sought eagerly at first, and not for ever.
+func TestDNSNameThatNeverWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &fakeResolver{fails: 1 << 20}
+		d := NewDNS(DNSOptions{Resolver: r, Interval: 10 * time.Second})
+		stop := d.Watch("dns://cache:11211#users", func(Snapshot) {})
+		time.Sleep(time.Hour)
+		stop()
+		d.Close()
+		if n := len(r.at); n < 3600/12 || n > 3600/8+10 {
+			t.Errorf("asked %d times in an hour", n)
+		}
+	})
+}

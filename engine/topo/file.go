@@ -73,8 +73,11 @@ func (f *File) Watch(pool string, tell func(Snapshot)) (stop func()) {
 	}
 	f.mu.Unlock()
 	f.reading.Lock()
-	f.read()
-	f.handLocked(pool)
+	if f.read() { // nobody else reads it again
+		f.handAllLocked()
+	} else {
+		f.handLocked(pool)
+	}
 	f.reading.Unlock()
 	return fd.watch(tell)
 }
@@ -97,9 +100,13 @@ func (f *File) poll() {
 func (f *File) Reread() {
 	f.reading.Lock()
 	defer f.reading.Unlock()
-	if !f.read() {
-		return
+	if f.read() {
+		f.handAllLocked()
 	}
+}
+
+// handAllLocked is handLocked for all pools.
+func (f *File) handAllLocked() {
 	f.mu.Lock()
 	names := slices.Sorted(maps.Keys(f.feeds))
 	f.mu.Unlock()

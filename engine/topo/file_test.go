@@ -165,3 +165,19 @@ func TestFileIsPolled(t *testing.T) {
 		}
 	})
 }
+
+// TestFileIsReadForWhoComes: what is found when somebody begins to watch is news to the others, too.
+func TestFileIsReadForWhoComes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.json")
+	put(t, path, "a")
+	f := NewFile(path, FileOptions{Poll: time.Hour})
+	defer f.Close()
+	var told []string
+	defer f.Watch("users", func(s Snapshot) { told = append(told, names(s.Members)) })()
+	putText(t, path, `{"pools": {"users": [{"name": "b", "addr": "h:1"}], "other": []}}`)
+	defer f.Watch("other", func(Snapshot) {})()
+	f.Reread()
+	if !slices.Equal(told, []string{"a", "b"}) {
+		t.Errorf("told %q", told)
+	}
+}
