@@ -92,6 +92,9 @@ func (s *session) tend() {
 		s.disarm()
 		if s.w == nil {
 			s.away.Store(false)
+			if s.told.Load() { // its Wake came before, and nobody else is told
+				s.rouse()
+			}
 		}
 		if s.gone {
 			s.p.sessions.remove(s)
