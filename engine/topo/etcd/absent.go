@@ -70,7 +70,10 @@ func (s *Source) present(p *pool, d *document, regs map[string]topo.Member, drai
 			if was {
 				lost = append(lost, m)
 			}
-		case now.After(s.listedAt.Add(unanimous)) && s.mirror.missedLocked(p.name, m):
+		case !s.mirror.missedLocked(p.name, m):
+		case !now.After(s.listedAt.Add(unanimous)): // nobody may say anything new when it is time
+			again = s.listedAt.Add(unanimous).Sub(now) + time.Millisecond
+		default:
 			missed = append(missed, m)
 		}
 	}
@@ -97,10 +100,13 @@ func (s *Source) present(p *pool, d *document, regs map[string]topo.Member, drai
 	defer s.mu.Unlock()
 	if !asked {
 		p.absentFor = 0
-		return nil, 0
+		return nil, again
 	}
 	p.absentFor = min(max(p.absentFor*2, minHold), maxHold)
-	return absent, p.absentFor
+	if again == 0 || p.absentFor < again {
+		again = p.absentFor
+	}
+	return absent, again
 }
 
 // remembered keeps those in mind who are absent, for as long as they are registered.

@@ -85,3 +85,14 @@ func TestUnreachable(t *testing.T) {
 	w.members("l1 l2 l3 l4 l5")
 	w.never("half of them, or one that was elsewhere, was taken out", func(s topo.Snapshot) bool { return s.Epoch > 0 && find(s.Members, "l1") == nil })
 }
+
+// TestUnreachableAtOnce: who is missed straight after a listing is taken out a while later, though nobody says anything new then.
+func TestUnreachableAtOnce(t *testing.T) {
+	t.Parallel()
+	c, an := etcdpeer.Start(t, 1), &answers{}
+	register(t, source(t, c.Endpoints()), "users", "l1", "l2", "l3", "l4")
+	s := source(t, c.Endpoints(), proxy("a"), func(o *Options) { o.Probe = an.probe })
+	w := watch(t, s, "users")
+	s.Unreachable("users", map[string]string{"l2": leaf("l2").Addr})
+	w.members("l1 l3 l4")
+}
