@@ -64,7 +64,7 @@ func (r *reporter) wrote(version uint64, rev int64) {
 	for pool, first := range r.since {
 		if version >= first {
 			delete(r.waived, pool)
-		} else {
+		} else if version == 0 { // an older word changes nothing: no other look would come
 			r.asked[pool] = time.Now()
 		}
 	}

@@ -173,3 +173,20 @@ func TestAnnouncedLate(t *testing.T) {
 		t.Errorf("with it: was told %s", show(w.all))
 	}
 }
+
+// TestAnnouncedNever: a pool is told in the end though etcd does not take the word that this proxy uses it, also while it takes older ones.
+func TestAnnouncedNever(t *testing.T) {
+	t.Parallel()
+	s := source(t, []string{"127.0.0.1:1"}, proxy("a"), func(o *Options) { o.StaleAfter = time.Hour })
+	s.mu.Lock()
+	s.listed, s.poolLocked("users").doc.Epoch = true, 7
+	s.mu.Unlock()
+	_, older := s.me.value()
+	w := watch(t, s, "users")
+	eventually(t, "the pool to be told", func() bool {
+		s.me.wrote(older, 5)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.all) > 0
+	})
+}
