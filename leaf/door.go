@@ -27,15 +27,15 @@ import (
 
 // door is one of them, for one reader, nats-server's; everything else may be called concurrently.
 type door struct {
-	net.Conn
+	sock.Patient // with the server's deadline
+
 	d    *direct
 	in   *natswire.Sieve
 	most int         // the longest message that the server takes, in bytes
 	open atomic.Bool // the server has let in who is there
 	shut atomic.Bool // but nothing is taken off any more: what goes by two ways may come in another order
 
-	until sock.Deadline // the server's, for a write
-	wants atomic.Int32  // the server is about to write
+	wants atomic.Int32 // the server is about to write
 
 	out  sync.Mutex // held by who writes. Taken before mu
 	edge natswire.Edge
@@ -62,7 +62,7 @@ var errSlow = errors.New("its answers are not taken")
 
 // newDoor makes a door of a connection that nothing has been read from. most is the longest message that the server takes.
 func newDoor(nc net.Conn, d *direct, most int) *door {
-	o := &door{Conn: nc, d: d, most: most}
+	o := &door{Patient: sock.Patient{Conn: nc}, d: d, most: most}
 	o.in = natswire.NewSieve(nc.Read, o.look)
 	d.inboxes.add(o)
 	return o
@@ -138,7 +138,7 @@ func (o *door) Write(p []byte) (int, error) {
 	o.wants.Add(-1)
 	o.mend()
 	o.edge.Wrote(p, o.says) // before it is: what is sent upon it comes by the same way as what follows
-	n, err := sock.WriteFor(o.Conn, p, o.until.Left())
+	n, err := sock.WriteFor(o.Conn, p, o.Left())
 	if err != nil { // before anybody else writes behind a part of a command
 		_ = o.Conn.Close()
 	}
@@ -319,18 +319,6 @@ func (o *door) waits() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.queue) > 0 || o.draining
-}
-
-// SetWriteDeadline implements net.Conn, for the server.
-func (o *door) SetWriteDeadline(t time.Time) error {
-	o.until.Set(t)
-	return nil
-}
-
-// SetDeadline implements net.Conn.
-func (o *door) SetDeadline(t time.Time) error {
-	_ = o.SetWriteDeadline(t)
-	return o.SetReadDeadline(t)
 }
 
 // Close implements net.Conn.

@@ -152,21 +152,31 @@ func Patience(until time.Time) time.Duration {
 	return max(time.Until(until), 1)
 }
 
-// Deadline is the write deadline of a connection whose writes go by WriteFor. The zero Deadline is none. It may be used concurrently.
-type Deadline struct{ at atomic.Int64 } // Unix nanoseconds; 0: none
-
-// Set sets it, to none with the zero Time.
-func (d *Deadline) Set(t time.Time) {
-	if t.IsZero() {
-		d.at.Store(0)
-	} else {
-		d.at.Store(t.UnixNano())
-	}
+// Patient is a connection whose write deadline is kept, and not set: its writes go by WriteFor. It may be used concurrently.
+type Patient struct {
+	net.Conn
+	until atomic.Int64 // Unix nanoseconds; 0: there is none
 }
 
-// Left is its Patience.
-func (d *Deadline) Left() time.Duration {
-	if at := d.at.Load(); at != 0 {
+// SetWriteDeadline implements net.Conn.
+func (c *Patient) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.until.Store(0)
+	} else {
+		c.until.Store(t.UnixNano())
+	}
+	return nil
+}
+
+// SetDeadline implements net.Conn.
+func (c *Patient) SetDeadline(t time.Time) error {
+	_ = c.SetWriteDeadline(t)
+	return c.SetReadDeadline(t)
+}
+
+// Left is the Patience that there is for a write.
+func (c *Patient) Left() time.Duration {
+	if at := c.until.Load(); at != 0 {
 		return Patience(time.Unix(0, at))
 	}
 	return 0

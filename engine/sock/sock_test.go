@@ -216,17 +216,17 @@ func TestWriteFor(t *testing.T) {
 	if n, err := WriteFor(c, much, 0); n != len(much) || err != nil {
 		t.Errorf("%d of %d: %v", n, len(much), err)
 	}
-	var d Deadline
+	var d Patient
 	if d.Left() != 0 {
 		t.Errorf("none, and %v are left", d.Left())
 	}
-	if d.Set(time.Now().Add(time.Hour)); d.Left() > time.Hour || d.Left() < time.Hour-time.Minute {
+	if d.SetWriteDeadline(time.Now().Add(time.Hour)); d.Left() > time.Hour || d.Left() < time.Hour-time.Minute {
 		t.Errorf("of an hour %v are left", d.Left())
 	}
-	if d.Set(time.Unix(1, 0)); d.Left() != 1 {
+	if d.SetWriteDeadline(time.Unix(1, 0)); d.Left() != 1 {
 		t.Errorf("of the past %v are left", d.Left())
 	}
-	if d.Set(time.Time{}); d.Left() != 0 {
+	if d.SetWriteDeadline(time.Time{}); d.Left() != 0 {
 		t.Errorf("taken back, and %v are left", d.Left())
 	}
 }

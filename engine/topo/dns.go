@@ -112,7 +112,7 @@ func (d *DNS) Watch(ref string, tell func(Snapshot)) (stop func()) {
 func (d *DNS) follow(ctx context.Context, n *dnsName) {
 	t := time.NewTimer(0)
 	defer t.Stop()
-	for eager := 100 * time.Millisecond; ; eager = d.calmer(eager) {
+	for eager := 100 * time.Millisecond; ; eager = min(2*eager, d.o.Interval) {
 		select {
 		case <-ctx.Done():
 			return
@@ -126,9 +126,6 @@ func (d *DNS) follow(ctx context.Context, n *dnsName) {
 		t.Reset(wait)
 	}
 }
-
-// calmer is how long is waited after the next failure, when it was eager after the last.
-func (d *DNS) calmer(eager time.Duration) time.Duration { return min(2*eager, d.o.Interval) }
 
 // ask asks once, and tells of what has changed.
 func (d *DNS) ask(ctx context.Context, n *dnsName) (Snapshot, error) {

@@ -194,10 +194,9 @@ func (s *Source) apply(r *clientv3.WatchResponse) {
 	}
 	s.status.LastNews = now
 	s.mu.Unlock()
-	switch {
-	case ours: // this is what pools may have waited for, if etcd's answer to the write came first: see reporter.announced
+	if ours { // pools may have waited for it, if etcd's answer to the write came first: see reporter.announced
 		s.tellAll()
-	default:
+	} else {
 		for p := range touched {
 			s.tell(p)
 		}

@@ -23,7 +23,8 @@ import (
 
 // wire is a net.Conn for one reader, nats.go's; everything else may be called concurrently.
 type wire struct {
-	net.Conn
+	sock.Patient // with nats.go's deadline
+
 	patience time.Duration // of a publish with the socket
 
 	// The reader's.
@@ -37,9 +38,8 @@ type wire struct {
 	mu      sync.Mutex
 	inboxes map[string]func(data []byte)
 
-	out   sync.Mutex    // held by who writes
-	until sock.Deadline // nats.go's, for a write
-	line  []byte        // with out: what publish writes
+	out  sync.Mutex // held by who writes
+	line []byte     // with out: what publish writes
 }
 
 const (
@@ -50,7 +50,7 @@ const (
 
 // newWire makes a wire of a connection that nothing has been read from.
 func newWire(nc net.Conn, patience time.Duration) *wire {
-	w := &wire{Conn: nc, patience: patience, inboxes: map[string]func([]byte){}}
+	w := &wire{Patient: sock.Patient{Conn: nc}, patience: patience, inboxes: map[string]func([]byte){}}
 	w.in = natswire.NewSieve(nc.Read, w.look)
 	return w
 }
@@ -127,7 +127,7 @@ func (w *wire) heard(info []byte) {
 func (w *wire) Write(p []byte) (int, error) {
 	w.out.Lock()
 	defer w.out.Unlock()
-	n, err := sock.WriteFor(w.Conn, p, w.until.Left())
+	n, err := sock.WriteFor(w.Conn, p, w.Left())
 	if err != nil && n > 0 { // before anybody else writes behind a part of a command
 		_ = w.Conn.Close()
 	}
@@ -163,16 +163,4 @@ func (w *wire) all(p []byte) error {
 		_ = w.Conn.Close()
 	}
 	return err
-}
-
-// SetWriteDeadline implements net.Conn, for nats.go: what is published has its own.
-func (w *wire) SetWriteDeadline(t time.Time) error {
-	w.until.Set(t)
-	return nil
-}
-
-// SetDeadline implements net.Conn.
-func (w *wire) SetDeadline(t time.Time) error {
-	_ = w.SetWriteDeadline(t)
-	return w.SetReadDeadline(t)
 }
