@@ -172,13 +172,15 @@ func (s *session) with(c *luaapi.Call, f func()) {
 	st := c.State()
 	st.Lock()
 	s.locked = s.w != nil && st == s.w.state
+	defer func() { // also if it panics
+		if s.locked {
+			s.unlock()
+		} else {
+			st.Unlock()
+		}
+	}()
 	f()
 	s.queue.Run()
-	if s.locked {
-		s.unlock()
-	} else {
-		st.Unlock()
-	}
 }
 
 // Block implements luaapi.Caller: the running call waits in a place that cannot be suspended. Answers of other calls are kept

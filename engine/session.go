@@ -25,7 +25,7 @@ type session struct {
 	stripe uint32
 
 	// One batch.
-	number int // of the batch, in the Tag of its Pendings: an answer to an earlier one is stale
+	number int // of what is under way of it, in the Tag of its Pendings: an answer to what was before is stale
 	g      *generation
 	w      *worker
 	hooks  *hooks
@@ -126,11 +126,14 @@ func (p *Proxy) Open(info server.ConnInfo) server.Session {
 // Close implements server.Session.
 func (s *session) Close() {
 	s.closed.Store(true)
+	defer s.part()
 	s.turn.Lock() // what lingers may be at work
-	s.gathered()  // it may have panicked
+	defer s.turn.Unlock()
+	s.gathered()
+	if s.g != nil {
+		s.abort()
+	}
 	s.letGo()
-	s.turn.Unlock()
-	s.part()
 }
 
 // Rules implements server.Session.
@@ -211,7 +214,6 @@ func (s *session) some(b *server.Batch) (closing bool, err error) {
 
 // begins starts what may be under way at once.
 func (s *session) begins(b *server.Batch) (closing bool, err error) {
-	s.number++
 	closing, err = s.start(b)
 	s.runQueue()
 	s.unlock()
@@ -411,10 +413,20 @@ func (s *session) clear() {
 	}
 	s.runQueue()
 	s.unlock()
+	s.slots = s.slots[:0]
+	s.number++ // what comes late for them meets none
 	if s.entered > 0 {
 		s.p.stats.leave(s.stripe, s.entered)
 		s.entered = 0
 	}
+}
+
+// abort ends a batch that has panicked. It may do so again.
+func (s *session) abort() {
+	defer s.finish()
+	s.settle()
+	defer func() { s.room = room{} }() // who panicked may still hold what is in it
+	s.clear()
 }
 
 // finish gives back what the batch had.
