@@ -224,6 +224,7 @@ func (p *Pool) sendWaiting(m *membership, i int, err error, q *queue, w *waiting
 		backend.Refuse(w.pe, err)
 		return
 	}
+	w.pe.Late = true
 	w.pe.Start = backend.Now() // backends count the time that they take
 	p.sendAt(m, i, &w.req, w.pe, q)
 }

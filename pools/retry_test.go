@@ -88,6 +88,41 @@ func TestRetry(t *testing.T) {
 // now is an epoch of this moment, less some: epochs are times.
 var now = uint64(time.Now().UnixMilli()) - 100
 
+// late is a Waiter that hands over whether what comes was sent late.
+type late chan bool
+
+func (l late) Done(p *backend.Pending) bool { l <- p.Late; return false }
+func (l late) Wake()                        {}
+
+// TestLate: what has waited for its fence is sent by another goroutine than its sender's, and says so.
+func TestLate(t *testing.T) {
+	a, b := newLeaf("a", now+1), newLeaf("b", 0)
+	p := mustPool(t, Options{Dist: DistRendezvous}, nil)
+	ask := func(cmd string) late {
+		done := make(late, 1)
+		pe := backend.NewPending()
+		pe.Waiter = done
+		p.Send(request(t, cmd), pe)
+		return done
+	}
+	for _, ms := range []Membership{
+		{Epoch: now + 1, Members: []Member{{Backend: a}}},
+		{Epoch: now + 2, After: now + 1, Members: []Member{{Backend: b}}, Wait: time.Minute},
+	} {
+		if err := p.SetMembership(ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write, read := ask("delete k\r\n"), ask("get other\r\n")
+	if <-read {
+		t.Error("a read is late")
+	}
+	a.epoch.Store(now + 2)
+	if !<-write {
+		t.Error("a write that has waited is not")
+	}
+}
+
 // TestFence: a write waits until the leaf that owned its key before is fenced, or nobody goes by the old membership; a read does not.
 func TestFence(t *testing.T) {
 	a, b := newLeaf("a", now+1), newLeaf("b", 0)

@@ -71,7 +71,7 @@ type Runner interface {
 // Gatherer is a Waiter that sends many requests in a row, which a backend had better write together.
 type Gatherer interface {
 	// Gather is told of a writer that has been idle and now has something to write. True: its Kick will be called when the
-	// rest is queued, too. It is called by Send, and must not block.
+	// rest is queued, too. It is called by Send, by the sender's goroutine alone (see Pending.Late), and must not block.
 	Gather(Kicker) bool
 }
 
@@ -94,6 +94,7 @@ type Pending struct {
 	Latency *stat.Histogram // where the waiter counts End - Start; nil: nowhere
 	Term    *Term           // the membership by which it was placed; nil: of a pool that has no epochs
 	Mode    uint8           // how a leaf is to take it: see package frame. 0: as it is
+	Late    bool            // it has waited in the pool, and who sends it is not who gathers
 	Tries   uint8           // how often it was placed anew because its leaf knew a newer membership
 
 	// Set by the backend before Done.

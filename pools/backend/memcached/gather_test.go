@@ -67,6 +67,18 @@ func TestGather(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	check(g)
+
+	// Nor does what another goroutine sends, which the gatherer is not asked about.
+	g = begin()
+	p := backend.NewPending()
+	p.Waiter, p.Start, p.Late = g, backend.Now(), true
+	b.Send(req(t, "get d\r\n"), p)
+	if n := len(g.writers); n != 3 {
+		t.Fatalf("asked %d times", n)
+	}
+	for _, p := range g.take(4) {
+		p.Release()
+	}
 	g.writers[0].Kick() // late, and harmless
 	if got := ask(t, b, "get e\r\n"); got != valueOf("e") {
 		t.Errorf("%q", got)

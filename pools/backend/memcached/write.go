@@ -53,7 +53,7 @@ func (c *conn) enqueue(r *mc.Request, p *backend.Pending) (number uint64, err er
 // gathers reports whether p's sender will kick the idle writer. Whoever sends alone does so at once, also if another has promised to.
 func (c *conn) gathers(p *backend.Pending) bool {
 	g, ok := p.Waiter.(backend.Gatherer)
-	if ok && g.Gather(c) {
+	if ok && !p.Late && g.Gather(c) {
 		return true
 	}
 	c.idle = false
