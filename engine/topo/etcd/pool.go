@@ -126,11 +126,15 @@ func (s *Source) Watch(name string, f func(topo.Snapshot)) (stop func()) {
 	w := &watcher{f: f}
 	s.mu.Lock()
 	p := s.poolLocked(name)
+	s.mu.Unlock()
+	p.tellMu.Lock() // until this is done the last of the others does not stop
+	s.mu.Lock()
 	p.watchers[w] = struct{}{}
 	s.mu.Unlock()
 	if s.me != nil {
 		s.me.use(name)
 	}
+	p.tellMu.Unlock()
 	s.tell(p)
 	return func() {
 		p.tellMu.Lock()
