@@ -30,10 +30,10 @@ func (p *Proxy) watchReach() {
 				return
 			case now := <-t.C:
 				topics := p.topics.snapshot()
+				r.only(topics)
 				for ref, of := range topics {
 					r.look(ref, of.away(), now)
 				}
-				r.only(topics)
 			}
 		}
 	})
@@ -75,14 +75,20 @@ func (of *topic) away() map[string]string {
 type reach struct {
 	to    topo.Informed
 	after time.Duration
+	of    map[string]*topic               // what the rest is about
 	since map[string]map[string]time.Time // by topic, and by name and address
 	told  map[string]map[string]string
 }
 
-// only forgets all topics but those.
+// only forgets all topics but those. One that has ended and one that has begun since are two, to the source, too.
 func (r *reach) only(topics map[string]*topic) {
-	maps.DeleteFunc(r.since, func(ref string, _ map[string]time.Time) bool { return topics[ref] == nil })
-	maps.DeleteFunc(r.told, func(ref string, _ map[string]string) bool { return topics[ref] == nil })
+	for ref, of := range r.of {
+		if topics[ref] != of {
+			delete(r.since, ref)
+			delete(r.told, ref)
+		}
+	}
+	r.of = topics
 }
 
 // look takes note of who is away now, and tells the source if that is news.

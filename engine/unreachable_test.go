@@ -51,6 +51,7 @@ func TestReach(t *testing.T) {
 	const reachAfter = time.Minute
 	r := reach{to: f, after: reachAfter, since: map[string]map[string]time.Time{}, told: map[string]map[string]string{}}
 	at := time.Unix(1000, 0)
+	r.only(map[string]*topic{"users": {}})
 	for i, step := range []struct {
 		after time.Duration
 		away  map[string]string
@@ -78,9 +79,15 @@ func TestReach(t *testing.T) {
 			}
 		}
 	}
-	r.only(map[string]*topic{})
+	r.look("users", map[string]string{"b": "2"}, at.Add(reachAfter))
+	<-f.told
+	r.only(r.of)
+	if len(r.told) != 1 {
+		t.Errorf("%+v is left of a topic that goes on", r.told)
+	}
+	r.only(map[string]*topic{"users": {}}) // another one
 	if len(r.since) != 0 || len(r.told) != 0 {
-		t.Errorf("%+v is remembered of a topic that is gone", r)
+		t.Errorf("%+v is remembered of one that has ended", r)
 	}
 }
 
