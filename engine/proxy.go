@@ -366,8 +366,10 @@ func (p *Proxy) retire(g *generation) {
 	g.onGone = func() {
 		late.Store(nil)
 		cut.Stop()
-		give()
-		p.retiring.Done()
+		p.spawn(func() { // whose batch was the last need not wait for what is given back: that may wait for it
+			give()
+			p.retiring.Done()
+		})
 	}
 	g.release()
 }
