@@ -139,6 +139,7 @@ func (f *File) read() (taken bool) {
 		text, err = os.ReadFile(f.path)
 	}
 	if err != nil {
+		f.seen = nil
 		f.failed(err, false)
 		return false
 	}

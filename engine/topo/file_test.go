@@ -143,6 +143,27 @@ func TestFileThatIsNotThereYet(t *testing.T) {
 	}
 }
 
+// TestFileThatIsAwayForAMoment: it comes back as it was, and is well.
+func TestFileThatIsAwayForAMoment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.json")
+	put(t, path, "a")
+	f := NewFile(path, FileOptions{Poll: time.Hour})
+	defer f.Close()
+	defer f.Watch("users", func(Snapshot) {})()
+	move := func(from, to string, well bool) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+		f.Reread()
+		if st := f.Status(); st.Connected != well || (st.LastError == "") != well {
+			t.Errorf("%+v", st)
+		}
+	}
+	move(path, path+".away", false)
+	move(path+".away", path, true)
+}
+
 // TestFileIsPolled: nobody says that it has changed.
 func TestFileIsPolled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
