@@ -98,12 +98,17 @@ func (s *Source) believeDisk() {
 	s.tellConfig()
 }
 
+// saveAgain is when what could not be written is tried again, if nothing changes before.
+const saveAgain = time.Second
+
 // saver writes what has changed, one change for many.
 func (s *Source) saver() {
-	wrote := map[string]uint64{}
+	wrote, failed := map[string]uint64{}, map[string]bool{}
+	var again <-chan time.Time
 	for {
 		select {
 		case <-s.save:
+		case <-again:
 		case <-s.ctx.Done():
 			return
 		}
@@ -111,10 +116,15 @@ func (s *Source) saver() {
 			continue
 		}
 		for name, st := range s.unsaved(wrote) {
-			if err := writeState(filepath.Join(s.o.StateDir, name+stateExt), &st); err != nil {
-				s.o.Log.Warn("cannot keep a membership", "error", err)
+			err := writeState(filepath.Join(s.o.StateDir, name+stateExt), &st)
+			if err != nil {
 				delete(wrote, name)
+				again = time.After(saveAgain)
 			}
+			if err != nil && !failed[name] { // said once
+				s.o.Log.Warn("cannot keep a membership", "error", err)
+			}
+			failed[name] = err != nil
 		}
 	}
 }

@@ -77,6 +77,25 @@ func TestStateDir(t *testing.T) {
 	}
 }
 
+// TestStateDirAway: what could not be written when it changed is written later.
+func TestStateDirAway(t *testing.T) {
+	t.Parallel()
+	c := etcdpeer.Start(t, 1)
+	dir, log := filepath.Join(t.TempDir(), "state"), &testWriter{}
+	a := source(t, c.Endpoints(), proxy("a"), logTo(log), func(o *Options) { o.StateDir = dir })
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	w := watch(t, a, "users")
+	register(t, a, "users", "l1")
+	w.members("l1")
+	eventually(t, "a complaint", func() bool { return strings.Contains(log.String(), "cannot keep a membership") })
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it to be kept", func() bool { _, err := os.Stat(filepath.Join(dir, "pool-users.json")); return err == nil })
+}
+
 // TestStateDirWiped: memberships on disk survive an etcd that has forgotten them, and no epoch comes twice.
 func TestStateDirWiped(t *testing.T) {
 	t.Parallel()
