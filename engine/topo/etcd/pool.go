@@ -121,7 +121,7 @@ func (s *Source) tellAll() {
 	}
 }
 
-// Watch calls f with the pool's membership as soon as it is known, and whenever it has changed. f must not call Refresh or stop.
+// Watch calls f with the pool's membership as soon as it is known, and whenever it has changed. f must not call Refresh, Close or stop.
 func (s *Source) Watch(name string, f func(topo.Snapshot)) (stop func()) {
 	w := &watcher{f: f}
 	s.mu.Lock()

@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,12 +92,27 @@ func New(o Options) (*Source, error) {
 func (s *Source) Close() error {
 	s.cancel()
 	s.wg.Wait()
+	s.forget()
 	if c := s.client.Load(); c != nil {
 		if err := c.Close(); err != nil && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("cannot close the connection to etcd: %w", err)
 		}
 	}
 	return nil
+}
+
+// forget drops all watchers, also those that are being told.
+func (s *Source) forget() {
+	s.mu.Lock()
+	pools := slices.Collect(maps.Values(s.pools))
+	s.mu.Unlock()
+	for _, p := range pools {
+		p.tellMu.Lock()
+		s.mu.Lock()
+		clear(p.watchers)
+		s.mu.Unlock()
+		p.tellMu.Unlock()
+	}
 }
 
 // Status tells how the source is.
