@@ -95,9 +95,9 @@ type Backend struct {
 	nextID  uint64
 	free    *flight
 	spare   [][]byte
-	reading int // flights that the reader has taken out for the moment
+	reading int // handings over that readers are at
 	runs    backend.Runs
-	loose   []*flight // those of them with a term that are not done: follow.go
+	loose   []*flight // taken out for the moment, of those with a term, and not done: follow.go
 
 	count, bytes int   // of requests, queued or in flight
 	judged       int64 // when a timeout last counted as a failure; what was queued before is the same outage's

@@ -89,11 +89,22 @@ func (s *session) deliver(f *flight, h *frame.Header, body []byte) {
 	if last || err != nil {
 		b.endLocked(f)
 	}
-	b.reading--
-	if b.closed {
+	b.handedLocked()
+	b.mu.Unlock()
+}
+
+// handedLocked takes back a b.reading++: what was taken out has been handed over.
+func (b *Backend) handedLocked() {
+	if b.reading--; b.closed {
 		b.idle.Broadcast()
 	}
-	b.mu.Unlock()
+}
+
+// handed is handedLocked without the lock.
+func (b *Backend) handed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handedLocked()
 }
 
 // putBack lets f wait for the next part of its answer, unless everything was given up meanwhile.
@@ -190,6 +201,7 @@ func (s *session) refused(h *frame.Header) {
 	var old outdated
 	var f *flight
 	b.mu.Lock()
+	b.reading++
 	if b.sess == s {
 		if s.route != nil && s.route.instance == h.Instance {
 			b.fenceLocked(h.Epoch)
@@ -220,6 +232,7 @@ func (s *session) refused(h *frame.Header) {
 	}
 	s.wakes.FailAll(&out, err)
 	b.runs.Wake(&s.wakes)
+	b.handed()
 	switch h.Reason {
 	case frame.ReasonInstance, frame.ReasonVersion, frame.ReasonEpoch:
 		b.askAgain()

@@ -211,6 +211,7 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 		b.mu.Unlock()
 		return
 	}
+	b.reading++
 	s.heard = backend.Now()
 	fresh := s.route == nil || s.route.instance != r.Instance
 	restarted := fresh && s.route != nil
@@ -240,6 +241,7 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 		failAll(&out, errRestarted)
 	}
 	failAll(&out, errDraining)
+	b.handed()
 	if work {
 		b.wakeWriter()
 	}
