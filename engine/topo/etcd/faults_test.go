@@ -199,7 +199,7 @@ func TestDeadEndpoint(t *testing.T) {
 	t.Parallel()
 	c := etcdpeer.Start(t, 1)
 	one, two := network(t, c.Endpoints()[0]), network(t, c.Endpoints()[0])
-	slow := func(o *Options) { o.LeaseTTL = 3 * time.Second }
+	slow := func(o *Options) { o.LeaseTTL = 6 * time.Second }
 	a, b := source(t, []string{one.Addr(), two.Addr()}, proxy("a"), slow), source(t, c.Endpoints(), proxy("b"))
 	w, r := watch(t, a, "users"), register(t, a, "users", "l1")[0]
 	w.members("l1")
@@ -209,7 +209,7 @@ func TestDeadEndpoint(t *testing.T) {
 		name := fmt.Sprint("l", i+2)
 		register(t, b, "users", name)
 		w.await(name, func(s topo.Snapshot) bool { return find(s.Members, name) != nil })
-		eventually(t, "leases that are not renewed to run out", func() bool { return time.Since(began) > 4*time.Second })
+		eventually(t, "leases that are not renewed to run out", func() bool { return time.Since(began) > 7*time.Second })
 		way.Heal()
 	}
 	awaitRegistered(t, r)
