@@ -210,10 +210,10 @@ func (s *session) Block(c *luaapi.Call) {
 			}
 		}
 		s.queue.RunFor(c)
-		c.Expire(s.p.now())
-		ready, left := c.Ready(), c.Deadline()
+		left := s.expireIn(c)
+		ready := c.Ready()
 		st.Unlock()
-		if ready || s.g != nil && s.g.cut.Load() {
+		if ready || s.isCut(c) {
 			break
 		}
 		s.await(left)
@@ -222,6 +222,42 @@ func (s *session) Block(c *luaapi.Call) {
 		s.Wake() // so that wait does not sleep on what has been drained already
 	}
 	s.locked = locked // State.Wait takes the lock again
+}
+
+// expireIn lets c, and what it has called, go on where a deadline has passed. It gives the first of those that are left; 0: there is none.
+func (s *session) expireIn(c *luaapi.Call) (first int64) {
+	now := s.p.now()
+	for _, x := range append(s.alarmsIn(c), c) {
+		x.Expire(now)
+	}
+	s.queue.RunFor(c)
+	for _, x := range append(s.alarmsIn(c), c) {
+		if d := x.Deadline(); d > 0 && (first == 0 || d < first) {
+			first = d
+		}
+	}
+	return first
+}
+
+// alarmsIn gives those of what c has called that wait until a deadline.
+func (s *session) alarmsIn(c *luaapi.Call) []*luaapi.Call {
+	var in []*luaapi.Call
+	for _, x := range s.alarms {
+		if x != c && x.State() == c.State() && c.Contains(x) && x.Serves(s) { // in this order: others are not c's worker's to look at
+			in = append(in, x)
+		}
+	}
+	return in
+}
+
+// isCut reports whether c's generation has been cut.
+func (s *session) isCut(c *luaapi.Call) bool {
+	for i := range s.calls {
+		if l := &s.calls[i]; l.c.Contains(c) {
+			return l.g.cut.Load()
+		}
+	}
+	return s.g != nil && s.g.cut.Load()
 }
 
 // await waits for answers until a deadline (0: for ever).

@@ -111,6 +111,15 @@ func (c *client) silence() {
 	c.sees("MN\r\n")
 }
 
+// resets ends the connection so that whoever writes to it is told at once.
+func (c *client) resets() {
+	c.t.Helper()
+	if err := c.c.(*net.TCPConn).SetLinger(0); err != nil {
+		c.t.Fatal(err)
+	}
+	c.c.Close()
+}
+
 // ends wants the proxy to close the connection.
 func (c *client) ends() {
 	c.t.Helper()

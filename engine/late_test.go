@@ -19,6 +19,22 @@ func (s panics) Exec(r *mc.Request, dst []byte) []byte {
 	return s.LocalStore.Exec(r, dst)
 }
 
+// count is how many sessions there are.
+func (t *sessionSet) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.all)
+}
+
+// one is one of them.
+func (t *sessionSet) one() (s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s = range t.all {
+	}
+	return s
+}
+
 // A session that has panicked keeps nothing: neither its generation, for which Shutdown would wait, nor places under the limits.
 func TestPanicsKeepNothing(t *testing.T) {
 	b := newFakeBackend(t)
@@ -45,11 +61,7 @@ end`, port(b.addr())),
 	b.sees("get a\r\ngets a\r\n")
 	b.says("END\r\nEND\r\n") // the function's answer is waited for, although nobody wants it
 	until(t, "what lingers", func() bool { return g.refs.Load() == 1 })
-	until(t, "the session's end", func() bool {
-		p.sessions.mu.Lock()
-		defer p.sessions.mu.Unlock()
-		return len(p.sessions.all) == 0
-	})
+	until(t, "the session's end", func() bool { return p.sessions.count() == 0 })
 	other := dial(t, p)
 	other.says("gets a\r\n")
 	b.sees("gets a\r\n")
@@ -72,9 +84,7 @@ func TestLateAnswersMeetNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.sees(lineBackendFailure + lineBackendFailure + lineBackendFailure + lineBackendFailure)
-	var s *session
-	for s = range p.sessions.all {
-	}
+	s := p.sessions.one()
 	until(t, "what lingers", s.away.Load)
 	s.turn.Lock()
 	s.told.Store(true) // so that nobody looks at what comes before the next batch does

@@ -164,6 +164,7 @@ func (c *Call) Drop() (lingers bool) {
 
 func (c *Call) drop() {
 	c.deaf = true
+	c.held++ // until all is done: the last of what it has called would settle it
 	if c.task != nil {
 		c.release()
 		c.api.st.DropTask(c.task)
@@ -178,6 +179,7 @@ func (c *Call) drop() {
 			h.sub.settle()
 		}
 	}
+	c.held--
 }
 
 // Detach makes the call keep the bytes of the client's request, which are about to go.
