@@ -106,7 +106,7 @@ func (s *session) response(b *server.Batch, sl *slot, resp *mc.Response) {
 		return
 	}
 	from := len(b.Out)
-	b.Out = mc.AppendRekeyed(b.Out, resp, sl.req.Key)
+	b.Out = mc.AppendRekeyed(b.Out, resp, sl.req)
 	s.cutEnd(b, sl, len(b.Out)-from)
 }
 

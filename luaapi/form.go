@@ -113,7 +113,7 @@ var metaOutcomes = map[mc.Code]string{mc.CodeExists: "EX", mc.CodeNotFound: "NF"
 func appendAnswer(dst []byte, q *mc.Request, o *outcome) []byte {
 	switch {
 	case o.code == mc.CodeEnd && (!q.Cmd.IsMeta() || q.Cmd == mc.CmdMG):
-		return append(dst, mc.NullAnswer(q.Cmd)...)
+		return mc.AppendNull(dst, q)
 	case q.Cmd == mc.CmdMG:
 		return o.appendMeta(dst, q)
 	case q.Cmd.IsMeta():
@@ -206,7 +206,7 @@ func (o *outcome) appendMeta(dst []byte, q *mc.Request) []byte {
 		case 's':
 			dst = o.appendSize(dst)
 		case 'O', 'k':
-			dst = appendReflected(dst, q, i)
+			dst = q.AppendReflected(dst, i)
 		}
 	}
 	if o.res != nil {
@@ -247,7 +247,7 @@ func (o *outcome) appendDone(dst []byte, q *mc.Request) []byte {
 	for i := q.FlagStart(); i < q.NToken(); i++ {
 		switch q.Token(i)[0] {
 		case 'O', 'k':
-			dst = appendReflected(dst, q, i)
+			dst = q.AppendReflected(dst, i)
 		case 'c':
 			if o.hits() {
 				dst = o.number(append(dst, " c"...), 'c', "cas", "0")
@@ -257,16 +257,4 @@ func (o *outcome) appendDone(dst []byte, q *mc.Request) []byte {
 		}
 	}
 	return append(dst, "\r\n"...)
-}
-
-// appendReflected appends flag i, the opaque or the key, as memcached gives it back.
-func appendReflected(dst []byte, q *mc.Request, i int) []byte {
-	if tok := q.Token(i); tok[0] == 'O' {
-		return append(append(dst, ' '), tok...)
-	}
-	dst = append(append(dst, " k"...), q.Key...)
-	if q.Base64 {
-		dst = append(dst, " b"...)
-	}
-	return dst
 }

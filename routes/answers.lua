@@ -7,7 +7,9 @@
 --   local refuse = answers.error(rctx, "too many requests" [, "server" | "client"])     refuse() is SERVER_ERROR too many requests
 --
 -- Each is made once for a slot, of one object of handler.route(f, slot, { objects = 1 }), and serves once for a request.
--- The answer to a meta command repeats the flags O, k and b as the request has them, but for mg and me, whose miss is a plain EN.
+-- The answer to a meta command repeats the flags O and k (with b) as the request has them, but for me.
+--
+--   answers.repeated(r)           those flags
 
 local M = {}
 
@@ -27,9 +29,9 @@ local SUCCESS = {
 }
 
 -- REPEATS are the commands whose answer repeats flags.
-local REPEATS = { [mcp.CMD_MS] = true, [mcp.CMD_MD] = true, [mcp.CMD_MA] = true }
+local REPEATS = { [mcp.CMD_MG] = true, [mcp.CMD_MS] = true, [mcp.CMD_MD] = true, [mcp.CMD_MA] = true }
 
-local OPAQUE, KEY, BASE64 = string.byte("O"), string.byte("k"), string.byte("b")
+local OPAQUE, KEY = string.byte("O"), string.byte("k")
 
 -- bare and flagged fill a response with a code, and with flags. They are made with the first answer: this file may be loaded where no routes are.
 local bare, flagged
@@ -42,18 +44,15 @@ local function object(rctx)
     return rctx:response_new()
 end
 
--- repeated gives the flags that the answer repeats, in the order of the request.
-local function repeated(r)
+function M.repeated(r)
     local flags, gap = "", ""
     for i = 3, r:ntokens() do -- behind the key; the length that ms has there is no flag
         local token = r:token(i)
         local letter = string.byte(token)
         if letter == KEY then
-            token = "k" .. r:key()
-        elseif letter == BASE64 then
-            token = "b"
+            token = "k" .. r:key() .. (r:has_flag("b") and " b" or "")
         end
-        if letter == OPAQUE or letter == KEY or letter == BASE64 then
+        if letter == OPAQUE or letter == KEY then
             flags, gap = flags .. gap .. token, " "
         end
     end
@@ -61,8 +60,8 @@ local function repeated(r)
 end
 
 local function fill(res, code, r, cmd)
-    if REPEATS[cmd] and (r:has_flag("O") or r:has_flag("k") or r:has_flag("b")) then
-        flagged(res, code, repeated(r))
+    if REPEATS[cmd] and (r:has_flag("O") or r:has_flag("k")) then
+        flagged(res, code, M.repeated(r))
     else
         bare(res, code)
     end

@@ -9,6 +9,7 @@
 --   c.add(r, res, ttl)     the request that adds that item to another pool for what remains of its life, at most ttl seconds (nil: no bound);
 --                          nil if it is no hit, is about to go, or is stale or being filled (flags X, W, Z)
 
+local answers = require "routes.answers"
 local compare = require "routes.compare"
 local requests = require "routes.requests"
 
@@ -50,21 +51,6 @@ local function without(line, more)
     return table.concat(out, " ")
 end
 
--- repeated gives the flags that a server's miss repeats: O, and k with b.
-local function repeated(r)
-    local out = {}
-    for i = 3, r:ntokens() do
-        local word = r:token(i)
-        local flag = string.sub(word, 1, 1)
-        if flag == "O" then
-            out[#out + 1] = word
-        elseif flag == "k" then
-            out[#out + 1] = "k" .. r:key() .. (r:has_flag("b") and " b" or "")
-        end
-    end
-    return table.concat(out, " ")
-end
-
 function M.new()
     local about = mcp.res_inspector_new({ t = "flagtoken", flag = "f" }, { t = "flagint", flag = "t" },
         { t = "hasflag", flag = "X" }, { t = "hasflag", flag = "W" }, { t = "hasflag", flag = "Z" })
@@ -85,7 +71,7 @@ function M.new()
         if r:command() == mcp.CMD_GET then
             miss(new, "END", "")
         else
-            miss(new, "EN", repeated(r))
+            miss(new, "EN", answers.repeated(r))
         end
         return new
     end

@@ -7,6 +7,7 @@
 -- Each worker has a bucket of its own; with global = true it is one for all. With fail_until_limit it is the other way round: the requests that get
 -- a token are answered as if there were nothing, and the rest go to the child. NAME_limited counts what did not go to the child.
 
+local answers = require "routes.answers"
 local handler = require "routes.handler"
 
 local FIELDS = {
@@ -23,10 +24,10 @@ local FIELDS = {
 local function make(f)
     local bucket = mcp.ratelim_tbf{ limit = f.limit, fillrate = f.fillrate, tickrate = f.tickrate, shared = f.global }
     local limited = mcp.counter((f.name or handler.label(f)) .. "_limited")
-    local nothing, round = mcp.res_mutator_new({ t = "resnull", idx = 1 }), f.fail_until_limit
+    local round = f.fail_until_limit
 
     return handler.route(f, function(rctx, h)
-        local none = rctx:response_new()
+        local nothing = answers.nothing(rctx)
         return function(r)
             if bucket(1) ~= round then
                 return rctx:enqueue_and_wait(r, h.child)
@@ -35,8 +36,7 @@ local function make(f)
             if h.fallback then
                 return rctx:enqueue_and_wait(r, h.fallback)
             end
-            nothing(none, r)
-            return none
+            return nothing(r)
         end
     end, { objects = 1 })
 end

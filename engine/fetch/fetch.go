@@ -76,7 +76,7 @@ func (f *Fetcher) Send(r *mc.Request, p *backend.Pending) {
 		return
 	}
 	if f.o.Dry {
-		p.Buf = append(p.Buf[:0], mc.NullAnswer(r.Cmd)...)
+		p.Buf = mc.AppendNull(p.Buf[:0], r)
 		_, _, err := mc.ParseResponse(p.Buf, &p.Resp)
 		f.done(p, err)
 		return
@@ -87,12 +87,12 @@ func (f *Fetcher) Send(r *mc.Request, p *backend.Pending) {
 		f.done(p, backend.ErrOverloaded)
 		return
 	}
-	line := append([]byte(nil), r.Line...)
+	line, null := append([]byte(nil), r.Line...), mc.AppendNull(nil, r)
 	cmd := r.Cmd
 	f.open.Add(1)
 	go func() {
 		defer f.open.Done()
-		err := f.fetch(string(key), line, cmd, p)
+		err := f.fetch(string(key), line, null, cmd, p)
 		<-f.room
 		f.done(p, err)
 	}()
@@ -106,8 +106,8 @@ func (f *Fetcher) done(p *backend.Pending, err error) {
 	}
 }
 
-// fetch asks for a key and makes p the answer to what the client asked.
-func (f *Fetcher) fetch(key string, line []byte, cmd mc.Cmd, p *backend.Pending) error {
+// fetch asks for a key and makes p the answer to what the client asked; null is a miss.
+func (f *Fetcher) fetch(key string, line, null []byte, cmd mc.Cmd, p *backend.Pending) error {
 	ctx, cancel := context.WithTimeout(f.ctx, f.o.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.o.Before+url.PathEscape(key)+f.o.After, nil)
@@ -130,7 +130,7 @@ func (f *Fetcher) fetch(key string, line []byte, cmd mc.Cmd, p *backend.Pending)
 	case resp.StatusCode == http.StatusOK:
 		p.Buf = appendHit(p.Buf[:0], cmd, line, body, maxAge(resp.Header))
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
-		p.Buf = append(p.Buf[:0], mc.NullAnswer(cmd)...)
+		p.Buf = append(p.Buf[:0], null...)
 	default:
 		p.Buf = append(append(p.Buf[:0], "SERVER_ERROR fetched "...), strconv.Itoa(resp.StatusCode)+"\r\n"...)
 	}

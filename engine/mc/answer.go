@@ -63,23 +63,29 @@ var nullAnswers = func() (t [NumCmds]string) {
 // commands that have none.
 func NullAnswer(c Cmd) string { return nullAnswers[min(c, NumCmds-1)] }
 
-// AppendNull appends the NullAnswer to r, with the flags that memcached reflects in it: O, k and b where it is not
-// a plain EN.
+// AppendNull appends the NullAnswer to r, with the flags that memcached reflects in it.
 func AppendNull(dst []byte, r *Request) []byte {
 	null := NullAnswer(r.Cmd)
-	if !r.Cmd.IsMeta() || r.Cmd == CmdMG || r.Cmd == CmdME || r.Cmd == CmdMN {
+	if !r.Cmd.IsMeta() || r.Cmd == CmdME || r.Cmd == CmdMN {
 		return append(dst, null...)
 	}
 	dst = append(dst, null[:2]...)
 	for i := r.FlagStart(); i < int(r.ntok); i++ {
-		switch tok := r.at(i); tok[0] {
-		case opaqueFlag:
-			dst = append(append(dst, ' '), tok...)
-		case keyFlag:
-			dst = append(append(dst, " k"...), r.Key...)
-		case 'b':
+		dst = r.AppendReflected(dst, i)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// AppendReflected appends what memcached's answer to r, whatever it is, repeats of its i-th token: all of O; of k the key, and that it is base64.
+func (r *Request) AppendReflected(dst []byte, i int) []byte {
+	switch tok := r.at(i); tok[0] {
+	case opaqueFlag:
+		return append(append(dst, ' '), tok...)
+	case keyFlag:
+		dst = append(append(dst, " k"...), r.Key...)
+		if r.Base64 {
 			dst = append(dst, " b"...)
 		}
 	}
-	return append(dst, "\r\n"...)
+	return dst
 }

@@ -210,10 +210,10 @@ func FuzzResponse(f *testing.F) {
 		if (r.Value() != nil) != r.HasValue() || len(r.Value()) != r.VLen() {
 			t.Fatalf("%q: value %q", r.Raw, r.Value())
 		}
-		key := []byte("another-key")
+		another := &Request{Key: []byte("another-key")}
 		if named := r.Key(); len(named) > 0 {
-			re := AppendRekeyed(nil, &r, key)
-			if m, _, err := ParseResponse(re, &part); m != len(re) || err != nil || !bytes.Equal(part.Key(), key) || !bytes.Equal(part.Value(), r.Value()) {
+			re := AppendRekeyed(nil, &r, another)
+			if m, _, err := ParseResponse(re, &part); m != len(re) || err != nil || !bytes.Equal(part.Key(), another.Key) || !bytes.Equal(part.Value(), r.Value()) {
 				t.Fatalf("%q: rekeyed %q: %d %v", r.Raw, re, m, err)
 			}
 		}

@@ -162,18 +162,25 @@ func (r *Response) WithoutEnd() []byte {
 // Rebase points r at raw, an equal copy of the bytes it was parsed from.
 func (r *Response) Rebase(raw []byte) { r.Raw = raw }
 
-// AppendRekeyed appends the answer with key in place of the key that it names (VALUE line or k flag); an answer
-// that names none is appended as it is. For routes that change the key on the way to the backend.
-func AppendRekeyed(dst []byte, r *Response, key []byte) []byte {
+// AppendRekeyed appends the answer with q's key in place of the key that it names (VALUE line or k flag, with b behind it where it is base64); an
+// answer that names none is appended as it is. For routes that change the key on the way to the backend.
+func AppendRekeyed(dst []byte, r *Response, q *Request) []byte {
 	s := r.line
-	if r.Type != TypeGet {
-		var ok bool
-		if s, ok = r.findFlag(keyFlag); !ok {
-			return append(dst, r.Raw...)
-		}
-		s.from++
+	if r.Type == TypeGet {
+		dst = append(append(dst, r.Raw[:s.from]...), q.Key...)
+		return append(dst, r.Raw[s.to:]...)
 	}
-	dst = append(dst, r.Raw[:s.from]...)
-	dst = append(dst, key...)
-	return append(dst, r.Raw[s.to:]...)
+	s, ok := r.findFlag(keyFlag)
+	if !ok {
+		return append(dst, r.Raw...)
+	}
+	dst = append(append(dst, r.Raw[:s.from+1]...), q.Key...)
+	if q.Base64 {
+		dst = append(dst, " b"...)
+	}
+	rest := r.Raw[s.to:]
+	if len(rest) > 2 && string(rest[:2]) == " b" && (rest[2] == ' ' || rest[2] == '\r') { // whoever wrote the item may have written its key otherwise
+		rest = rest[2:]
+	}
+	return append(dst, rest...)
 }

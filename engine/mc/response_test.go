@@ -200,9 +200,10 @@ func TestResponseParts(t *testing.T) {
 }
 
 func TestAppendRekeyed(t *testing.T) {
+	req := parse(t, "get /foo/key\r\n")
 	f := func(in, want string) {
 		t.Helper()
-		got := string(AppendRekeyed(nil, answer(t, in), []byte("/foo/key")))
+		got := string(AppendRekeyed(nil, answer(t, in), req))
 		if got != want {
 			t.Errorf("%q: %q", in, got)
 		}
@@ -211,8 +212,14 @@ func TestAppendRekeyed(t *testing.T) {
 	f("VALUE key 0 2 9\r\nhi\r\nEND\r\n", "VALUE /foo/key 0 2 9\r\nhi\r\nEND\r\n")
 	f("VA 2 f0 kkey Ox\r\nhi\r\n", "VA 2 f0 k/foo/key Ox\r\nhi\r\n")
 	f("HD kkey\r\n", "HD k/foo/key\r\n")
+	f("VA 2 kaGk= b s2\r\nhi\r\n", "VA 2 k/foo/key s2\r\nhi\r\n") // the item is of whoever wrote its key so, the answer is this client's
+	f("HD b f0\r\n", "HD b f0\r\n")
 	f("HD f0\r\n", "HD f0\r\n")
 	f("END\r\n", "END\r\n")
+	req = parse(t, "mg aGk= b k v\r\n")
+	f("VA 2 khi Ox\r\nhi\r\n", "VA 2 kaGk= b Ox\r\nhi\r\n")
+	f("VA 2 kaGg= b Ox\r\nhi\r\n", "VA 2 kaGk= b Ox\r\nhi\r\n")
+	f("HD Ox khi\r\n", "HD Ox kaGk= b\r\n")
 	f("STORED\r\n", "STORED\r\n")
 }
 
@@ -252,11 +259,12 @@ func TestNull(t *testing.T) {
 			t.Errorf("%q: reflected %q", req, got)
 		}
 	}
-	f("mg a k Ox v\r\n", "EN\r\n", "EN\r\n")
+	f("mg a k Ox v\r\n", "EN\r\n", "EN ka Ox\r\n")
+	f("mg aGk= Ox b\r\n", "EN\r\n", "EN Ox\r\n")
 	f("me a\r\n", "EN\r\n", "EN\r\n")
 	f("mn\r\n", "MN\r\n", "MN\r\n")
 	f("ms a 2 k T1 Ox\r\nhi\r\n", "NS\r\n", "NS ka Ox\r\n")
-	f("md aGk= b k\r\n", "NF\r\n", "NF b kaGk=\r\n")
+	f("md aGk= b k\r\n", "NF\r\n", "NF kaGk= b\r\n")
 	f("ma a\r\n", "NF\r\n", "NF\r\n")
 	for _, c := range []Cmd{CmdGet, CmdGets, CmdGat, CmdGats} {
 		if NullAnswer(c) != "END\r\n" {

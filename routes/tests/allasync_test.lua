@@ -4,7 +4,7 @@ local outcomes = require "outcomes"
 
 -- What the client is told, whatever the children do.
 local TOLD = {
-    ["get foo"] = "END\r\n", ["gets foo"] = "END\r\n", ["mg foo v k O123"] = "EN\r\n", ["mg foo v q O123"] = "", ["gat 60 foo"] = "END\r\n",
+    ["get foo"] = "END\r\n", ["gets foo"] = "END\r\n", ["mg foo v k O123"] = "EN kfoo O123\r\n", ["mg foo v q O123"] = "", ["gat 60 foo"] = "END\r\n",
     ["touch foo 60"] = "TOUCHED\r\n", ["set foo 0 60 1"] = "STORED\r\n", ["set foo 0 60 1 noreply"] = "",
     ["ms foo 1 T60 O123 k"] = "HD O123 kfoo\r\n",
     ["ms foo 1 q O123"] = "", ["cas foo 0 60 1 77"] = "STORED\r\n", ["append foo 0 60 1"] = "STORED\r\n", ["incr foo 1"] = "NOT_FOUND\r\n",
