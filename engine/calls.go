@@ -43,6 +43,14 @@ func (s *session) Ran(steps int64) { s.spent += steps }
 // FD implements luaapi.Caller.
 func (s *session) FD() int { return s.info.FD }
 
+// Client implements luaapi.Caller.
+func (s *session) Client() uint64 {
+	if s.info.Network == "nats" {
+		return 0
+	}
+	return s.info.ID
+}
+
 // Queue implements luaapi.Caller.
 func (s *session) Queue() *luaapi.Queue { return &s.queue }
 

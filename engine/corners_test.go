@@ -105,3 +105,26 @@ func TestRoutesOfCommandsWithoutAKey(t *testing.T) {
 		c.silence()
 	}
 }
+
+// Connections have a number of their own, also where they have the file descriptor that another had; what comes by NATS has none.
+func TestClientsAreToldApart(t *testing.T) {
+	p := startProxy(t, writeConfig(t, `
+function mcp_config_pools() end
+function mcp_config_routes()
+    local fg = mcp.funcgen_new()
+    fg:ready({ n = "who", f = function(rctx) return function(r) return "HD " .. tostring(rctx:client()) .. "\r\n" end end })
+    mcp.attach(mcp.CMD_MG, fg)
+end`))
+	for _, want := range []string{"HD 1\r\n", "HD 2\r\n"} {
+		c := dial(t, p)
+		c.says("mg a\r\nmg b\r\n")
+		c.sees(want + want)
+		c.c.Close()
+		until(t, "the session's end", func() bool { return p.sessions.count() == 0 })
+	}
+	s := p.Open(server.ConnInfo{ID: 3, Network: "nats", FD: -1}).(*session)
+	defer s.Close()
+	if n := s.Client(); n != 0 {
+		t.Errorf("the many clients of NATS are %d", n)
+	}
+}

@@ -19,6 +19,8 @@ type Caller interface {
 	Now() int64
 	// FD is the client's file descriptor.
 	FD() int
+	// Client is the number of the client's connection, which no other has had; 0 if many clients share it.
+	Client() uint64
 	// Queue is what has happened to the caller's calls; it runs it when every request of a batch has been started, and
 	// after each Deliver and Expire.
 	Queue() *Queue

@@ -31,6 +31,7 @@ func (c *oneCaller) Done(*backend.Pending) bool { return false }
 func (c *oneCaller) Wake()                      {}
 func (c *oneCaller) Lane() uint32               { return 0 }
 func (c *oneCaller) Now() int64                 { return 0 }
+func (c *oneCaller) Client() uint64             { return 1 }
 func (c *oneCaller) FD() int                    { return 0 }
 func (c *oneCaller) Queue() *Queue              { return &c.queue }
 func (c *oneCaller) Ended(x *Call)              { c.ans = append(c.ans, x.End()) }

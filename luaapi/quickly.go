@@ -18,7 +18,7 @@ var quickly = named(map[string]string{
 	"mcp.request": `command key decoded_key ltrimkey rtrimkey strip_prefix ntokens token token_int has_flag flag_token flag_token_int flag_add
 		flag_set flag_replace flag_del match_res raw_line raw_value pure set_key copy`,
 	"mcp.response": "ok hit code rank vlen line elapsed flag_blank raw_string digest",
-	"mcp.rcontext": `enqueue enqueue_and_wait wait_handle wait_cond sleep res_good res_ok res_any result best_result worst_result handle_set_cb cfd
+	"mcp.rcontext": `enqueue enqueue_and_wait wait_handle wait_cond sleep res_good res_ok res_any result best_result worst_result handle_set_cb cfd client
 		lead unlead wait_gate measure answer`,
 	"mcp.counter":   "add",
 	"mcp.meter":     "quantile observe open usual",

@@ -25,6 +25,7 @@ var rctxMethods = []Method{
 	{"worst_result", "{handle, ...}", "response, class", "The last error, else the last result that is not good, else the last; if ranked the first of the worst errors.", rctxWorst},
 	{"handle_set_cb", "handle, function", "", "The function is called with response and request when the handle has its result. It may return a mcp.WAIT_* as the result's class, and true to end the wait, which then, if it was for another handle, gives this result.", rctxSetCallback},
 	{"cfd", "", "integer", "The client's file descriptor.", rctxFD},
+	{"client", "", "integer or nil", "The number of the client's connection, which no other has had since the proxy began (a cfd is soon another client's); nil for requests that come by NATS, where it is many clients'. Tidepool's own.", rctxClient},
 	{"tls_peer_cn", "", "string or nil", "The common name of the client's certificate. Listeners have no TLS yet: nil.", func(a *API, L *lua.LState) int {
 		serving(L)
 		L.Push(lua.LNil)
@@ -39,6 +40,14 @@ func rctxFD(_ *API, L *lua.LState) int {
 		L.RaiseError("the request context serves no request")
 	}
 	return number(L, c.caller.FD())
+}
+
+func rctxClient(_ *API, L *lua.LState) int {
+	if n := serving(L).caller.Client(); n > 0 {
+		return number(L, int(n))
+	}
+	L.Push(lua.LNil)
+	return 1
 }
 
 // selfRctx is argument 1 as a request context.

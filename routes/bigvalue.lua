@@ -117,6 +117,12 @@ local function make(f)
             return rctx:enqueue_and_wait(own[used], keys[used])
         end
 
+        -- guarded is for r, an md, as long as the item is this one; r is for others as it is.
+        local function guarded(to, r, cas)
+            to:copy(r)
+            to:flag_set("C", cas)
+        end
+
         -- pass sends r itself for the key.
         local function pass(r)
             used = used + 1
@@ -363,13 +369,12 @@ local function make(f)
                     return rctx:answer(r, false)
                 end
                 local res
-                if meta then
-                    if not want then
-                        r:flag_set("C", cas)
-                    end
+                if not meta then
+                    res = send(drop, r, b, cas)
+                elseif want then
                     res = pass(r)
                 else
-                    res = send(drop, r, b, cas)
+                    res = send(guarded, r, cas)
                 end
                 if res:rank() == 4 and old and (not want or which == cas) then
                     discard(r, old.id, old.n)

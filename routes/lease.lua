@@ -53,18 +53,18 @@ local function make(f)
         -- read asks until there is a value, or the client is to fill it, or it has waited long enough. It gives the answer, and whether it is a
         -- fresh value.
         local function read(r)
-            local ask, sized = own, false
-            if r:command() == mcp.CMD_MG then
-                ask = r
-                r:flag_replace("T", "N", ttl)
-                sized = not r:has_flag("v") and r:flag_add("s")
+            local meta, sized = r:command() == mcp.CMD_MG, false
+            if meta then
+                own:copy(r) -- r is for others as it is
+                own:flag_replace("T", "N", ttl)
+                sized = not r:has_flag("v") and own:flag_add("s")
             else
                 asked(own, r)
             end
             for i = 1, #SLICES + 1 do
-                local res = rctx:enqueue_and_wait(ask, h[i])
+                local res = rctx:enqueue_and_wait(own, h[i])
                 if res:rank() < 4 then
-                    return ask == r and res or rctx:answer(r, res), false
+                    return meta and res or rctx:answer(r, res), false
                 end
                 local x, won, sent, _, size = holder.marks(res)
                 if won then
@@ -77,7 +77,7 @@ local function make(f)
                     if x then
                         old:add(1)
                     end
-                    if ask ~= r then
+                    if not meta then
                         return rctx:answer(r, res), not x
                     end
                     res:flag_blank("X")
@@ -101,13 +101,9 @@ local function make(f)
 
         -- touch reads, and touches what it has read if that is a value.
         local function touch(r)
-            local _, new = r:flag_token("T")
             local res, fresh = read(r)
             if not fresh then
                 return res
-            end
-            if new then
-                r:flag_replace("N", "T", new)
             end
             return rctx:enqueue_and_wait(r, h[#h])
         end
@@ -124,9 +120,10 @@ local function make(f)
                     return rctx:enqueue_and_wait(r, h[1])
                 end
             end
-            r:flag_add("I")
-            r:flag_add("T", stale)
-            return rctx:enqueue_and_wait(r, h[1])
+            own:copy(r)
+            own:flag_add("I")
+            own:flag_add("T", stale)
+            return rctx:enqueue_and_wait(own, h[1])
         end
 
         return function(r)

@@ -34,7 +34,9 @@ local function remembers()
     local seen, n = {}, 0
     return {
         read = function(client, key, cas)
-            if cas then
+            if not client then -- it is many
+                return
+            elseif cas then
                 n = n + 1
                 if n > MOST then
                     seen, n = {}, 1
@@ -44,7 +46,7 @@ local function remembers()
             seen[id] = cas
         end,
         had = function(client, key)
-            return seen[client .. " " .. key]
+            return client and seen[client .. " " .. key]
         end,
     }
 end
@@ -110,7 +112,7 @@ local function make(f)
                 return false
             end
             local _, _, _, _, _, _, cas = item(res)
-            memory.read(rctx:cfd(), r:decoded_key(), cas)
+            memory.read(rctx:client(), r:decoded_key(), cas)
             return rctx:answer(r, res)
         end
 
@@ -158,7 +160,7 @@ local function make(f)
             local key
             if memory then
                 key = r:decoded_key()
-                memory.read(rctx:cfd(), key, nil)
+                memory.read(rctx:client(), key, nil)
             end
             if not promote(key or r:decoded_key(), rate) or b and not r:decoded_key():find("[%z\1-\32\127]") then
                 return rctx:enqueue_and_wait(r, child)
@@ -173,8 +175,9 @@ local function make(f)
                 checked(own, r, b, cas, r:token(4), r:token(3))
                 res = rctx:enqueue_and_wait(own, child)
             else
-                r:flag_add("C", cas)
-                res = rctx:enqueue_and_wait(r, child)
+                own:copy(r) -- r is for others as it is
+                own:flag_add("C", cas)
+                res = rctx:enqueue_and_wait(own, child)
             end
             if res:rank() ~= 3 then
                 return rctx:answer(r, res)
@@ -191,7 +194,7 @@ local function make(f)
             store(first)
             local cas
             if memory then
-                local client, key = rctx:cfd(), r:decoded_key()
+                local client, key = rctx:client(), r:decoded_key()
                 cas = class == "store" and memory.had(client, key)
                 memory.read(client, key, nil)
             end

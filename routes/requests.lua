@@ -1,11 +1,11 @@
 -- requests: requests that handlers make of a client's. What they give is a new request, or r itself where nothing is to be changed; r is never
 -- edited, for other children may be sent it too.
 --
---   requests.delete(r)            a delete of r's key and nothing else, as plain as the key allows
+--   requests.delete(r)            a delete of r's key, a valid one, and nothing else, as plain as the key allows
 --   requests.everywhere(r)        r, a delete, without C: for a place whose CAS values are not those that the client compares with
 --   requests.capped(r, ttl)       r with every TTL that it sets at most ttl seconds; nil if its line would be too long
 --   requests.changer()            a function of r, a read-modify-write, and its answer that says whether the item may have changed: after a timeout
---                                 it may, after an mg with N or R that has not won it has not
+--                                 it may, after an mg with N or R that has not won it has not, nor if the key is none
 --   requests.remaining(t, ttl)    the TTL of a copy: what remains of the item (flag t of an answer: -1 for ever, 0 less than a second), at
 --                                 most ttl; nil if the item is about to go
 
@@ -99,7 +99,9 @@ function M.changer()
     local won = mcp.res_inspector_new({ t = "hasflag", flag = "W" })
     return function(r, res)
         local rank = res:rank()
-        if rank == compare.SUCCESS and r:command() == mcp.CMD_MG and not r:has_flag("T") then
+        if not keys.valid(r) then
+            return false
+        elseif rank == compare.SUCCESS and r:command() == mcp.CMD_MG and not r:has_flag("T") then
             return (won(res))
         end
         return rank == compare.SUCCESS or rank == compare.TIMEOUT

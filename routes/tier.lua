@@ -18,6 +18,7 @@ local handler = require "routes.handler"
 local compare = require "routes.compare"
 local commands = require "routes.commands"
 local copies = require "routes.copies"
+local keys = require "routes.keys"
 local requests = require "routes.requests"
 
 local NONE, FLAGS = "tidepool:none", "3735928559" -- value and flags of what is kept of a miss
@@ -111,7 +112,8 @@ return handler.define{
                 local two = rctx:enqueue_and_wait(r, h.l2)
                 if class == "store" and two:rank() == SUCCESS then
                     tell(requests.capped(r, ttl) or requests.delete(r))
-                elseif class == "store" and two:rank() ~= compare.UNSENT or (class == "modify" or class == "touch") and changed(r, two) then
+                elseif class == "store" and two:rank() ~= compare.UNSENT and keys.valid(r)
+                    or (class == "modify" or class == "touch") and changed(r, two) then
                     tell(requests.delete(r))
                 end
                 return two
