@@ -366,10 +366,8 @@ func (p *Proxy) retire(g *generation) {
 	g.onGone = func() {
 		late.Store(nil)
 		cut.Stop()
-		p.spawn(func() { // whose batch was the last need not wait for what is given back: that may wait for it
-			give()
-			p.retiring.Done()
-		})
+		p.topics.later(p, give) // beside: whose batch was the last need not wait for what is given back, which may wait for it
+		p.retiring.Done()
 	}
 	g.release()
 }
