@@ -235,3 +235,29 @@ func (r *replicas) compare(first, neighbour *leaf.Leaf) {
 		r.t.Errorf("%d of %d items are missing", missing, len(its))
 	}
 }
+
+// A proxy that was stopped for long (SIGSTOP, a virtual machine that was suspended) is forgotten by its leaf, which then counts what it sends anew.
+func TestForgottenByTheLeaf(t *testing.T) {
+	var ahead atomic.Int64
+	l, b := pair(t, leaf.Options{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }, MaxItem: 64 << 10, Window: 256 << 10},
+		Options{Window: 256 << 10, HelloInterval: 2 * time.Second, HelloLimit: time.Minute, Timeout: 20 * time.Second})
+	c, value := newClient(t, 0), strings.Repeat("v", 50<<10)
+	if got := c.do(b, set("k", value)); got != "STORED\r\n" {
+		t.Fatal(got)
+	}
+	gets := func() {
+		t.Helper()
+		for i := range 30 { // six windows' worth
+			if got := c.do(b, "get k\r\n"); got != hit("k", value) {
+				t.Fatalf("get %d: %.60q; the leaf: %+v", i, got, l.Stats())
+			}
+		}
+	}
+	gets()
+	for l.Stats().Proxies > 0 { // it looks every second, and may hear a hello before it does
+		ahead.Add(int64(31 * time.Second))
+		for end := time.Now().Add(1500 * time.Millisecond); l.Stats().Proxies > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+	}
+	gets()
+}

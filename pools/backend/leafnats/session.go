@@ -317,12 +317,13 @@ func (b *Backend) dealEarlyLocked() {
 }
 
 // settle compares what the leaf had sent when it said hello with what has come. Both travel in order: what is missing is
-// lost, and is counted as received so that it does not fill the window for ever.
+// lost, and is counted as received so that it does not fill the window for ever. If more has come, the leaf has forgotten this proxy meanwhile, which was
+// silent for long, and counts anew: to acknowledge more than it has sent would acknowledge nothing.
 func (s *session) settle(sent uint64) (lost uint64) {
 	got := s.received.Load()
-	if sent > got {
-		s.received.Store(sent)
-		return sent - got
+	if sent < got {
+		s.ackSent.Store(0)
 	}
-	return 0
+	s.received.Store(sent)
+	return max(sent, got) - got
 }
