@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/tidepool-proxy/tidepool/engine/natswire"
 	"github.com/tidepool-proxy/tidepool/engine/sock"
 )
@@ -84,7 +86,7 @@ func (o *door) look(b []byte) (n int, ours bool, need int) {
 		switch s.Verb {
 		case natswire.Pub, natswire.Hpub:
 			end := at + line + s.Size + len(natswire.End)
-			if ln := o.lane(&s); ln != nil {
+			if ln := o.lane(&s, line); ln != nil {
 				switch {
 				case at > 0:
 					return at, false, 0
@@ -114,9 +116,13 @@ func (o *door) look(b []byte) (n int, ours bool, need int) {
 	}
 }
 
-// lane is whose frame it is that s publishes; nil: it is the server's.
-func (o *door) lane(s *natswire.Sent) *lane {
-	if s.Verb != natswire.Pub || s.Reply == nil || s.Size > o.most || o.shut.Load() {
+// longest is the longest line that the server takes, in bytes.
+const longest = server.MAX_CONTROL_LINE_SIZE
+
+// lane is whose frame it is that s, on a line of so many bytes, publishes; nil: it is the server's. So is what it throws out who sends it for: else
+// the leaf itself would, with such a reply subject.
+func (o *door) lane(s *natswire.Sent, line int) *lane {
+	if s.Verb != natswire.Pub || s.Reply == nil || s.Size > o.most || line > longest || o.shut.Load() {
 		return nil
 	}
 	ln := o.d.lane(s.Subject)

@@ -445,6 +445,17 @@ func TestDoorOfLiar(t *testing.T) {
 	}
 }
 
+// Whoever wants to be answered where nats-server takes no line for is thrown out by it, and not the leaf, which would answer there.
+func TestDoorOfLongLines(t *testing.T) {
+	l := start(t, Options{Lanes: 1})
+	c := call(t, l).enters()
+	c.says("PUB tp.1.leaf-1.0 %s 2\r\nxx\r\n", strings.Repeat("r", 5000))
+	c.sees("-ERR 'maximum control line exceeded'")
+	if l.nc.Reconnects > 0 || !l.nc.IsConnected() {
+		t.Errorf("the leaf is thrown out: %v", l.nc.LastError())
+	}
+}
+
 // Before it is open nothing is noted, and behind what cannot be told nothing is put.
 func TestDoorOpensAndShuts(t *testing.T) {
 	near, far := net.Pipe()
