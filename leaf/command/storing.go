@@ -49,7 +49,7 @@ type write struct {
 	vivify     bool   // append and prepend make a missing item
 	allowStale bool   // modeCAS: an older CAS may store too, marked stale
 	tooBig     bool   // the value was over the limit and has not been read
-	dropIfBig  bool   // a value over the limit takes the old one away with it
+	dropIfBig  bool   // a value over the limit, or that there is no room for, takes the old one away with it
 	binary     bool   // the key was given in base64
 	client     int32  // who asks
 }
@@ -74,6 +74,9 @@ func (e *Executor) write(w *write) (res outcome, cas uint64, size int) {
 			res, cas, size = e.writeOver(w, &tx, &old)
 		} else {
 			res, cas, size = e.writeNew(w, &tx)
+		}
+		if res == noMemory && w.dropIfBig { // as memcached: better nothing than what is known to be old
+			tx.Delete()
 		}
 	}
 	e.wrote(w, res, size)

@@ -97,8 +97,8 @@ func (t *Tx) Touched() {
 }
 
 // Put stores a value (copied), replacing what is there: flags, exp (Unix ms, 0 never), bits, and cas (0: a new one is
-// made). It returns the CAS stored. ErrTooLarge when key and value exceed the limit (the old item is then removed, as in
-// memcached).
+// made). It returns the CAS stored. ErrTooLarge when key and value exceed the limit (the old item is then removed); ErrNoMemory when there is no room
+// (it is still there).
 func (t *Tx) Put(value []byte, flags uint32, exp int64, bits uint8, cas uint64) (uint64, error) {
 	return t.PutParts(value, nil, flags, exp, bits, cas)
 }
@@ -117,7 +117,7 @@ func (t *Tx) PutParts(a, b []byte, flags uint32, exp int64, bits uint8, cas uint
 	}
 	f := fields{cas: cas, exp: exp, flags: flags, access: s.ticks(t.view.now), epoch: t.view.epoch, bits: bits}
 	if err := t.store(f, a, b); err != nil {
-		t.Delete()
+		t.known = false // looking for room may have moved it
 		return 0, err
 	}
 	sh.n.stored++
