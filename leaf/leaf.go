@@ -290,7 +290,7 @@ const drainLimit = 5 * time.Second
 // ctx ends, at once. The items are gone.
 func (l *Leaf) Close(ctx context.Context) error {
 	l.close.Do(func() {
-		l.drain(ctx)
+		l.Drain(ctx)
 		l.stop(ctx)
 	})
 	return nil
@@ -304,8 +304,9 @@ func withEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, drainLimit)
 }
 
-// drain waits until proxies have stopped sending and everything is answered.
-func (l *Leaf) drain(ctx context.Context) {
+// Drain tells proxies to stay away and waits until they have stopped sending and everything is answered, or ctx ends. Close does it; whoever else serves
+// the leaf's items calls it first, and Close when nobody asks for them any more.
+func (l *Leaf) Drain(ctx context.Context) {
 	ctx, cancel := withEnd(ctx)
 	defer cancel()
 	if ctx.Err() != nil {

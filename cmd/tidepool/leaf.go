@@ -185,7 +185,9 @@ func runLeaf(c *cobra.Command, f *leafFlags) error {
 			stopped := make(chan error, 1)
 			go func() { stopped <- clients.stop(ctx) }() // beside the proxies: neither's drain takes from the other's
 			joined.drain(ctx)
-			return errors.Join(l.Close(ctx), <-stopped, joined.close(), stopAdmin(ctx, a))
+			l.Drain(ctx)
+			clientsErr := <-stopped // they are answered from its store until then
+			return errors.Join(l.Close(ctx), clientsErr, joined.close(), stopAdmin(ctx, a))
 		},
 	})
 }

@@ -244,6 +244,29 @@ func readFull(c net.Conn, b []byte) (n int, err error) {
 	return n, err
 }
 
+// What memcached clients of a leaf have begun to say when it is told to stop is answered by its items.
+func TestLeafStopAnswersItsClients(t *testing.T) {
+	p := start(t, "leaf", "--name", "leaf-7", "--listen", "127.0.0.1:0", "--memcached", "127.0.0.1:0", "--memory", "8MiB")
+	c := dial(t, p.logged(0, "leaf ready")["memcached"].(string))
+	defer c.Close()
+	says := func(what, want string) {
+		t.Helper()
+		if _, err := fmt.Fprint(c, what); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(want))
+		if n, err := readFull(c, got); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v", what, got[:n], err)
+		}
+	}
+	says("set k 0 0 1\r\nv\r\nget k", "STORED\r\n")
+	p.signal(syscall.SIGTERM)
+	p.logged(0, "stopping")
+	time.Sleep(200 * time.Millisecond) // proxies, of which there are none, are done with long before
+	says("\r\n", "VALUE k 0 1\r\nv\r\nEND\r\n")
+	p.exit(0)
+}
+
 func TestSecondSignalCuts(t *testing.T) {
 	h := hold(t)
 	h.signal(syscall.SIGTERM)
