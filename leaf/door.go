@@ -135,9 +135,6 @@ func (o *door) lane(s *natswire.Sent, line int) *lane {
 
 // Write implements net.Conn, for the server.
 func (o *door) Write(p []byte) (int, error) {
-	if bytes.HasPrefix(p, []byte("-ERR ")) || bytes.Contains(p, []byte("\r\n-ERR ")) { // it may be about to throw out who is there
-		o.shut.Store(true)
-	}
 	o.wants.Add(1)
 	o.out.Lock()
 	defer o.out.Unlock()
@@ -164,10 +161,11 @@ func (o *door) Write(p []byte) (int, error) {
 
 // says is called with what the server says.
 func (o *door) says(line []byte) {
-	switch string(line) {
-	case "+OK\r\n": // to a client that wants this of each command
+	switch {
+	case string(line) == "+OK\r\n", // to a client that wants this of each command
+		bytes.HasPrefix(line, []byte("-ERR ")): // it may be about to throw out who is there
 		o.shut.Store(true)
-	case "PONG\r\n": // to nobody whom it does not let in
+	case string(line) == "PONG\r\n": // to nobody whom it does not let in
 		o.open.Store(true)
 	}
 }

@@ -456,6 +456,41 @@ func TestDoorOfLongLines(t *testing.T) {
 	}
 }
 
+// A refusal counts also where it is written in two pieces.
+func TestDoorHearsWholeLines(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	go func() { _, _ = io.Copy(io.Discard, b) }()
+	o := newDoor(a, &direct{patience: time.Second}, 1<<20)
+	for i, piece := range []string{"INFO {}\r\n-E", "RR 'Authentication Expired'\r\n"} {
+		if _, err := o.Write([]byte(piece)); err != nil || o.shut.Load() != (i == 1) {
+			t.Errorf("%q: %v; shut: %v", piece, err, o.shut.Load())
+		}
+	}
+}
+
+// acking acknowledges what it is to write as soon as it is.
+type acking struct {
+	net.Conn
+	p *peer
+}
+
+func (c acking) Write(b []byte) (int, error) {
+	c.p.ack(100)
+	return len(b), nil
+}
+
+// An acknowledgement may be there before who has sent the answer goes on.
+func TestDoorAcknowledgesAtOnce(t *testing.T) {
+	l := &Leaf{o: Options{MaxItem: 1 << 20}, peers: newPeers(10, 1, 1<<20)}
+	p := l.peers.get([]byte("in"), time.Now())
+	o := newDoor(acking{nil, p}, &l.direct, 1<<20)
+	l.direct.inboxes.enter(o, []byte("1"), []byte("in"), true)
+	if err := p.send(l, make([]byte, 100)); err != nil || p.acked.Load() != 100 {
+		t.Errorf("of 100 bytes %d are acknowledged: %v", p.acked.Load(), err)
+	}
+}
+
 // Before it is open nothing is noted, and behind what cannot be told nothing is put.
 func TestDoorOpensAndShuts(t *testing.T) {
 	near, far := net.Pipe()

@@ -66,3 +66,23 @@ func TestReaderAcknowledgesTheEnd(t *testing.T) {
 		t.Errorf("%d streams were cut", n)
 	}
 }
+
+// An heir that wants no more when the stream's last word is on its way already has had what it wanted: it is not waited for.
+func TestHandedOverToWhoHasEnough(t *testing.T) {
+	l := start(t, Options{})
+	l.streams.mu.Lock()
+	l.streams.times = streamTimes{beat: 10 * time.Millisecond, silent: time.Hour, stuck: time.Hour}
+	l.streams.mu.Unlock()
+	p := dial(t, l)
+	h := p.begin(`{"mode":"items","past":{"epoch":0,"heir":"leaf-9"}}`)
+	for body := ""; body == ""; {
+		_, body = p.next()
+	}
+	p.streamAck(h, frame.StreamCancel)
+	waitFor(t, "the stream's end", func() bool { return l.Stats().Streams == 0 })
+	l.handed.mu.Lock()
+	defer l.handed.mu.Unlock()
+	if _, ok := l.handed.to["leaf-9"]; !ok {
+		t.Error("it is waited for")
+	}
+}

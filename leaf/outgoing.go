@@ -268,7 +268,7 @@ func (s *outgoing) finish() {
 		s.ended.Store(nil)
 		s.buf = append(s.buf, "EN\r\n"...)
 		if s.flush(true) {
-			s.read = s.q.Past == nil || s.awaitTaken()
+			s.read = s.q.Past == nil || s.awaitTaken() || s.over() == errReaderEnough
 			return
 		}
 	case errReaderEnough:

@@ -35,11 +35,13 @@ type peer struct {
 func (p *peer) send(l *Leaf, msg []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := l.publish(p.reply, msg); err != nil {
-		return err
+	sent := p.sent.Load()
+	p.sent.Store(sent + uint64(len(msg))) // before it is: what is acknowledged at once counts
+	err := l.publish(p.reply, msg)
+	if err != nil {
+		p.sent.Store(sent)
 	}
-	p.sent.Store(p.sent.Load() + uint64(len(msg)))
-	return nil
+	return err
 }
 
 // ack notes that the proxy has received this many bytes of answers, all in all. Acknowledgements may overtake each other.
