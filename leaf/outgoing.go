@@ -262,16 +262,15 @@ func (s *outgoing) alive() bool {
 func (s *outgoing) finish() {
 	c := &s.l.count
 	c.streamItems.Add(uint64(s.items))
-	why := s.over()
-	switch why {
-	case nil, errLimit:
+	if why := s.over(); why == nil || why == errLimit {
 		s.ended.Store(nil)
 		s.buf = append(s.buf, "EN\r\n"...)
-		if s.flush(true) {
-			s.read = s.q.Past == nil || s.awaitTaken() || s.over() == errReaderEnough
+		if s.flush(true) && (s.q.Past == nil || s.awaitTaken()) {
+			s.read = true
 			return
 		}
-	case errReaderEnough:
+	}
+	if s.over() == errReaderEnough { // also if it says so while the end is on its way to it
 		s.read = true
 		return
 	}
