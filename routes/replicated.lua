@@ -4,9 +4,9 @@
 --   route_replicated{ children = "set_main", read = "near" }             -- set_main is a set of pools by zone
 --
 -- Which child a plain read (get, mg that changes nothing) asks, read says: "spread", each in turn; "near", that of the proxy's zone, else the first;
--- "fastest", all at once, and the first hit wins; "hedged", one in turn by route_hedged, which asks the next when the answer is late; what fails
--- or misses there is begun again with the first. An error or a timeout is followed by the next child, if the limit allows. A miss is followed by the
--- first child, unless that has been asked already: it alone has what was changed by a read-modify-write. With miss = true a miss is followed by
+-- "fastest", all at once, and the first hit wins; "hedged", one in turn, and the next besides when its answer is late, as
+-- route_hedged does. An error or a timeout is followed by the next child, if the limit allows. A miss is followed by the first child, unless that
+-- has been asked already: it alone has what was changed by a read-modify-write. With miss = true a miss is followed by
 -- all others in turn, which helps replicas that have restarted. The best answer of those asked is given; of "fastest" a miss is one only when all
 -- have answered.
 --
@@ -24,6 +24,7 @@
 local handler = require "routes.handler"
 local compare = require "routes.compare"
 local commands = require "routes.commands"
+local hedging = require "routes.hedging"
 local limit = require "routes.limit"
 local requests = require "routes.requests"
 
@@ -96,16 +97,16 @@ return handler.define{
         end
         local turn = 0 -- of read = "spread", for all slots
         local spread, fastest = f.read == "spread", f.read == "fastest"
-        local more = {}
-        if f.read == "hedged" and n > 1 then
-            local targets = {}
-            for i, name in ipairs(names) do
-                targets[i] = f.children[name]
-            end
-            more.hedged = require("routes.hedged"){ children = targets, order = "spread", name = (f.name or handler.label(f)) .. "_hedged" }
-        end
         local changed = requests.changer()
         local bucket = limit.new(f.limit)
+        local more, hedges = {}, nil
+        if f.read == "hedged" then
+            for i, name in ipairs(names) do
+                more["read" .. i] = f.children[name] -- hedged reads are measured, by handles of their own
+            end
+            hedges = hedging.new{ n = n, budget = 0.05, most = 1, spread = true, retry = bucket.take,
+                name = (f.name or handler.label(f)) .. "_hedged" }
+        end
         local behind = mcp.counter((f.name or handler.label(f)) .. "_behind")
         local failed, missed = compare.failed, compare.missed
         local answer = WRITES[f.write]
@@ -163,13 +164,28 @@ return handler.define{
                 return (rctx:best_result(all))
             end
 
-            -- hedge leaves errors and misses to read, which may ask once more who has been asked.
+            local reads, hedged = {}, nil
+            if hedges then
+                for i = 1, n do
+                    reads[i] = h["read" .. i]
+                end
+                hedged = hedges(rctx, reads)
+            end
+
+            -- hedge asks after a miss whom hedged has not asked, or has not waited for: the first child, or with miss all.
             local function hedge(r)
-                local res = rctx:enqueue_and_wait(r, h.hedged)
-                if missed(res) then
-                    return compare.best{ res, miss and read(r, 1) or rctx:enqueue_and_wait(r, all[1]) }
-                elseif failed(res) and bucket.take() then
-                    return compare.best{ res, read(r, 1) }
+                local res = hedged(r)
+                if not missed(res) then
+                    return res
+                end
+                for i = 1, miss and n or 1 do
+                    if i > 1 and rctx:res_any(reads[i]) == nil and not bucket.take() then
+                        break
+                    end
+                    local x = rctx:enqueue_and_wait(r, reads[i]) -- once: who has been asked is waited for
+                    if x:rank() > compare.MISS then
+                        return x
+                    end
                 end
                 return res
             end
@@ -190,7 +206,7 @@ return handler.define{
                 if r:pure() then
                     if fastest then
                         return race(r)
-                    elseif h.hedged then
+                    elseif hedged then
                         return hedge(r)
                     elseif spread then
                         turn = turn % n + 1

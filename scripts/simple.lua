@@ -226,8 +226,8 @@ end
 
 -- What the library has that is no handler.
 local PARTS = {
-    handler = true, tree = true, answers = true, best = true, commands = true, compare = true, copies = true, keys = true, limit = true,
-    pattern = true, placeholder = true, registered = true, requests = true,
+    handler = true, tree = true, answers = true, best = true, commands = true, compare = true, copies = true, hedging = true, keys = true,
+    limit = true, pattern = true, placeholder = true, registered = true, requests = true,
 }
 
 -- route_NAME for every handler of the library, which is loaded when it is first used.

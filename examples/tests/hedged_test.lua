@@ -47,6 +47,14 @@ describe("hedged", function()
         expect(#all:seen() <= 400 + 0.05 * (400 + 600)):is_true() -- the reads before have saved, too
     end)
 
+    it("reads the next of a replica that is dead", function()
+        first:fails("down")
+        for _ = 1, 300 do
+            expect(send("get foo").value):equals("bar")
+        end
+        expect(stat("main_retried")):equals(100)
+    end)
+
     it("writes to all", function()
         send("set foo 0 0 3", "new")
         expect(all:counts()):equals{ 1, 1, 1 }

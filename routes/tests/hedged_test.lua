@@ -181,7 +181,8 @@ describe("hedged: the delay that is given", function()
         expect(send("get k").time):near(0.8, 0.001)
     end)
     for _, d in ipairs{
-        { "delay = -1", "want a number of seconds, got %-1" }, { "delay = true", "want a number of seconds, or" },
+        { "delay = -1", "want a number of seconds, got %-1" }, { "delay = 0 / 0", "want a number of seconds, got %-?nan" },
+        { "delay = true", "want a number of seconds, or" }, { "delay = { factor = 0 / 0 }", "factor: want a number that is not negative, got" },
         { "delay = { quantil = 0.5 }", "there is no field \"quantil\"; did you mean \"quantile\"?" },
         { "delay = { quantile = 2 }", "quantile: want a number from 0 to 1, got 2" }, { "delay = { min = -1 }",
         "min: want a number that is not negative" },
@@ -210,6 +211,7 @@ describe("hedged: the budget", function()
         for _ = 1, 3 do
             expect(besides(19)):equals(besides(1) - 1)
         end
+        expect(stat("hedged_poor")):equals(3 * 19)
     end)
     it("is nothing with budget = 0", function()
         use("delay = 0.01, budget = 0", "a", "b")
@@ -228,14 +230,107 @@ describe("hedged: the budget", function()
         expect(besides(50)):near(50, 1) -- 0.5 each in the 50 before, and these
         expect(besides(100)):near(50, 1)
     end)
-    it("pays for what is asked after errors, too", function()
+    it("does not pay for a read that would fail otherwise", function()
         use("delay = 0.01, budget = 0.1", "a", "b")
         backend("a"):answers("SERVER_ERROR x")
         backend("b"):set("k", "y")
-        expect(besides(100)):equals(10)
-        expect(stat("hedged_sent")):equals(10)
-        expect(stat("hedged_won")):equals(10)
-        expect(stat("hedged_poor")):equals(90)
+        for _ = 1, 100 do
+            expect(send("get k").value):equals("y")
+        end
+        expect(stat("hedged_retried")):equals(100)
+        expect(stat("hedged_sent")):equals(0)
+        expect(stat("hedged_won")):equals(0)
+        expect(stat("hedged_poor")):equals(0)
+    end)
+end)
+
+describe("hedged: after errors", function()
+    local function three(fields)
+        route("return require \"routes.hedged\"{ children = { a, b, c }, " .. fields .. " }", "a", "b", "c")
+    end
+    it("all are asked, whatever the budget and max", function()
+        three("budget = 0")
+        backend("a"):fails("down")
+        backend("b"):answers("SERVER_ERROR x")
+        backend("c"):set("k", "z")
+        expect(send("get k").value):equals("z")
+        backend("c"):fails("down")
+        expect(send("get k").text):equals("SERVER_ERROR x\r\n") -- the best of them
+    end)
+    it("a miss is an answer", function()
+        three("budget = 0")
+        backend("a"):fails("down")
+        backend("c"):set("k", "z")
+        expect(send("get k").line):equals("END")
+        expect(seen()):equals{ "b: get k" }
+    end)
+    it("a dead replica costs no read, whoever is asked first", function()
+        three("order = \"spread\"")
+        for _, name in ipairs{ "a", "b", "c" } do
+            backend(name):set("k", name)
+        end
+        backend("b"):fails("down")
+        for _ = 1, 300 do
+            expect(send("get k").value ~= nil):is_true()
+        end
+        expect(stat("hedged_retried")):equals(100)
+    end)
+    it("there is a limit if one is given", function()
+        three("limit = { share = 0.1, burst = 10 }")
+        backend("a"):fails("down")
+        backend("b"):set("k", "y")
+        local hits = 0
+        for _ = 1, 100 do
+            hits = hits + (send("get k").value and 1 or 0)
+        end
+        expect(hits):near(20, 1)
+        expect(stat("hedged_retried")):equals(hits)
+    end)
+    it("the budget pays while another may still answer", function()
+        for _, saved in ipairs{ 1, 2 } do
+            three("delay = 0.01, max = 2, budget = " .. saved / 4)
+            backend("c"):set("k", "z")
+            backend("a"):works()
+            for _ = 1, 3 do
+                send("get k")
+            end
+            backend("a"):slow(0.02)
+            backend("a"):answers("SERVER_ERROR x", 1)
+            backend("b"):slow(0.1)
+            seen()
+            local before = stat("hedged_sent")
+            local res = send("get k")
+            if saved == 1 then
+                expect(res.line):equals("END") -- b's
+                expect(seen()):equals{ "a: get k", "b: get k" }
+            else
+                expect(res.value):equals("z")
+                expect(res.time):near(0.02, 1e-6)
+            end
+            expect(stat("hedged_sent") - before):equals(saved)
+            expect(stat("hedged_retried")):equals(0)
+        end
+    end)
+    it("who is asked then has not won from the budget", function()
+        three("delay = 0.01, budget = 1")
+        backend("a"):fails("down")
+        backend("b"):set("k", "y")
+        backend("b"):slow(0.02)
+        backend("c"):slow(1)
+        expect(send("get k").value):equals("y")
+        expect(stat("hedged_sent")):equals(1)
+        expect(stat("hedged_won")):equals(0)
+    end)
+    it("who is asked then may be late, too", function()
+        three("delay = 0.01, budget = 1")
+        backend("a"):fails("down")
+        backend("b"):slow(1)
+        backend("c"):set("k", "z")
+        local res = send("get k")
+        expect(res.value):equals("z")
+        expect(res.time):near(0.01, 1e-6)
+        expect(stat("hedged_sent")):equals(1)
+        expect(stat("hedged_won")):equals(1)
     end)
 end)
 

@@ -264,6 +264,11 @@ describe("replicated", function()
                     hits = hits + (send("get late").value and 1 or 0)
                 end
                 expect(hits):equals(miss == "true" and 3 or 1)
+                seen()
+                send("get none") -- a's turn
+                expect(#seen()):equals(miss == "true" and 3 or 1)
+                send("get none") -- b's
+                expect(#seen()):equals(miss == "true" and 3 or 2)
             end
         end)
 
@@ -276,6 +281,60 @@ describe("replicated", function()
                 send("get foo")
             end
             expect(#seen() <= 20 + 1 + 2 * 3):is_true()
+        end)
+
+        it("heeds the limit after misses, but asks the first", function()
+            replicated("read = 'hedged', miss = true, limit = { rate = 1, burst = 1 }")
+            send("get foo")
+            expect(seen()):equals{ "a: get foo", "b: get foo" }
+            send("get foo")
+            expect(seen()):equals{ "b: get foo", "a: get foo" }
+        end)
+
+        it("asks one in twenty besides at most", function()
+            replicated("read = 'hedged'")
+            for _ = 1, 99 do
+                send("get foo")
+            end
+            for _, name in ipairs(NAMES) do
+                backend(name):slow(1)
+            end
+            for _ = 1, 100 do
+                send("get foo")
+            end
+            expect(stat("replicated_hedged_sent")):near(7, 1)
+        end)
+
+        it("waits for a first child that hangs once", function()
+            for _, miss in ipairs{ "false", "true" } do
+                replicated("read = 'hedged', miss = " .. miss)
+                backend("a"):fails("timeout")
+                local res = send("get foo")
+                expect(res.line):equals("END")
+                expect(res.time):near(3, 1e-6)
+                local lines = seen()
+                expect(lines[1]):equals("a: get foo")
+                expect(lines[2]):equals("b: get foo")
+                expect(#lines):equals(miss == "true" and 3 or 2)
+                backend("a"):works()
+            end
+        end)
+
+        it("waits for the first child where that is asked besides", function()
+            replicated("read = 'hedged'")
+            for _ = 1, 90 do
+                send("get foo")
+            end
+            backend("a"):set("foo", "bar")
+            backend("a"):slow(0.5)
+            backend("c"):slow(0.1)
+            send("get foo") -- a's turn
+            send("get foo") -- b's, which misses
+            seen()
+            local res = send("get foo") -- c's; a is asked besides, and answers after c's miss
+            expect(res.value):equals("bar")
+            expect(res.time):near(0.5, 0.01)
+            expect(seen()):equals{ "c: get foo", "a: get foo" }
         end)
 
         it("does with two", function()

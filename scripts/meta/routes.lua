@@ -168,6 +168,7 @@ function route_gutter(fields) end
 ---@field delay? any after how long the next is asked: seconds, or { quantile = 0.95, factor = 2, min = 0.001 } of the child's latency (as without)
 ---@field budget? number most requests besides, as a part of all reads
 ---@field max? integer most children that are asked besides, for one read
+---@field limit? table the most extra requests: { rate = a second in each worker, burst = at once } or { share = of all requests, burst = }; none without
 ---@field order? "listed"|"spread" who is asked first: the first child, or each in turn
 ---@field write? tidepool.child where all that is not hedged goes; the first child without it
 ---@field name? string what the counters' names begin with; otherwise that of the route
