@@ -55,6 +55,7 @@ type conn struct {
 	wbuf     []byte       // bytes to write
 	joins    bool         // gets may be joined for the server that greeted last
 	trial    trial        // whether it takes that
+	swallows bool         // it reads the data of an ms that it refuses; the reader's
 	tail     tail         // what the next request may be joined to
 	spare    []byte       // the other write buffer; nil while the writer has it
 	cuts     []int        // TLS: where in wbuf a record must end
@@ -256,6 +257,7 @@ func (c *conn) greet(nc net.Conn) *failure {
 	c.mu.Lock()
 	c.greetedLocked(c.rbuf[:c.to])
 	c.mu.Unlock()
+	c.swallows = swallowing.Match(c.rbuf[:c.to])
 	c.from, c.to = 0, 0
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return failed(backend.EventReading, backend.ErrDisconnected, "cannot clear deadline: %w", err)

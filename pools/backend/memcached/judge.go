@@ -5,6 +5,7 @@ package memcached
 import (
 	"bytes"
 	"errors"
+	"regexp"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
@@ -74,10 +75,13 @@ var (
 	errUnhandled = errors.New("answer that no request has")
 )
 
-// judge is what the options make of judge.
-func (b *Backend) judge(note uint64, r *mc.Response) (backend.EventKind, error) {
+// judge is what the options, and the server that has greeted, make of judge.
+func (c *conn) judge(note uint64, r *mc.Response) (backend.EventKind, error) {
 	kind, err := judge(note, r)
-	if err == errKey && b.o.AnyKey && !r.HasValue() {
+	switch {
+	case err == errKey && c.b.o.AnyKey && !r.HasValue():
+		return "", nil
+	case err == nil && kind != "" && c.swallows && note&(noteMeta|noteData) == noteMeta|noteData && refusals[complaint(r)]:
 		return "", nil
 	}
 	return kind, err
@@ -92,7 +96,7 @@ func judge(note uint64, r *mc.Response) (backend.EventKind, error) {
 		return backend.EventUnhandledRes, errUnhandled
 	case note&class == 0:
 		return backend.EventInvalidProtocol, errClass
-	case r.Code == mc.CodeError, r.Code == mc.CodeClientError && !harmless(note, r.Text()):
+	case r.Code == mc.CodeError, r.Code == mc.CodeClientError && !harmless(note, r):
 		return backend.EventInvalidProtocol, nil
 	case note&noteKey == 0 && r.Type != mc.TypeGet:
 		return "", nil
@@ -133,24 +137,44 @@ func classOf(r *mc.Response) uint64 {
 
 // harmless reports a CLIENT_ERROR that leaves the connection in step: memcached read one whole line, disliked one of its
 // arguments and answered. Upstream closes after these too; but any client can provoke them (incr of a word), and the
-// requests of all the others on the connection would fail with it. After a request with a data block nothing is sure.
-func harmless(note uint64, line []byte) bool {
-	return note&noteData == 0 && complaints[string(bytes.TrimPrefix(line, []byte("CLIENT_ERROR ")))]
+// requests of all the others on the connection would fail with it. After a request with a data block nothing is sure, but
+// with a memcached of which it is known.
+func harmless(note uint64, r *mc.Response) bool {
+	text := complaint(r)
+	return note&noteData == 0 && (complaints[text] || note&noteMeta != 0 && refusals[text])
 }
 
-// complaints are memcached's own, after "CLIENT_ERROR ".
-var complaints = map[string]bool{
-	"cannot increment or decrement non-numeric value": true,
-	"invalid numeric delta argument":                  true,
-	"invalid numeric delta value":                     true,
-	"invalid numeric initial value":                   true,
-	"invalid exptime argument":                        true,
-	"invalid or duplicate flag":                       true,
-	"invalid flag":                                    true,
-	"duplicate flag":                                  true,
-	"invalid mode for ma M token":                     true,
-	"bad token in command line format":                true,
-	"opaque token too long":                           true,
-	"options flags are too long":                      true,
-	"error decoding key":                              true,
+// complaint is what stands after "CLIENT_ERROR ".
+func complaint(r *mc.Response) string {
+	return string(bytes.TrimPrefix(r.Text(), []byte("CLIENT_ERROR ")))
 }
+
+// complaints are memcached's own.
+var complaints = map[string]bool{
+	"cannot increment or decrement non-numeric value":         true,
+	"invalid numeric delta argument":                          true,
+	"invalid numeric delta value":                             true,
+	"invalid numeric initial value":                           true,
+	"invalid exptime argument":                                true,
+	"invalid or duplicate flag":                               true,
+	"invalid mode for ma M token":                             true,
+	"options flags are too long":                              true,
+	"bad command line format.  Usage: delete <key> [noreply]": true,
+}
+
+// refusals are those of meta commands that may be ms, whose data a memcached that swallows has read all the same. It does not for a line
+// without a length, with a key that is too long or with more than 20 tokens; none of these is ever sent.
+var refusals = map[string]bool{
+	"invalid flag":                     true,
+	"duplicate flag":                   true,
+	"invalid mode for ms M token":      true,
+	"incorrect length for M token":     true,
+	"bad token in command line format": true,
+	"opaque token too long":            true,
+	"error decoding key":               true,
+	"bad command line format":          true,
+}
+
+// swallowing is the greeting of memcached from 1.6.10 on, which knows the length of an ms before it looks at its flags. Others that speak its
+// protocol add a word or have another number.
+var swallowing = regexp.MustCompile(`^VERSION 1\.6\.[1-9][0-9]+(_[0-9]+_g[0-9a-f]+)?(-dirty)?\r?\n$`)

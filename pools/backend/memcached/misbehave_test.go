@@ -166,6 +166,8 @@ func TestHarmlessErrors(t *testing.T) {
 	f("incr k 1\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 	f("incr k x\r\n", "CLIENT_ERROR invalid numeric delta argument\r\n")
 	f("mg k T\r\n", "CLIENT_ERROR bad token in command line format\r\n")
+	f("delete k 5\r\n", "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n")
+	f("me !!! b\r\n", "CLIENT_ERROR bad command line format\r\n")
 	f("get k\r\n", "SERVER_ERROR out of memory\r\n")
 	f("ma k\r\n", "SERVER_ERROR\r\n")
 	f("mg k k\r\n", "SERVER_ERROR no key known\r\n") // a word with k is not the k flag

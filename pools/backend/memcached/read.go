@@ -151,7 +151,7 @@ func (c *conn) answers(now int64) (done, need int, f *failure) {
 			return done, 0, failed(parseKind(err, c.peek()), backend.ErrProtocol, "%w: %q", err, c.peek())
 		}
 		raw := c.rbuf[c.from : c.from+n]
-		verdict, why := c.b.judge(p.Note, &p.Resp)
+		verdict, why := c.judge(p.Note, &p.Resp)
 		if why != nil {
 			return done, 0, failed(verdict, backend.ErrProtocol, "%w: %q", why, c.peek())
 		}

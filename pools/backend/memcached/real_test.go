@@ -278,6 +278,19 @@ func TestMemcachedCommands(t *testing.T) {
 	if got := ask(t, b, "mg bg== b k v\r\n"); !strings.HasSuffix(got, "\r\nhi\r\n") { // n in base64; how the key comes back depends on the version
 		t.Errorf("base64 key: %q", got)
 	}
+	for _, refused := range []string{"ms n 2 Fx", "ms n 2 T", "ms n 2 MZ", "ms !!! 2 b", "ms n 2 Y", "ms n 2 I I", "ms n 2 Cx",
+		"ms n 2 O" + strings.Repeat("o", 33), "mg !!! b v", "touch n x", "gat x n", "incr n x"} {
+		line := refused + "\r\n"
+		if strings.HasPrefix(refused, "ms") {
+			line += "me\r\n" // its data, which nobody must take for a command
+		}
+		if got := ask(t, b, line); !strings.HasPrefix(got, "CLIENT_ERROR ") {
+			t.Errorf("%s: %q", refused, got)
+		}
+	}
+	for _, line := range []string{"ms m 2 MSS\r\nme\r\n", "me !!! b\r\n", "delete m 5\r\n"} { // which some versions do not refuse
+		ask(t, b, line)
+	}
 	f("mn\r\n", "MN\r\n")
 	f("me none\r\n", "EN\r\n")
 	f("md n q\r\n", "HD\r\n")
