@@ -121,6 +121,52 @@ func TestShutdownReadsOnceMore(t *testing.T) {
 	}
 }
 
+// Who does not go on with what it has begun, or does not take its answers, keeps no server from stopping; who goes on slowly is finished with.
+func TestShutdownLetsTheStalledGo(t *testing.T) {
+	d := newDesk()
+	s := serve(t, Options{Handler: d}, unixAddr(t))
+	line, data, slow, unread, slowly := dial(t, s), dial(t, s), dial(t, s), dial(t, s), dial(t, s)
+	line.says("get beg")
+	data.says("set b 0 0 5\r\nab")
+	slow.says("set b 0 0 5\r\nab")
+	s.awaitBegun(t, 3)
+	for _, p := range []*peer{unread, slowly} {
+		before := s.Stats().Buffered
+		p.says("get huge\r\n")
+		until(t, "answers to wait", func() bool { return s.Stats().Buffered > before })
+	}
+	done := shutdown(s)
+	until(t, "stopping", s.stopping.Load)
+	for _, piece := range []string{"c", "d", "e", "\r", "\n"} {
+		read := s.Stats().BytesRead
+		s.sweep()
+		slow.says("%s", piece)
+		until(t, "the piece to be read", func() bool { return s.Stats().BytesRead > read })
+	}
+	slow.sees("STORED\r\n")
+	slow.ends()
+	line.ends()
+	data.ends()
+	const parts = 5 // one a second, and so in more than the time for which nobody may do nothing
+	for i := range parts {
+		if _, err := io.CopyN(io.Discard, slowly.r, hugeAnswer/parts); err != nil {
+			t.Fatal(err)
+		}
+		tick := s.tick.Load()
+		until(t, "a second", func() bool { return i == parts-1 || s.tick.Load() > tick })
+	}
+	io.CopyN(io.Discard, slowly.r, hugeAnswer%parts)
+	slowly.sees(value("huge"))
+	slowly.ends()
+	if err := await(t, "shutdown", done); err != nil {
+		t.Error(err)
+	}
+	if st := s.Stats(); st.ClosedUnread != 0 || st.ClosedSlow != 0 {
+		t.Errorf("counted as unread or slow: %+v", st)
+	}
+	unread.cut()
+}
+
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	d := newDesk()
 	s := serve(t, Options{Handler: d, Linger: time.Hour}, unixAddr(t))

@@ -110,6 +110,8 @@ func (c *conn) expired(tick int64) error {
 	switch {
 	case begun > 0 && o.RequestTimeout > 0 && tick-begun >= ticks(o.RequestTimeout):
 		return errSlow
+	case begun > 0 && c.srv.stopping.Load() && tick-c.seen.Load() >= ticks(stalled):
+		return errStop
 	case o.IdleTimeout > 0 && tick-c.seen.Load() > ticks(o.IdleTimeout):
 		return errIdle
 	}

@@ -146,6 +146,8 @@ const (
 	defaultMaxBatch    = 64
 	defaultMaxLine     = 1 << 20
 	sweepEvery         = time.Second // one tick
+	// While the server stops, a client that has sent a part of a request, or has answers to take, and does nothing of either for so long, is let go.
+	stalled = 3 * sweepEvery
 )
 
 func (o *Options) setDefaults() {
@@ -262,6 +264,20 @@ func (s *Server) Serve() error {
 	}
 }
 
+// sweepToTheEnd is Serve's part while the server stops.
+func (s *Server) sweepToTheEnd() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.empty:
+			return
+		case <-t.C:
+			s.sweep()
+		}
+	}
+}
+
 // sweep lets one second pass: connections whose time is up, and those that wait without having made sure that
 // nothing is left to read (see conn.turn), are woken to look for themselves.
 func (s *Server) sweep() {
@@ -276,7 +292,8 @@ func (s *Server) sweep() {
 	}
 }
 
-// Shutdown stops accepting, lets every connection finish the requests it has read, closes them as they become idle, and
+// Shutdown stops accepting, lets every connection finish the requests it has read, closes them as they become idle, or as their clients
+// neither go on with the request that they have begun nor take their answers for three seconds, and
 // when ctx ends cuts those that remain (the error then wraps ErrCut and says how many). It does not wait
 // for a Serve that is still running after that; Close does.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -314,12 +331,16 @@ func (s *Server) beginStop() {
 	for _, l := range s.listeners {
 		l.close()
 	}
+	until := time.Now().Add(stalled)
 	for c := range s.conns {
+		c.nc.SetWriteDeadline(until) // see patiently
 		c.nudge()
 	}
 	if len(s.conns) == 0 {
 		close(s.empty)
+		return
 	}
+	s.wg.Go(s.sweepToTheEnd)
 }
 
 // cutAll makes every read, and every write that would wait, fail from now on, and says how many connections that hit.

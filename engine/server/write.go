@@ -62,12 +62,21 @@ func (c *conn) patiently(p []byte) (n int, err error) {
 		if d := c.srv.opts.WriteTimeout; d > 0 {
 			c.nc.SetWriteDeadline(time.Now().Add(d))
 		}
-		if c.srv.cut.Load() { // after the deadline was set: cutAll does it the other way round
+		stopping := c.srv.stopping.Load() // after the deadline was set: beginStop and cutAll do it the other way round
+		if stopping {
+			c.nc.SetWriteDeadline(time.Now().Add(stalled))
+		}
+		if c.srv.cut.Load() {
 			return n, errStop
 		}
 		m, err := c.nc.Write(p[n:min(len(p), n+slowPiece)])
 		n += m
 		if errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.cut.Load() {
+			if c.srv.stopping.Load() && (m > 0 || !stopping) { // it takes some, or the deadline was not for it
+				continue
+			} else if stopping {
+				return n, errStop
+			}
 			c.srv.counted.cutWrites.Add(1)
 			return n, errUnread
 		}
