@@ -36,6 +36,7 @@ type counters struct {
 	scriptErrors         atomic.Uint64
 	refused              atomic.Uint64 // for the limit on requests under way
 	noMemory             atomic.Uint64 // for a script's limit on buffers
+	dropped              atomic.Uint64 // answers for which MaxBuffered had no room
 	cronRuns, cronFails  atomic.Uint64
 }
 

@@ -65,7 +65,7 @@ func (p *Proxy) room() bool {
 // hold counts an answer's bytes until its batch has ended. Over a limit the answer is dropped: it would wait here for a client that may be
 // in no hurry to read. Backends' readers call it.
 func (s *session) hold(p *backend.Pending) {
-	n := int64(len(p.Buf))
+	n := int64(p.Holds())
 	switch limited := s.p.scriptBuffers.Load() > 0; {
 	case n == 0:
 		return
@@ -83,9 +83,11 @@ func (s *session) hold(p *backend.Pending) {
 
 // keeps counts n bytes of an answer until the batch has ended, if there is room for them in all.
 func (s *session) keeps(n int64) bool {
-	if s.p.held.Add(n) > s.p.opts.MaxBuffered {
+	if s.p.held.Add(n)+s.p.server.Buffered() > s.p.opts.MaxBuffered {
 		s.p.held.Add(-n)
-		s.p.stats.refused.Add(1)
+		s.p.stats.dropped.Add(1)
+		s.dropped.Store(true)
+		s.p.server.Relieve()
 		return false
 	}
 	s.heldMore(n)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidepool-proxy/tidepool/engine/server"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
@@ -139,7 +140,7 @@ func TestBufferMemoryLimit(t *testing.T) {
 
 // Leaves have no connection of their own that could be given up: their answers are dropped one by one.
 func TestBufferMemoryLimitOfLeaves(t *testing.T) {
-	s := &session{p: &Proxy{stats: newCounters()}}
+	s := &session{p: &Proxy{stats: newCounters(), server: server.New(server.Options{})}}
 	s.p.opts.MaxBuffered = 1 << 20
 	s.p.opts.after = func(_ time.Duration, f func()) { f() }
 	s.p.scriptBuffers.Store(100)

@@ -41,7 +41,7 @@ type Options struct {
 	MaxConns      int           // client connections; 0: no limit
 	MaxInFlight   int           // requests under way in all; 0: 65536
 	MaxBuffered   int64         // bytes of requests, and of answers, buffered for clients in all; 0: 512 MiB
-	MaxConnBuffer int           // bytes buffered for one client; 0: as the item limit asks
+	MaxConnBuffer int           // bytes buffered for one client of a request, and of answers more or less; 0: as the item limit asks, and 8 MiB
 	IdleTimeout   time.Duration // 0: none
 	Follow        time.Duration // how often to look whether the files have changed, and load them again; 0: never
 	Drain         time.Duration // how long an old generation and Shutdown wait for requests under way; 0: 30 s
@@ -187,6 +187,7 @@ type Proxy struct {
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64
 	held     atomic.Int64 // bytes of large answers that wait to be written to clients
+	tried    atomic.Int64 // when a get was last sent whose answer may be dropped
 
 	// How many the current generation's scripts want those to be at most; 0: they do not say. Options.MaxBuffered holds too.
 	scriptBuffers atomic.Int64
@@ -283,6 +284,7 @@ func newProxy(o Options, dry bool) (*Proxy, error) {
 		Handler:       p.guarded(),
 		MaxConns:      o.MaxConns,
 		MaxBuffered:   o.MaxBuffered,
+		Held:          p.held.Load,
 		MaxConnBuffer: o.MaxConnBuffer,
 		IdleTimeout:   o.IdleTimeout,
 		MaxBatch:      o.MaxBatch,

@@ -262,7 +262,7 @@ func (p *Proxy) collectServer(emit func(prometheus.Metric)) {
 	emit(stat.CounterMetric(stat.ConnectionsClosed, s.ClosedSlow, "slow"))
 	emit(stat.CounterMetric(stat.ConnectionsClosed, s.ClosedUnread, "unread"))
 	emit(stat.CounterMetric(stat.ConnectionsClosed, s.Panics, "panic"))
-	emit(stat.CounterMetric(stat.BufferRefused, s.Refused))
+	emit(stat.CounterMetric(stat.BufferRefused, s.Refused+p.stats.dropped.Load()))
 	emit(stat.GaugeMetric(stat.BufferedBytes, float64(s.Buffered+p.held.Load())))
 }
 

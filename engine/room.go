@@ -7,7 +7,7 @@ import (
 	"github.com/tidepool-proxy/tidepool/engine/server"
 )
 
-// maxSlots is how many requests and keys of one client are under way at most. What a batch has more, which is gets of very many keys, is
+// maxSlots is how many requests and keys of one client are under way at most; see portion. What a batch has more, which is gets of very many keys, is
 // started when those have been answered: a client that names half a million keys in a line of 1 MiB would hold hundreds of megabytes
 // here, and take the place of all others' requests.
 const maxSlots = 1024
@@ -51,11 +51,11 @@ func (s *session) layOut(b *server.Batch) {
 	s.slots, s.subs = s.slots[:0], s.subs[:0]
 	s.lines, s.local = s.lines[:0], s.local[:0]
 	s.head, s.first, s.wordy = 0, s.next.req, 0
-	all, keys, bytes := 0, 0, 0
-	for i := s.next.req; i < len(b.Reqs) && all < maxSlots; i++ {
+	all, keys, bytes, most := 0, 0, 0, s.mostSlots()
+	for i := s.next.req; i < len(b.Reqs) && all < most; i++ {
 		n := 1
 		if r := &b.Reqs[i]; s.splits(r) {
-			n = min(r.NKeys(), maxSlots-all)
+			n = min(r.NKeys(), most-all)
 			keys += n
 			bytes += n*len("gats 4294967295 ") + min(len(r.Line), n*(mc.MaxKey+1))
 		}
@@ -64,10 +64,10 @@ func (s *session) layOut(b *server.Batch) {
 	// Both are sized at once, because the slots point into them.
 	s.subs = sized(s.subs, keys)
 	s.lines = sized(s.lines, bytes)
-	for s.next.req < len(b.Reqs) && len(s.slots) < maxSlots {
+	for s.next.req < len(b.Reqs) && len(s.slots) < most {
 		if r := &b.Reqs[s.next.req]; !s.splits(r) {
 			s.slots = append(s.slots, slot{req: r})
-		} else if !s.split(r) {
+		} else if !s.split(r, most) {
 			break
 		}
 		s.next = cursor{req: s.next.req + 1}
@@ -75,11 +75,11 @@ func (s *session) layOut(b *server.Batch) {
 	s.open = len(s.slots)
 }
 
-// split makes slots for the keys of r that have none yet. It reports false if some are left.
-func (s *session) split(r *mc.Request) bool {
+// split makes slots for the keys of r that have none yet, until there are most. It reports false if some are left.
+func (s *session) split(r *mc.Request, most int) bool {
 	key, pos, ok := r.NextKey(s.next.pos)
 	for ; ok; key, pos, ok = r.NextKey(pos) {
-		if len(s.slots) == maxSlots {
+		if len(s.slots) == most {
 			return false
 		}
 		s.next.pos = pos

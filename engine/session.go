@@ -67,6 +67,7 @@ type session struct {
 	parked atomic.Bool // it waits for wakeup, and sends nothing meanwhile
 	lingering
 	elsewhere
+	portion
 }
 
 // slot is one request on its way: a client's request, or one key of a multiget.
@@ -255,6 +256,8 @@ func (s *session) start(b *server.Batch) (closing bool, err error) {
 			closing = true
 		case i >= room:
 			s.answer(sl, lineActiveLimit)
+		case s.hopeless(sl.req):
+			s.answer(sl, lineNoMemory)
 		default:
 			s.route(b, i, sl)
 			closing = s.ends
@@ -397,6 +400,7 @@ func (s *session) unlock() {
 // clear gives everything back that has a slot.
 func (s *session) clear() {
 	s.p.leave(len(s.slots))
+	s.learn(len(s.slots), s.held.Load())
 	s.letGo()
 	for i := range s.slots {
 		sl := &s.slots[i]

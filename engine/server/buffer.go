@@ -20,9 +20,10 @@ type buffer struct {
 // bufferPools hands out buffers and counts the bytes of those that are out and larger than the smallest class. The
 // smallest is not counted: a connection holds one only while it has work, and MaxConns bounds them.
 type bufferPools struct {
-	pools [len(bufferSizes)]sync.Pool
-	limit int64
-	used  atomic.Int64
+	pools  [len(bufferSizes)]sync.Pool
+	limit  int64
+	used   atomic.Int64
+	others func() int64 // what else counts; nil: nothing
 }
 
 // get gives a buffer of at least size bytes, or nil if that would exceed the limit.
@@ -65,11 +66,23 @@ func (p *bufferPools) put(b *buffer) {
 
 // reserve counts n more bytes as buffered, unless that would exceed the limit.
 func (p *bufferPools) reserve(n int) bool {
-	if p.used.Add(int64(n)) > p.limit {
+	if p.used.Add(int64(n)); p.all() > p.limit {
 		p.used.Add(int64(-n))
 		return false
 	}
 	return true
 }
+
+// all is what counts against the limit.
+func (p *bufferPools) all() int64 {
+	n := p.used.Load()
+	if p.others != nil {
+		n += p.others()
+	}
+	return n
+}
+
+// full reports whether there is hardly any room left.
+func (p *bufferPools) full() bool { return p.all() >= p.limit-p.limit/8 }
 
 func (p *bufferPools) release(n int) { p.used.Add(int64(-n)) }

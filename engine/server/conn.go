@@ -54,6 +54,7 @@ type conn struct {
 	endErr     error         // what Serve would have returned
 	left       bool          // the session is to complete the batch
 	looped
+	holding
 
 	parser mc.Parser
 	buf    *buffer // nil while nothing is buffered or the rest is in stash

@@ -136,7 +136,7 @@ func (c *conn) writeRest() (err error) {
 		n, err = c.patiently(rest)
 		c.written.Store(c.written.Load() + uint64(n))
 	}
-	c.srv.buffers.release(len(rest))
+	c.unreserve(len(rest))
 	return err
 }
 
@@ -147,9 +147,8 @@ func (c *conn) writeElsewhere(p []byte) (n int, err error) {
 			return n, err
 		}
 	}
-	if !c.srv.buffers.reserve(len(p) - n) {
-		c.srv.counted.cutWrites.Add(1)
-		return n, errUnread
+	if !c.reserve(len(p) - n) {
+		return n, c.unread()
 	}
 	c.rest = append(c.rest, p[n:]...)
 	return len(p), nil

@@ -100,6 +100,7 @@ func (c *conn) giveBuffer() {
 	if c.buf != nil {
 		c.srv.buffers.put(c.buf)
 		c.buf, c.r, c.w = nil, 0, 0
+		c.upload.Store(0)
 	}
 }
 
@@ -109,6 +110,8 @@ func (c *conn) expired(tick int64) error {
 	begun := c.begun.Load()
 	switch {
 	case begun > 0 && o.RequestTimeout > 0 && tick-begun >= ticks(o.RequestTimeout):
+		return errSlow
+	case begun > 0 && c.cutIt.Load():
 		return errSlow
 	case begun > 0 && c.srv.stopping.Load() && tick-c.seen.Load() >= ticks(stalled):
 		return errStop
@@ -157,11 +160,13 @@ func (c *conn) room() bool {
 	}
 	bigger := c.srv.buffers.get(want)
 	if bigger == nil {
+		c.srv.Relieve()
 		return c.refuse()
 	}
 	copy(bigger.b, c.buf.b)
 	c.srv.buffers.put(c.buf)
 	c.buf = bigger
+	c.upload.Store(int64(len(bigger.b)))
 	return true
 }
 

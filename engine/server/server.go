@@ -106,8 +106,10 @@ type Options struct {
 	// Session.Rules asks for.
 	MaxConnBuffer int
 	// MaxBuffered is how many bytes may be buffered in all, in buffers larger than the smallest (16 KiB) and in answers
-	// that clients do not take. 0: 512 MiB.
+	// that clients do not take. 0: 512 MiB. When it is used up, see Relieve.
 	MaxBuffered int64
+	// Held is how many bytes others hold that count against MaxBuffered, too. nil: none.
+	Held func() int64
 	// MaxBatch is how many requests are given to Serve at once. 0: 64.
 	MaxBatch int
 	// MaxLine is the longest command line in bytes; a longer one closes the connection. 0: 1 MiB (long multigets are real).
@@ -197,6 +199,7 @@ type Server struct {
 	tick     atomic.Int64 // seconds since Serve, counted by the sweeper
 	async    atomic.Bool  // Async sessions are used so
 	stopping atomic.Bool  // Shutdown or Close was called: finish and close
+	pressed  atomic.Int64 // MaxBuffered is used up: for so many ticks there may be somebody to cut
 	cut      atomic.Bool  // no more waiting: reads fail, and writes that the socket does not take at once
 
 	mu        sync.Mutex
@@ -216,7 +219,7 @@ func New(o Options) *Server {
 	o.setDefaults()
 	s := &Server{opts: o, conns: map[*conn]struct{}{}, stop: make(chan struct{}), empty: make(chan struct{})}
 	s.batches.New = func() any { return &Batch{Reqs: make([]mc.Request, 0, 8)} }
-	s.buffers.limit = o.MaxBuffered
+	s.buffers.limit, s.buffers.others = o.MaxBuffered, o.Held
 	s.setAsync()
 	return s
 }
@@ -289,6 +292,10 @@ func (s *Server) sweep() {
 		if c.wantsNudge(tick) {
 			c.nudge()
 		}
+	}
+	if s.pressed.Load() > 0 {
+		s.pressed.Add(-1)
+		s.relieve(tick)
 	}
 }
 

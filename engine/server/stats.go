@@ -51,6 +51,10 @@ type ListenerStats struct {
 	BytesWritten uint64
 }
 
+// Buffered is Stats' of that name. Full reports whether MaxBuffered leaves hardly any room.
+func (s *Server) Buffered() int64 { return s.buffers.used.Load() }
+func (s *Server) Full() bool      { return s.buffers.full() }
+
 // Stats gathers a snapshot. It walks the open connections: fine for a scrape, not for every request.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()

@@ -41,49 +41,66 @@ func (c *conn) try(p []byte) (int, error) {
 	return n, err
 }
 
-// slowPiece is how much a slow client must take within WriteTimeout.
-const slowPiece = 256 << 10
+// slowPiece is how much a slow client must take within WriteTimeout. It is written by the smaller piece, so that it is seen to take something.
+const slowPiece, smallPiece = 256 << 10, 64 << 10
 
 // writeSlow writes what the socket's buffer did not take at once. Meanwhile it counts as buffered.
 func (c *conn) writeSlow(p []byte) (n int, err error) {
 	if c.batch == nil || !c.batch.Counted {
-		if !c.srv.buffers.reserve(len(p)) {
-			c.srv.counted.cutWrites.Add(1)
-			return 0, errUnread
+		if !c.reserve(len(p)) {
+			return 0, c.unread()
 		}
-		defer c.srv.buffers.release(len(p))
+		defer c.unreserve(len(p))
 	}
 	return c.patiently(p)
 }
 
 // patiently writes p, which counts as buffered.
 func (c *conn) patiently(p []byte) (n int, err error) {
-	for n < len(p) {
-		if d := c.srv.opts.WriteTimeout; d > 0 {
-			c.nc.SetWriteDeadline(time.Now().Add(d))
+	c.takes()
+	defer c.stuck.Store(0)
+	for left := 0; n < len(p); { // left is of the piece for which there is time until the deadline
+		if left <= 0 {
+			left = slowPiece
+			if d := c.srv.opts.WriteTimeout; d > 0 {
+				c.nc.SetWriteDeadline(time.Now().Add(d))
+			}
 		}
-		stopping := c.srv.stopping.Load() // after the deadline was set: beginStop and cutAll do it the other way round
+		stopping := c.srv.stopping.Load() // after the deadline was set: beginStop, cutAll and relieve do it the other way round
 		if stopping {
 			c.nc.SetWriteDeadline(time.Now().Add(stalled))
 		}
 		if c.srv.cut.Load() {
 			return n, errStop
 		}
-		m, err := c.nc.Write(p[n:min(len(p), n+slowPiece)])
+		if c.cutIt.Load() {
+			return n, c.unread()
+		}
+		m, err := c.nc.Write(p[n:min(len(p), n+smallPiece)])
 		n += m
+		left -= m
+		if m > 0 {
+			c.takes()
+			c.seen.Store(c.srv.tick.Load())
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.cut.Load() {
-			if c.srv.stopping.Load() && (m > 0 || !stopping) { // it takes some, or the deadline was not for it
+			switch {
+			case c.srv.stopping.Load() && (m > 0 || !stopping): // it takes some, or the deadline was not for it
 				continue
-			} else if stopping {
+			case stopping && !c.cutIt.Load():
 				return n, errStop
 			}
-			c.srv.counted.cutWrites.Add(1)
-			return n, errUnread
+			return n, c.unread()
 		}
 		if err != nil {
 			return n, err
 		}
-		c.seen.Store(c.srv.tick.Load())
 	}
 	return n, nil
+}
+
+// unread counts that the client is cut because it does not take its answers.
+func (c *conn) unread() error {
+	c.srv.counted.cutWrites.Add(1)
+	return errUnread
 }

@@ -40,6 +40,14 @@ func (b *Block) Release() {
 	}
 }
 
+// Holds is how many bytes of memory p's answer takes: a large one lies in a buffer of a size class.
+func (p *Pending) Holds() int {
+	if p.block != nil && p.block.class < len(blockSizes) {
+		return len(p.block.B)
+	}
+	return len(p.Buf)
+}
+
 // Own makes buf, which lies in b, p's answer; b is p's from now on. A b of nil: buf is left to the garbage collector. Resp is the caller's to set.
 func (p *Pending) Own(b *Block, buf []byte) {
 	p.small, p.block, p.Buf = p.Buf[:0], b, buf

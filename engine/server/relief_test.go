@@ -1,0 +1,94 @@
+package server
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// Answers that nobody takes are given up for those that somebody would.
+func TestUnreadAnswersMakeRoom(t *testing.T) {
+	s := serve(t, Options{MaxBuffered: hugeAnswer + hugeAnswer/2}, unixAddr(t))
+	unread, refused, other := dial(t, s), dial(t, s), dial(t, s)
+	unread.says("get huge\r\n")
+	until(t, "answers to wait", func() bool { return s.Stats().Buffered > 0 })
+	for range 9 {
+		s.sweep()
+	}
+	if n := s.Stats().ClosedUnread; n != 0 {
+		t.Errorf("%d cut though there was room", n)
+	}
+	refused.says("get huge\r\n") // for which there is none
+	refused.cut()
+	until(t, "the first to be cut", func() bool { s.sweep(); st := s.Stats(); return st.ClosedUnread == 2 && st.Buffered == 0 })
+	unread.cut()
+	other.says("get other\r\n")
+	other.sees(value("other"))
+}
+
+// Those for which most is held go first, and nobody who takes its answers, if slowly.
+func TestWhoMakesRoom(t *testing.T) {
+	s := serve(t, Options{MaxBuffered: 7 * hugeAnswer}, unixAddr(t))
+	slow, little, much := dial(t, s), dial(t, s), dial(t, s)
+	for p, n := range map[*peer]int{slow: 3, little: 1, much: 2} {
+		before := s.Stats().Buffered
+		p.says("%s", strings.Repeat("get huge\r\n", n))
+		until(t, "answers to wait", func() bool { return s.Stats().Buffered > before+int64(n-1)*hugeAnswer })
+	}
+	now := s.tick.Add(idleness)
+	take := func(p *peer) {
+		if _, err := io.CopyN(io.Discard, p.r, hugeAnswer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take(slow)
+	until(t, "that to be seen", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.conns {
+			if c.stuck.Load() > now {
+				return true
+			}
+		}
+		return false
+	})
+	s.mu.Lock()
+	s.relieve(now)
+	s.mu.Unlock()
+	until(t, "one to be cut", func() bool { return s.Stats().ClosedUnread == 1 })
+	much.cut()
+	take(little)
+	little.sees(value("huge"))
+	take(slow)
+	if n := s.Stats().ClosedUnread; n != 1 {
+		t.Errorf("%d cut", n)
+	}
+}
+
+// A request of which nothing more comes is given up for others.
+func TestStalledRequestsMakeRoom(t *testing.T) {
+	s := serve(t, Options{MaxBuffered: 320 << 10})
+	set := "set a 0 0 40000\r\n" + strings.Repeat("x", 40000) + "\r\n"
+	stalled, slow, late := dial(t, s), dial(t, s), dial(t, s)
+	stalled.says("%s", set[:30000])
+	slow.says("%s", set[:30000])
+	s.awaitBegun(t, 2)
+	until(t, "both to be buffered", func() bool { return s.Stats().Buffered == 2*64<<10 })
+	large := strings.Repeat("x", 100_000)
+	late.says("set b 0 0 100000\r\n%s\r\n", large)
+	late.sees(string(lineNoMemory))
+	now, read := s.tick.Add(idleness), s.Stats().BytesRead
+	slow.says("%s", set[30000:30001])
+	until(t, "that to be read", func() bool { return s.Stats().BytesRead > read })
+	s.mu.Lock()
+	s.relieve(now)
+	s.mu.Unlock()
+	stalled.ends()
+	slow.says("%s", set[30001:])
+	slow.sees("STORED\r\n")
+	if st := s.Stats(); st.ClosedSlow != 1 || st.Refused != 1 {
+		t.Errorf("%+v", st)
+	}
+	late.says("set b 0 0 100000\r\n%s\r\n", large)
+	late.sees("STORED\r\n")
+}
