@@ -110,6 +110,7 @@ type Backend struct {
 	helloDue bool
 	greeted  int64 // when the keeper last had it greeted
 	asked    int64 // when hello was last said because of a hint
+	excused  int64 // when it was last good again before its time
 	ackDue   bool
 
 	opened, refused, markedBad uint64

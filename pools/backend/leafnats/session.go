@@ -27,8 +27,9 @@ type session struct {
 	wakes      backend.Wakes // the reader's
 
 	// Guarded by Backend.mu.
-	route *route // nil until the first hello
-	heard int64  // when hello was last answered, or the session began
+	route   *route // nil until the first hello
+	heard   int64  // when hello was last answered, or the session began
+	unheard int64  // when the first hello was said of those that have not been answered; 0: all were
 
 	received atomic.Uint64 // bytes of answers from the present instance; written by the reader
 	ackSent  atomic.Uint64 // of them, what the leaf has been told of
@@ -157,7 +158,9 @@ func (b *Backend) failure(kind backend.EventKind, err error, depth int, news boo
 	}
 	b.mu.Lock()
 	b.markedBad++
+	b.helloDue = b.sess != nil // whether it is all of it that is silent is to be known soon
 	b.mu.Unlock()
+	b.wakeWriter()
 	h := b.health.State()
 	kind = backend.EventMarkedBad
 	if h.Flapping {
@@ -183,7 +186,7 @@ func (s *session) hello(data []byte) {
 		return
 	}
 	if err := s.judge(&r); err != nil {
-		s.b.lose(backend.EventBadValidate, err, func() { s.heard = backend.Now() })
+		s.b.lose(backend.EventBadValidate, err, func() { s.heard, s.unheard = backend.Now(), 0 })
 		return
 	}
 	s.b.hear(s, &r)
@@ -212,7 +215,9 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 		return
 	}
 	b.reading++
-	s.heard = backend.Now()
+	now := backend.Now()
+	hung := s.unheard != 0 && now-s.unheard > int64(b.o.Timeout)
+	s.heard, s.unheard = now, 0
 	fresh := s.route == nil || s.route.instance != r.Instance
 	restarted := fresh && s.route != nil
 	if fresh {
@@ -224,8 +229,8 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 	}
 	b.fenceLocked(r.Epoch)
 	lost := s.settle(r.Sent)
-	wasUp := b.up
-	b.up = r.State == frame.StateServing && (b.up && b.health.Allow() || b.forgivenLocked(fresh))
+	wasUp := b.up && b.health.Allow()
+	b.up = r.State == frame.StateServing && (wasUp || b.forgivenLocked(now, fresh, hung))
 	came := b.up && !wasUp
 	if b.up {
 		b.hopeful = false
@@ -266,11 +271,17 @@ func (b *Backend) tellHeard(r *frame.HelloReply, came, stops, restarted bool, lo
 	}
 }
 
-// forgivenLocked reports whether a hello makes a backend good that is down. Of one that was marked bad, only a new connection or a new
-// instance counts before its time, and not while it flaps.
-func (b *Backend) forgivenLocked(fresh bool) bool {
-	if h := b.health.State(); h.Bad && time.Now().Before(h.Probe) && (!fresh || h.Flapping) {
-		return false
+// forgivenLocked reports whether a hello makes a backend good that is down. Of one that was marked bad, only what is news counts before its time, and not
+// while it flaps: a new connection, a new instance, or that a leaf goes on which had hung, as it had if hello was not answered for longer than requests are
+// waited for. One that says hello all the time and lets requests time out would let the next ones, too. So that one which is slow at both is
+// not sent requests again and again, a hang that follows the last by less than a HelloInterval is no news.
+func (b *Backend) forgivenLocked(now int64, fresh, hung bool) bool {
+	if h := b.health.State(); h.Bad && time.Now().Before(h.Probe) {
+		again := b.excused != 0 && now-b.excused < int64(b.o.HelloInterval)
+		if h.Flapping || !fresh && (!hung || again) {
+			return false
+		}
+		b.excused = now
 	}
 	b.health.Greeted()
 	return true

@@ -25,6 +25,8 @@ type fakeLeaf struct {
 	url   string
 	nc    *nats.Conn
 	reply frame.HelloReply
+	mute  atomic.Bool  // hello is not answered
+	said  atomic.Int64 // how often it was
 
 	mu    sync.Mutex
 	frame func(m *nats.Msg, h frame.Header, body string)
@@ -53,6 +55,10 @@ func newFakeLeaf(t *testing.T, change func(r *frame.HelloReply)) *fakeLeaf {
 		}
 	}
 	subscribe(frame.HelloSubject("leaf-1"), func(m *nats.Msg) {
+		if f.mute.Load() {
+			return
+		}
+		f.said.Add(1)
 		msg, _ := json.Marshal(&f.reply)
 		_ = m.Respond(msg)
 	})

@@ -60,6 +60,9 @@ func (b *Backend) look(t *turn) bool {
 	}
 	t.route = b.sess.route
 	t.hello, b.helloDue = b.helloDue, false
+	if t.hello && b.sess.unheard == 0 {
+		b.sess.unheard = backend.Now()
+	}
 	if t.route != nil {
 		t.flights = b.takeLocked(t.flights)
 		if b.up {

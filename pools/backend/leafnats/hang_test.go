@@ -1,0 +1,118 @@
+// Leaves that hang for a while and go on: when they are asked again.
+
+package leafnats
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/leaf"
+	"github.com/tidepool-proxy/tidepool/pools/backend"
+)
+
+// hanging is a backend whose leaf is behind a relay.
+func hanging(t *testing.T, o Options) (*Backend, *relay, *events) {
+	t.Helper()
+	r := newRelay(t, startLeaf(t, leaf.Options{}).Addr())
+	ev := newEvents()
+	o.URL, o.OnEvent = "nats://"+r.ln.Addr().String(), ev.on
+	b := startBackend(t, o)
+	ev.wait(t, backend.EventConnected)
+	return b, r, ev
+}
+
+// soon waits until f.
+func soon(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("never %s", what)
+		}
+	}
+}
+
+// hang stops the relay while f runs.
+func (r *relay) hang(f func()) {
+	r.halt.Lock()
+	defer r.halt.Unlock()
+	f()
+}
+
+// unheard is for how long hello has not been answered.
+func (b *Backend) unheard() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sess == nil || b.sess.unheard == 0 {
+		return 0
+	}
+	return time.Duration(backend.Now() - b.sess.unheard)
+}
+
+// TestHungLeafIsBackWhenItSpeaks: one that was marked bad because it was silent is good again at its first hello, and not when its rest is over.
+func TestHungLeafIsBackWhenItSpeaks(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	b, r, ev := hanging(t, Options{
+		Timeout: timeout, HelloInterval: 20 * time.Millisecond, Health: backend.HealthOptions{RetryMin: time.Hour},
+	})
+	c := newClient(t, 0)
+	for range 3 {
+		r.hang(func() {
+			ev.wait(t, backend.EventMarkedBad)
+			soon(t, "silent for long", func() bool { return b.unheard() > 2*timeout })
+		})
+		ev.wait(t, backend.EventConnected)
+		soon(t, "served", func() bool { return c.do(b, "get a\r\n") == "END\r\n" }) // a busy machine may find it silent once more
+	}
+	if s := b.Status(); s.Opened != 1 {
+		t.Errorf("status %+v: want the same connection", s)
+	}
+}
+
+// TestMarkedBadIsGreetedAtOnce: a leaf that requests have found out says hello as soon as it goes on, whenever its next greeting is due. But if it hangs
+// again by then it rests.
+func TestMarkedBadIsGreetedAtOnce(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	b, r, ev := hanging(t, Options{
+		Timeout: timeout, HelloInterval: time.Hour, Health: backend.HealthOptions{FailureLimit: backend.NoTolerance, RetryMin: time.Hour},
+	})
+	c := newClient(t, 0)
+	hang := func() {
+		if got := c.do(b, "get a\r\n"); got != "ERR "+backend.ErrTimeout.Error() {
+			t.Errorf("%q", got)
+		}
+		ev.wait(t, backend.EventMarkedBad)
+		soon(t, "asked", func() bool { return b.unheard() > timeout })
+	}
+	r.hang(hang)
+	ev.wait(t, backend.EventConnected)
+	if got := c.do(b, "get a\r\n"); got != "END\r\n" {
+		t.Errorf("%q", got)
+	}
+	r.hang(hang)
+	soon(t, "answered", func() bool { return b.unheard() == 0 })
+	if got := c.do(b, "get a\r\n"); got != "ERR "+backend.ErrDown.Error() {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestGreetingIsNotServing: a leaf that says hello all the time and lets requests time out has its rest.
+func TestGreetingIsNotServing(t *testing.T) {
+	f := newFakeLeaf(t, nil)
+	f.on(func(*nats.Msg, frame.Header, string) {})
+	ev := newEvents()
+	b := startBackend(t, Options{
+		URL: f.url, Timeout: 300 * time.Millisecond, HelloInterval: 10 * time.Millisecond, HelloLimit: patience, OnEvent: ev.on,
+		Health: backend.HealthOptions{FailureLimit: backend.NoTolerance, RetryMin: time.Hour},
+	})
+	c := newClient(t, 0)
+	c.do(b, "get a\r\n")
+	ev.wait(t, backend.EventMarkedBad)
+	more := f.said.Load() + 10
+	soon(t, "greeted", func() bool { return f.said.Load() > more })
+	if got := c.do(b, "get a\r\n"); got != "ERR "+backend.ErrDown.Error() {
+		t.Errorf("%q", got)
+	}
+}
