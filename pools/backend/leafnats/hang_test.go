@@ -116,3 +116,28 @@ func TestGreetingIsNotServing(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestLateAnswerIsNews: a leaf that is down and answers anything at all is greeted at once.
+func TestLateAnswerIsNews(t *testing.T) {
+	f := newFakeLeaf(t, nil)
+	late := make(chan func(), 1)
+	f.on(func(m *nats.Msg, h frame.Header, _ string) { late <- func() { answer(m, h.ID, nil, "END\r\n") } })
+	ev := newEvents()
+	const timeout = 50 * time.Millisecond
+	b := startBackend(t, Options{
+		URL: f.url, Timeout: timeout, HelloInterval: time.Hour, OnEvent: ev.on,
+		Health: backend.HealthOptions{FailureLimit: backend.NoTolerance, RetryMin: time.Hour},
+	})
+	ev.wait(t, backend.EventConnected)
+	soon(t, "greeted twice", func() bool { return f.said.Load() == 2 }) // the second says that requests come from now on
+	f.mute.Store(true)
+	c := newClient(t, 0)
+	if got := c.do(b, "get a\r\n"); got != "ERR "+backend.ErrTimeout.Error() {
+		t.Errorf("%q", got)
+	}
+	ev.wait(t, backend.EventMarkedBad)
+	soon(t, "silent for long", func() bool { return b.unheard() > 2*timeout })
+	f.mute.Store(false)
+	(<-late)()
+	ev.wait(t, backend.EventConnected)
+}

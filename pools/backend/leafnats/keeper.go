@@ -110,13 +110,16 @@ func (b *Backend) greet() {
 // askAgain has the leaf greeted at once, because something hints that it is not what it was.
 func (b *Backend) askAgain() {
 	b.mu.Lock()
-	// A hello of which nobody takes note comes back as such a hint: those are left to the keeper.
-	ask := b.up && !b.helloDue && b.sess != nil && backend.Now()-b.asked > int64(hintWait)
-	if ask {
-		b.helloDue, b.asked = true, backend.Now()
+	defer b.mu.Unlock()
+	if b.up { // a hello of which nobody takes note comes back as such a hint: those are left to the keeper
+		b.hintLocked()
 	}
-	b.mu.Unlock()
-	if ask {
+}
+
+// hintLocked is askAgain for hints that no hello can bring about.
+func (b *Backend) hintLocked() {
+	if now := backend.Now(); !b.helloDue && b.sess != nil && now-b.asked > int64(hintWait) {
+		b.helloDue, b.asked = true, now
 		b.wakeWriter()
 	}
 }
