@@ -71,10 +71,25 @@ func (p *Pool) SetMembership(ms Membership) error {
 	if err != nil {
 		return err
 	}
+	m.welcome(old)
 	p.greet(m)
 	p.settle(m)
 	p.advance()
 	return nil
+}
+
+// welcome tells the backends that have come with m. Those that a pool is made with are not known to be there.
+func (m *membership) welcome(old *membership) {
+	if old == nil {
+		return
+	}
+	for i := range m.members {
+		b := m.members[i].Backend
+		was := slices.ContainsFunc(old.members, func(o Member) bool { return o.Backend == b })
+		if w, ok := backend.As[backend.Welcomer](b); ok && !was {
+			w.Welcome()
+		}
+	}
 }
 
 // newTerm makes what backends and leaves are told of m.

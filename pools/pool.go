@@ -110,9 +110,11 @@ func (p *Pool) SetMembers(epoch uint64, members []Member) error {
 		return err
 	}
 	p.mu.Lock()
-	err = p.succeed(p.m.Load(), m)
+	old := p.m.Load()
+	err = p.succeed(old, m)
 	p.mu.Unlock()
 	if err == nil {
+		m.welcome(old)
 		p.advance()
 	}
 	return err

@@ -22,7 +22,8 @@ import (
 // may be called concurrently.
 type Conns struct {
 	access Access
-	proxy  string // how the process, or the engine, calls itself to leaves: two are never the same
+	proxy  string                    // how the process, or the engine, calls itself to leaves: two are never the same
+	delay  func(n int) time.Duration // before the n-th attempt after a disconnect
 
 	mu sync.Mutex
 	m  map[connKey]*conn
@@ -30,7 +31,7 @@ type Conns struct {
 
 // NewConns gives an empty Conns, whose connections all have the same access.
 func NewConns(a Access) *Conns {
-	return &Conns{access: a, proxy: fmt.Sprintf("tidepool-%016x", rand.Uint64()), m: map[connKey]*conn{}}
+	return &Conns{access: a, proxy: fmt.Sprintf("tidepool-%016x", rand.Uint64()), delay: reconnectDelay, m: map[connKey]*conn{}}
 }
 
 // connKey is what makes two connections one.
@@ -53,9 +54,11 @@ type conn struct {
 	users  map[*Backend]struct{}
 	nc     *nats.Conn
 	up     bool
-	failed error    // why it is not; nil: nothing is known yet. nats.go does not tell each time
-	socket net.Conn // the newest; closed to free a goroutine that hangs in a write
-	wire   *wire    // the same; nil where TLS is asked for
+	failed error         // why it is not; nil: nothing is known yet. nats.go does not tell each time
+	socket net.Conn      // the newest; closed to free a goroutine that hangs in a write
+	wire   *wire         // the same; nil where TLS is asked for
+	abort  func()        // ends the newest dialling
+	now    chan struct{} // a token: the next attempt is not to be waited for
 
 	ctx    context.Context // ends with the last user
 	cancel context.CancelFunc
@@ -71,7 +74,7 @@ func (cs *Conns) get(b *Backend) *conn {
 	defer cs.mu.Unlock()
 	c := cs.m[key]
 	if c == nil {
-		c = &conn{all: cs, key: key, target: b.o.target, users: map[*Backend]struct{}{}, done: make(chan struct{})}
+		c = &conn{all: cs, key: key, target: b.o.target, users: map[*Backend]struct{}{}, abort: func() {}, now: make(chan struct{}, 1), done: make(chan struct{})}
 		c.ctx, c.cancel = context.WithCancel(context.Background())
 		cs.m[key] = c
 		go c.connect()
@@ -140,11 +143,45 @@ func (c *conn) connect() {
 		case <-closed:
 			c.onClosed(nc)
 		}
-		select {
-		case <-c.ctx.Done():
+		c.pause(n)
+		if c.ctx.Err() != nil {
 			return
-		case <-time.After(reconnectDelay(n)):
 		}
+	}
+}
+
+// pause waits before the n-th attempt after a disconnect, unless somebody is in a hurry. nats.go, which asks for the time that it is to wait, has nothing
+// left to do then.
+func (c *conn) pause(n int) time.Duration {
+	t := time.NewTimer(c.all.delay(n))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.now:
+	case <-c.ctx.Done():
+	}
+	return 0
+}
+
+// hurry has a connection made at once if there is none, or one from which none of its users hears anything. What is under way to that end may hang,
+// too, so it begins anew.
+func (c *conn) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.up {
+		for b := range c.users {
+			if b.hears() {
+				return
+			}
+		}
+	}
+	select {
+	case c.now <- struct{}{}:
+	default:
+	}
+	c.abort()
+	if c.socket != nil {
+		_ = c.socket.Close()
 	}
 }
 
@@ -162,7 +199,7 @@ func (c *conn) options() []nats.Option {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DontRandomize(),
 		nats.SetCustomDialer(c),
-		nats.CustomReconnectDelay(reconnectDelay),
+		nats.CustomReconnectDelay(c.pause),
 		nats.ConnectHandler(c.onUp),
 		nats.ReconnectHandler(c.onUp),
 		nats.DisconnectErrHandler(c.onDown),
@@ -184,7 +221,7 @@ func (c *conn) options() []nats.Option {
 	return opts
 }
 
-// reconnectDelay is how long nats.go waits before its n-th attempt after a disconnect.
+// reconnectDelay is Conns.delay, unless a test wants another.
 func reconnectDelay(n int) time.Duration {
 	const least, most = 20 * time.Millisecond, time.Second
 	d := min(least<<min(n, 10), most)
@@ -193,8 +230,13 @@ func reconnectDelay(n int) time.Duration {
 
 // Dial implements nats.CustomDialer: a connection that leave can cut off.
 func (c *conn) Dial(network, addr string) (net.Conn, error) {
+	ctx, abort := context.WithCancel(c.ctx)
+	defer abort()
+	c.mu.Lock()
+	c.abort = abort
+	c.mu.Unlock()
 	d := net.Dialer{Timeout: c.key.connect}
-	s, err := d.DialContext(c.ctx, network, addr)
+	s, err := d.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -206,9 +248,9 @@ func (c *conn) Dial(network, addr string) (net.Conn, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		_ = s.Close()
-		return nil, c.ctx.Err()
+		return nil, ctx.Err()
 	}
 	c.socket, c.wire = s, w
 	return s, nil

@@ -3,6 +3,8 @@
 package leafnats
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,4 +142,103 @@ func TestLateAnswerIsNews(t *testing.T) {
 	f.mute.Store(false)
 	(<-late)()
 	ev.wait(t, backend.EventConnected)
+}
+
+// TestWelcomeIsTriedAtOnce: somebody has heard of a leaf that is marked bad.
+func TestWelcomeIsTriedAtOnce(t *testing.T) {
+	f := newFakeLeaf(t, nil)
+	var serves atomic.Bool
+	f.on(func(m *nats.Msg, h frame.Header, _ string) {
+		if serves.Load() {
+			answer(m, h.ID, nil, "END\r\n")
+		}
+	})
+	ev := newEvents()
+	b := startBackend(t, Options{
+		URL: f.url, Timeout: 300 * time.Millisecond, HelloInterval: time.Hour, OnEvent: ev.on,
+		Health: backend.HealthOptions{FailureLimit: backend.NoTolerance, RetryMin: time.Hour},
+	})
+	ev.wait(t, backend.EventConnected)
+	c := newClient(t, 0)
+	c.do(b, "get a\r\n")
+	ev.wait(t, backend.EventMarkedBad)
+	soon(t, "greeted", func() bool { return f.said.Load() == 3 && b.unheard() == 0 })
+	if got := c.do(b, "get a\r\n"); got != "ERR "+backend.ErrDown.Error() {
+		t.Errorf("%q", got)
+	}
+	serves.Store(true)
+	b.Welcome()
+	ev.wait(t, backend.EventConnected)
+	if got := c.do(b, "get a\r\n"); got != "END\r\n" {
+		t.Errorf("%q", got)
+	}
+	soon(t, "greeted", func() bool { return f.said.Load() == 5 && b.unheard() == 0 }) // once more when it came back
+	b.Welcome()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.welcome || b.helloDue {
+		t.Error("it is tried although it serves")
+	}
+}
+
+// patiently gives Conns that never connect again by themselves.
+func patiently() *Conns {
+	conns := NewConns(Access{})
+	conns.delay = func(int) time.Duration { return time.Hour }
+	return conns
+}
+
+// TestWelcomeConnectsAtOnce: whenever the next attempt is due.
+func TestWelcomeConnectsAtOnce(t *testing.T) {
+	addr := freePort(t)
+	ev := newEvents()
+	b := startBackend(t, Options{URL: "nats://" + addr, OnEvent: ev.on, Conns: patiently()})
+	ev.wait(t, backend.EventConnecting)
+	for range 2 {
+		l := startLeaf(t, leaf.Options{Listen: addr})
+		b.Welcome()
+		ev.wait(t, backend.EventConnected)
+		_ = l.Close(cut)
+		ev.wait(t, backend.EventDisconnected)
+	}
+}
+
+// TestWelcomeLeavesWhatHangs: a connection from which nothing comes, while it is made and after, is no reason to wait.
+func TestWelcomeLeavesWhatHangs(t *testing.T) {
+	b, r, ev := hanging(t, Options{
+		Timeout: 50 * time.Millisecond, ConnectTimeout: time.Hour, HelloInterval: 20 * time.Millisecond, Conns: patiently(),
+	})
+	r.lost.Store(2)
+	ev.wait(t, backend.EventTimeout)
+	soon(t, "silent for long", func() bool { return !b.hears() })
+	b.Welcome()
+	soon(t, "connected anew", func() bool { return r.made.Load() == 2 })
+	soon(t, "lost", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.nc == nil })
+	b.Welcome()
+	ev.wait(t, backend.EventConnected)
+	if n := r.made.Load(); n != 3 {
+		t.Errorf("%d connections, want 3", n)
+	}
+}
+
+// TestWelcomeLeavesTheOthers: who shares a connection with a leaf that is silent, and hears from its own, keeps it.
+func TestWelcomeLeavesTheOthers(t *testing.T) {
+	f := newFakeLeaf(t, nil)
+	f.on(func(m *nats.Msg, h frame.Header, _ string) { answer(m, h.ID, nil, "END\r\n") })
+	conns := NewConns(Access{})
+	ev := newEvents()
+	url, _ := strings.CutSuffix(f.url, "/leaf-1")
+	start := func(name string, every time.Duration, on func(backend.Event)) *Backend {
+		return startBackend(t, Options{URL: url + "/" + name, HelloInterval: every, Conns: conns, OnEvent: on})
+	}
+	there := newEvents()
+	b := start("leaf-1", time.Hour, there.on)
+	there.wait(t, backend.EventConnected)
+	away := start("leaf-2", 20*time.Millisecond, ev.on)
+	ev.wait(t, backend.EventTimeout)
+	away.Welcome()
+	soon(t, "greeted", func() bool { away.mu.Lock(); defer away.mu.Unlock(); return !away.helloDue })
+	if got := newClient(t, 0).do(b, "get a\r\n"); got != "END\r\n" || b.Status().Opened != 1 {
+		t.Errorf("%q, %+v", got, b.Status())
+	}
 }

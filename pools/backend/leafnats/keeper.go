@@ -124,5 +124,29 @@ func (b *Backend) hintLocked() {
 	}
 }
 
+var _ backend.Welcomer = (*Backend)(nil)
+
+// Welcome implements backend.Welcomer.
+func (b *Backend) Welcome() {
+	b.mu.Lock()
+	if b.closed || b.o.Down || b.hopeful || b.up && b.health.Allow() {
+		b.mu.Unlock()
+		return
+	}
+	b.welcome = true
+	b.helloDue = b.sess != nil
+	b.mu.Unlock()
+	b.wakeWriter()
+	b.conn.hurry()
+}
+
+// hears reports whether the leaf answers hello, as far as that is known. One that has had no time to do so yet may.
+func (b *Backend) hears() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.sess
+	return s == nil || s.unheard == 0 || backend.Now()-s.unheard <= int64(b.o.HelloInterval)
+}
+
 // hintWait is the least time between two hellos that are said because of a hint.
 const hintWait = 50 * time.Millisecond

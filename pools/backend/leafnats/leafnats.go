@@ -111,6 +111,7 @@ type Backend struct {
 	greeted  int64 // when the keeper last had it greeted
 	asked    int64 // when hello was last said because of a hint
 	excused  int64 // when it was last good again before its time
+	welcome  bool  // it is to be good again, whatever was before, as soon as it answers hello
 	ackDue   bool
 
 	opened, refused, markedBad uint64

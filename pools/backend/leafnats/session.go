@@ -233,7 +233,7 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 	b.up = r.State == frame.StateServing && (wasUp || b.forgivenLocked(now, fresh, hung))
 	came := b.up && !wasUp
 	if b.up {
-		b.hopeful = false
+		b.hopeful, b.welcome = false, false
 		b.dealEarlyLocked()
 	} else if wasUp || r.State == frame.StateDraining {
 		b.hopeful = false
@@ -272,13 +272,13 @@ func (b *Backend) tellHeard(r *frame.HelloReply, came, stops, restarted bool, lo
 }
 
 // forgivenLocked reports whether a hello makes a backend good that is down. Of one that was marked bad, only what is news counts before its time, and not
-// while it flaps: a new connection, a new instance, or that a leaf goes on which had hung, as it had if hello was not answered for longer than requests are
-// waited for. One that says hello all the time and lets requests time out would let the next ones, too. So that one which is slow at both is
+// while it flaps: a new connection, a new instance, that it is welcome, or that a leaf goes on which had hung, as it had if hello was not answered for longer
+// than requests are waited for. One that says hello all the time and lets requests time out would let the next ones, too. So that one which is slow at both is
 // not sent requests again and again, a hang that follows the last by less than a HelloInterval is no news.
 func (b *Backend) forgivenLocked(now int64, fresh, hung bool) bool {
 	if h := b.health.State(); h.Bad && time.Now().Before(h.Probe) {
 		again := b.excused != 0 && now-b.excused < int64(b.o.HelloInterval)
-		if h.Flapping || !fresh && (!hung || again) {
+		if h.Flapping || !fresh && !b.welcome && (!hung || again) {
 			return false
 		}
 		b.excused = now

@@ -290,6 +290,8 @@ type relay struct {
 	mu   sync.Mutex
 	halt sync.RWMutex                             // locked for writing while stopped
 	edit atomic.Pointer[func(from []byte) []byte] // what becomes of what the leaf writes; nil: nothing
+	made atomic.Int64                             // connections so far
+	lost atomic.Int64                             // of them, and of those to come, the first so many carry nothing any more
 	all  []net.Conn
 	wg   sync.WaitGroup
 }
@@ -328,25 +330,29 @@ func (r *relay) accept() {
 		r.mu.Lock()
 		r.all = append(r.all, in, out)
 		r.mu.Unlock()
-		r.wg.Go(func() { r.pass(in, out, false) })
-		r.wg.Go(func() { r.pass(out, in, true) })
+		n := r.made.Add(1)
+		r.wg.Go(func() { r.pass(in, out, n, false) })
+		r.wg.Go(func() { r.pass(out, in, n, true) })
 	}
 }
 
-func (r *relay) pass(from, to net.Conn, back bool) {
+func (r *relay) pass(from, to net.Conn, n int64, back bool) {
 	defer from.Close()
 	defer to.Close()
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := from.Read(buf)
+		got, err := from.Read(buf)
 		r.halt.RLock() // waits while stopped
-		_ = n
+		_ = got
 		r.halt.RUnlock()
-		b := buf[:n]
+		b := buf[:got]
+		if n <= r.lost.Load() {
+			b = nil
+		}
 		if edit := r.edit.Load(); back && edit != nil {
 			b = (*edit)(b)
 		}
-		if n > 0 {
+		if len(b) > 0 {
 			if _, err := to.Write(b); err != nil {
 				return
 			}
