@@ -18,15 +18,16 @@ type holding struct {
 	stuck  atomic.Int64 // tick at which the client last took some of its answers, plus one; 0: it is not waited for
 	owed   atomic.Int64 // bytes counted as buffered that the socket has not taken
 	upload atomic.Int64 // bytes of the buffer that a begun request lies in; 0: of the smallest
-	cutIt  atomic.Bool  // it is to go, to make room
+	asked  atomic.Bool  // the write that waits for it is to end: who has taken nothing is cut
+	halted atomic.Bool  // likewise for the request that it has begun
 }
 
 // idleness is for how many ticks a client must have done nothing before it is cut to make room.
 const idleness = 2
 
-// Relieve says that MaxBuffered is used up: clients that have taken none of their answers, or sent nothing of a request that they
-// have begun, for a second or two, or do so in the next two, are cut until a quarter of MaxBuffered is free, those first for which the most is held. Anyone may call it at
-// any time; it does not wait.
+// Relieve says that MaxBuffered is used up: clients that have taken none of their answers, or sent nothing of a request that they have begun, for a
+// second or two, or do so in the next two, are cut until a quarter of MaxBuffered is free, those first for which the most is held. Anyone may call
+// it at any time; it does not wait.
 func (s *Server) Relieve() { s.pressed.Store(idleness + 1) }
 
 // relieve cuts them.
@@ -40,7 +41,6 @@ func (s *Server) relieve(tick int64) {
 	for c := range s.conns {
 		stuck := c.stuck.Load()
 		switch {
-		case c.cutIt.Load():
 		case stuck > 0 && tick+1-stuck >= idleness:
 			held := c.owed.Load()
 			if h, ok := c.sess.(Holder); ok { // whoever set stuck had opened the session
@@ -59,10 +59,11 @@ func (s *Server) relieve(tick int64) {
 		}
 		n++
 		freed += v.held
-		v.c.cutIt.Store(true) // before the deadline: see patiently
-		if v.unread {
+		if v.unread { // if it has taken some of what is written to it, which cannot be seen from here, it goes on, and is asked again
+			v.c.asked.Store(true)
 			v.c.nc.SetWriteDeadline(past)
 		} else {
+			v.c.halted.Store(true)
 			v.c.nudge()
 		}
 	}

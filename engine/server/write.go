@@ -41,8 +41,8 @@ func (c *conn) try(p []byte) (int, error) {
 	return n, err
 }
 
-// slowPiece is how much a slow client must take within WriteTimeout. It is written by the smaller piece, so that it is seen to take something.
-const slowPiece, smallPiece = 256 << 10, 64 << 10
+// slowPiece is how much a slow client must take within WriteTimeout.
+const slowPiece = 256 << 10
 
 // writeSlow writes what the socket's buffer did not take at once. Meanwhile it counts as buffered.
 func (c *conn) writeSlow(p []byte) (n int, err error) {
@@ -59,40 +59,36 @@ func (c *conn) writeSlow(p []byte) (n int, err error) {
 func (c *conn) patiently(p []byte) (n int, err error) {
 	c.takes()
 	defer c.stuck.Store(0)
-	for left := 0; n < len(p); { // left is of the piece for which there is time until the deadline
-		if left <= 0 {
-			left = slowPiece
-			if d := c.srv.opts.WriteTimeout; d > 0 {
-				c.nc.SetWriteDeadline(time.Now().Add(d))
-			}
+	for n < len(p) {
+		var until time.Time
+		if d := c.srv.opts.WriteTimeout; d > 0 {
+			until = time.Now().Add(d)
 		}
-		stopping := c.srv.stopping.Load() // after the deadline was set: beginStop, cutAll and relieve do it the other way round
+		c.asked.Store(false)
+		c.nc.SetWriteDeadline(until)
+		stopping := c.srv.stopping.Load() // after the deadline was set: beginStop and cutAll do it the other way round
 		if stopping {
 			c.nc.SetWriteDeadline(time.Now().Add(stalled))
 		}
 		if c.srv.cut.Load() {
 			return n, errStop
 		}
-		if c.cutIt.Load() {
-			return n, c.unread()
-		}
-		m, err := c.nc.Write(p[n:min(len(p), n+smallPiece)])
+		m, err := c.nc.Write(p[n:min(len(p), n+slowPiece)])
 		n += m
-		left -= m
 		if m > 0 {
 			c.takes()
 			c.seen.Store(c.srv.tick.Load())
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.cut.Load() {
-			switch {
-			case c.srv.stopping.Load() && (m > 0 || !stopping): // it takes some, or the deadline was not for it
-				continue
-			case stopping && !c.cutIt.Load():
+		switch late := errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.cut.Load(); {
+		case late && c.srv.stopping.Load():
+			if m == 0 && stopping { // else it takes some, or the deadline was not for it
 				return n, errStop
 			}
-			return n, c.unread()
-		}
-		if err != nil {
+		case late && c.asked.Load() && m > 0: // it takes some: see relieve
+		case late:
+			c.srv.counted.cutWrites.Add(1)
+			return n, errUnread
+		case err != nil:
 			return n, err
 		}
 	}
