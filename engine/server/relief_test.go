@@ -35,31 +35,40 @@ func TestWhoMakesRoom(t *testing.T) {
 		p.says("%s", strings.Repeat("get huge\r\n", n))
 		until(t, "answers to wait", func() bool { return s.Stats().Buffered > before+int64(n-1)*hugeAnswer })
 	}
-	now := s.tick.Add(idleness)
-	take := func(p *peer) {
-		if _, err := io.CopyN(io.Discard, p.r, hugeAnswer); err != nil {
+	take := func(p *peer, n int64) {
+		if _, err := io.CopyN(io.Discard, p.r, n); err != nil {
 			t.Fatal(err)
 		}
 	}
-	take(slow)
-	until(t, "that to be seen", func() bool {
+	// holds finds the connection for which n answers and a part are held, and asks about it; true if it is gone.
+	holds := func(n int64, ask func(c *conn) bool) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for c := range s.conns {
-			if c.stuck.Load() > now {
-				return true
+			if owed := c.owed.Load(); owed > n*hugeAnswer-hugeAnswer/2 && owed < n*hugeAnswer+hugeAnswer/2 {
+				return ask(c)
 			}
 		}
-		return false
-	})
-	s.mu.Lock()
-	s.relieve(now)
-	s.mu.Unlock()
-	until(t, "one to be cut", func() bool { return s.Stats().ClosedUnread == 1 })
+		return true
+	}
+	const some = 1 << 20
+	taken := int64(0)
+	for s.Stats().ClosedUnread == 0 { // what a socket took of a write before counts once
+		var now int64
+		holds(2, func(c *conn) bool { now = c.stuck.Load() + idleness - 1; return true })
+		s.tick.Add(max(0, now-s.tick.Load()))
+		take(slow, some)
+		taken += some
+		until(t, "that to be seen", func() bool { return holds(3, func(c *conn) bool { return c.stuck.Load() > now }) })
+		s.mu.Lock()
+		s.relieve(now)
+		s.mu.Unlock()
+		until(t, "who was asked to answer", func() bool { return holds(2, func(c *conn) bool { return !c.asked.Load() }) })
+	}
 	much.cut()
-	take(little)
+	take(little, hugeAnswer)
 	little.sees(value("huge"))
-	take(slow)
+	take(slow, hugeAnswer-taken%hugeAnswer)
 	if n := s.Stats().ClosedUnread; n != 1 {
 		t.Errorf("%d cut", n)
 	}
