@@ -98,7 +98,6 @@ func TestBackendOptions(t *testing.T) {
 	both("backend_use_multiget(false)", "multiget = false", func(o *pools.Spec) { o.Multiget = backend.MultigetNever })
 	both("backend_use_multiget(true)", "multiget = true", func(o *pools.Spec) { o.Multiget = backend.MultigetAlways })
 	f("", ", down = true", "", func(o *pools.Spec) { o.Down = true })
-	f("", ", down = 'yes'", "", func(o *pools.Spec) { o.Down = true })
 	f("", ", down = false, unheard_of = {}", "", same)
 	f("mcp.luagc_ratio(1.1)", "", "", same)
 	f("mcp.init_tls() mcp.init_tls()", ", tls = true, tls_verify = true, tls_name = 'n'", "", func(o *pools.Spec) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +59,12 @@ func newBackend(a *API, L *lua.LState) int {
 			spec.Label = spec.Addr
 			break
 		}
-		err = backendNamed(L.CheckString(1), L.CheckString(2), L.CheckString(3), &spec)
+		label, host := L.CheckString(1), L.CheckString(2)
+		L.CheckString(3)
+		var port string
+		if port, err = portText(L.Get(3)); err == nil {
+			err = backendNamed(label, host, port, &spec)
+		}
 	}
 	if err != nil {
 		return raise(L, err.Error())
@@ -91,26 +97,52 @@ func backendNamed(label, host, port string, s *BackendSpec) error {
 	return nil
 }
 
+// portText is a port that is given as a text or a number. What a text may be is seen where the address is read.
+func portText(v lua.LValue) (string, error) {
+	n, isNumber := v.(lua.LNumber)
+	if _, ok := wholeNumber(float64(n)); isNumber && !ok {
+		return "", fmt.Errorf("mcp.backend: port: want a whole number from 1 to 65535, got %v", float64(n))
+	}
+	return v.String(), nil
+}
+
 // backendTable reads mcp.backend{...}.
 func (a *API) backendTable(t *lua.LTable, s *BackendSpec) error {
-	text := func(name string) (string, bool) {
+	text := func(name string) (string, bool, error) {
 		v := t.RawGetString(name)
-		return v.String(), v.Type() == lua.LTString || v.Type() == lua.LTNumber
-	}
-	if addr, ok := text("address"); ok {
-		s.Addr = addr
-		s.Label = addr
-		if label, ok := text("label"); ok {
-			s.Label = label
+		switch v.Type() {
+		case lua.LTNil:
+			return "", false, nil
+		case lua.LTString, lua.LTNumber:
+			if name == "port" {
+				port, err := portText(v)
+				return port, true, err
+			}
+			return v.String(), true, nil
 		}
-	} else {
-		var parts [3]string
+		return "", false, fmt.Errorf("mcp.backend: %s: want a string, got %s", name, shown(v))
+	}
+	var parts [4]string
+	var given [4]bool
+	for i, name := range []string{"label", "host", "port", "address"} {
+		var err error
+		if parts[i], given[i], err = text(name); err != nil {
+			return err
+		}
+	}
+	switch {
+	case given[3] && (given[1] || given[2]):
+		return errors.New("mcp.backend: want an address, or host and port, not both")
+	case given[3]:
+		s.Addr, s.Label = parts[3], parts[3]
+		if given[0] {
+			s.Label = parts[0]
+		}
+	default:
 		for i, name := range []string{"label", "host", "port"} {
-			v, ok := text(name)
-			if !ok {
+			if !given[i] {
 				return fmt.Errorf("backend must have a %s argument", name)
 			}
-			parts[i] = v
 		}
 		if err := backendNamed(parts[0], parts[1], parts[2], s); err != nil {
 			return err
@@ -134,25 +166,51 @@ func (a *API) backendOptions(t *lua.LTable, o *BackendOptions) error {
 		option := string(name)
 		if set := numericOptions[option]; set != nil {
 			n, ok := vm.Number(v)
-			if err = set(o, n); !ok {
-				err = fmt.Errorf("mcp.backend: %s: want a number, got %s", option, v.Type())
+			if !ok {
+				err = fmt.Errorf("mcp.backend: %s: want a number, got %s", option, shown(v))
+			} else {
+				err = set(o, n)
 			}
 		} else if field := switches[option]; field != nil {
-			*field(o) = lua.LVAsBool(v)
+			*field(o), err = onOrOff("mcp.backend: "+option, v)
 		} else if field := texts[option]; field != nil {
 			s, ok := v.(lua.LString)
 			if *field(o) = string(s); !ok || s == "" {
 				err = fmt.Errorf("mcp.backend: %s: want a string that is not empty, got %s", option, v.Type())
 			}
 		} else if option == "multiget" {
-			o.Multiget = multiget(lua.LVAsBool(v))
+			var on bool
+			on, err = onOrOff("mcp.backend: "+option, v)
+			o.Multiget = multiget(on)
 		} else if option == "log" {
-			err = backendLog(v, &o.Log)
+			err = a.backendLog(v, &o.Log)
 		} else if !backendFields[option] {
 			a.o.Logger.Log(fmt.Sprintf("mcp.backend: unknown option %q is ignored", option))
 		}
 	})
 	return err
+}
+
+// onOrOff is an option that is true or false. In memcached's proxy all but false and nil is true: "no" is, and 0.
+func onOrOff(who string, v lua.LValue) (bool, error) {
+	on, ok := v.(lua.LBool)
+	if !ok {
+		return false, fmt.Errorf("%s: want true or false, got %s", who, shown(v))
+	}
+	return bool(on), nil
+}
+
+// shown is a value in an error.
+func shown(v lua.LValue) string {
+	switch v := v.(type) {
+	case lua.LString:
+		return strconv.Quote(string(v))
+	case lua.LNumber:
+		return fmt.Sprint(float64(v))
+	case lua.LBool:
+		return v.String()
+	}
+	return v.Type().String()
 }
 
 // multiget is the option of that name: without it, it depends on the server.
@@ -164,11 +222,16 @@ func multiget(on bool) backend.Multiget {
 }
 
 // backendLog reads mcp.backend's option log: a table of deadline, rate, errors and tag.
-func backendLog(v lua.LValue, r *backend.LogRule) error {
+func (a *API) backendLog(v lua.LValue, r *backend.LogRule) error {
 	t, ok := v.(*lua.LTable)
 	if !ok {
 		return fmt.Errorf("backend log option must be a table")
 	}
+	t.ForEach(func(k, _ lua.LValue) {
+		if !logFields[k.String()] {
+			a.o.Logger.Log(fmt.Sprintf("mcp.backend: log: unknown option %q is ignored", k.String()))
+		}
+	})
 	natural := func(field, complaint string) (int, error) {
 		v := t.RawGetString(field)
 		n, ok := vm.Number(v)
@@ -211,6 +274,9 @@ func backendLog(v lua.LValue, r *backend.LogRule) error {
 	return nil
 }
 
+// logFields are what the option log may hold.
+var logFields = map[string]bool{"deadline": true, "rate": true, "errors": true, "tag": true}
+
 // backendFields are read elsewhere.
 var backendFields = map[string]bool{"label": true, "host": true, "port": true, "address": true, "weight": true, "hash_name": true}
 
@@ -230,21 +296,35 @@ var texts = map[string]func(*BackendOptions) *string{
 }
 
 var numericOptions = map[string]func(*BackendOptions, float64) error{
-	"connecttimeout":  func(o *BackendOptions, n float64) error { o.ConnectTimeout = duration(n); return nil },
-	"readtimeout":     func(o *BackendOptions, n float64) error { o.ReadTimeout = duration(n); return nil },
-	"retrywaittime":   func(o *BackendOptions, n float64) error { o.RetryWait = roundSeconds(n); return nil },
-	"retrytimeout":    func(o *BackendOptions, n float64) error { o.RetryWait = roundSeconds(n); return nil },
-	"flaptime":        func(o *BackendOptions, n float64) error { o.FlapTime = duration(n); return nil },
-	"flapbackofframp": func(o *BackendOptions, n float64) error { o.FlapRamp = max(1.1, n); return nil },
-	"flapbackoffmax":  func(o *BackendOptions, n float64) error { o.FlapMax = duration(n); return nil },
-	"failurelimit":    natural("failurelimit", func(o *BackendOptions) *int { return &o.FailureLimit }),
-	"depthlimit":      natural("depthlimit", func(o *BackendOptions) *int { return &o.DepthLimit }),
-	"connections":     connections,
+	"connecttimeout": timeOption("connecttimeout", someTime, func(o *BackendOptions) *time.Duration { return &o.ConnectTimeout }),
+	"readtimeout":    timeOption("readtimeout", someTime, func(o *BackendOptions) *time.Duration { return &o.ReadTimeout }),
+	"retrywaittime":  timeOption("retrywaittime", restTime, func(o *BackendOptions) *time.Duration { return &o.RetryWait }),
+	"retrytimeout":   timeOption("retrytimeout", restTime, func(o *BackendOptions) *time.Duration { return &o.RetryWait }),
+	"flaptime":       timeOption("flaptime", anyTime, func(o *BackendOptions) *time.Duration { return &o.FlapTime }),
+	"flapbackoffmax": timeOption("flapbackoffmax", someTime, func(o *BackendOptions) *time.Duration { return &o.FlapMax }),
+	"flapbackofframp": func(o *BackendOptions, n float64) (err error) {
+		o.FlapRamp, err = flapRamp("mcp.backend: flapbackofframp", n)
+		return err
+	},
+	"failurelimit": natural("failurelimit", func(o *BackendOptions) *int { return &o.FailureLimit }),
+	"depthlimit":   natural("depthlimit", func(o *BackendOptions) *int { return &o.DepthLimit }),
+	"connections":  connections,
+}
+
+func timeOption(name string, read timeRule, field func(*BackendOptions) *time.Duration) func(*BackendOptions, float64) error {
+	return func(o *BackendOptions, s float64) (err error) {
+		*field(o), err = read("mcp.backend: "+name, s)
+		return err
+	}
 }
 
 func natural(name string, field func(*BackendOptions) *int) func(*BackendOptions, float64) error {
-	return func(o *BackendOptions, n float64) error {
-		if n < 0 {
+	return func(o *BackendOptions, f float64) error {
+		n, ok := wholeNumber(f)
+		switch {
+		case !ok:
+			return notWhole("mcp.backend: "+name, f)
+		case n < 0:
 			return fmt.Errorf("%s must be >= 0", name)
 		}
 		*field(o) = int(n)
@@ -252,11 +332,14 @@ func natural(name string, field func(*BackendOptions) *int) func(*BackendOptions
 	}
 }
 
-func connections(o *BackendOptions, n float64) error {
-	if n < 1 {
+func connections(o *BackendOptions, f float64) error {
+	n, ok := wholeNumber(f)
+	switch {
+	case !ok:
+		return notWhole("mcp.backend: connections", f)
+	case n < 1:
 		return fmt.Errorf("backend connections argument must be >= 0")
-	}
-	if n > 8 {
+	case n > 8:
 		return fmt.Errorf("backend connections argument must be <= 8")
 	}
 	o.Connections = int(n)

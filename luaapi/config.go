@@ -69,20 +69,22 @@ var configFuncs = []Func{
 	{"discover", StagePools, "name, opts?", "pool | {zone = pool}",
 		"Gives the pool of that name in the topology, whose members come and go while it serves. opts: those of mcp.pool and of mcp.backend, from, zone, zones.", newDiscovered},
 	{"backend_connect_timeout", StagePools, "seconds", "", "Default connect timeout of backends made afterwards (5).",
-		seconds(func(o *BackendOptions) *time.Duration { return &o.ConnectTimeout })},
+		timed("backend_connect_timeout", someTime, func(o *BackendOptions) *time.Duration { return &o.ConnectTimeout })},
 	{"backend_read_timeout", StagePools, "seconds", "", "Default request timeout of backends made afterwards (3).",
-		seconds(func(o *BackendOptions) *time.Duration { return &o.ReadTimeout })},
-	{"backend_retry_waittime", StagePools, "seconds", "", "How long a bad backend rests before it is tried again (3).", wholeSeconds},
-	{"backend_retry_timeout", StagePools, "seconds", "", "Old name of backend_retry_waittime.", wholeSeconds},
+		timed("backend_read_timeout", someTime, func(o *BackendOptions) *time.Duration { return &o.ReadTimeout })},
+	{"backend_retry_waittime", StagePools, "seconds", "", "How long a bad backend rests before it is tried again (3).",
+		timed("backend_retry_waittime", restTime, func(o *BackendOptions) *time.Duration { return &o.RetryWait })},
+	{"backend_retry_timeout", StagePools, "seconds", "", "Old name of backend_retry_waittime.",
+		timed("backend_retry_timeout", restTime, func(o *BackendOptions) *time.Duration { return &o.RetryWait })},
 	{"backend_failure_limit", StagePools, "n", "", "Consecutive failures before a backend is marked bad (3).",
 		count("backend_failure_limit", func(s *Settings) *int { return &s.Backend.FailureLimit })},
 	{"backend_depth_limit", StagePools, "n", "", "Requests queued at a backend before more are refused (0 = no limit).",
 		count("backend_depth_limit", func(s *Settings) *int { return &s.Backend.DepthLimit })},
 	{"backend_flap_time", StagePools, "seconds", "", "A connection that lives shorter counts as flapping (0 = off).",
-		seconds(func(o *BackendOptions) *time.Duration { return &o.FlapTime })},
-	{"backend_flap_backoff_ramp", StagePools, "factor", "", "How the rest of a flapping backend grows (1.5, at least 1.1).", flapRamp},
+		timed("backend_flap_time", anyTime, func(o *BackendOptions) *time.Duration { return &o.FlapTime })},
+	{"backend_flap_backoff_ramp", StagePools, "factor", "", "How the rest of a flapping backend grows (1.5, at least 1.1).", setFlapRamp},
 	{"backend_flap_backoff_max", StagePools, "seconds", "", "Longest rest of a flapping backend (3600).",
-		seconds(func(o *BackendOptions) *time.Duration { return &o.FlapMax })},
+		timed("backend_flap_backoff_max", someTime, func(o *BackendOptions) *time.Duration { return &o.FlapMax })},
 	{"backend_use_iothread", StagePools, "on", "", "What iothread is for pools made afterwards that do not say it: true, workers share connections to memcached; false, each worker has its own (true).",
 		onOff(func(s *Settings) *bool { return &s.IOThread })},
 	{"backend_use_multiget", StagePools, "on", "", "Whether gets that queue up for backends made afterwards travel as one get of several keys (to those that greet as memcached 1.4 or newer, once they are in use).",
@@ -102,51 +104,46 @@ var configFuncs = []Func{
 		count("active_req_limit", func(s *Settings) *int { return &s.ActiveReqLimit })},
 	{"buffer_memory_limit", StagePools, "kilobytes", "", "Kilobytes of values and answers held before more are refused (0 = off).", bufferLimit},
 	{"stat_limit", StagePools, "n", "", "Highest index of a user counter (1024; 0 restores it).", statLimit},
-	{"luagc_ratio", StagePools, "factor", "", "Does nothing: Go collects garbage by itself.", func(_ *API, L *lua.LState) int {
-		numberArg(L, 1)
-		return 0
-	}},
+	{"luagc_ratio", StagePools, "factor", "", "Does nothing: Go collects garbage by itself.", gcRatio},
 	{"add_stat", StagePools, "index, name", "", "Names the user counter index; \"\" hides it.", addStat},
 }
 
-func seconds(field func(*BackendOptions) *time.Duration) func(*API, *lua.LState) int {
+// timed is a setter of a time; read says which times it takes.
+func timed(name string, read timeRule, field func(*BackendOptions) *time.Duration) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		*field(&a.o.Settings.Backend) = duration(numberArg(L, 1))
+		d, err := read("mcp."+name, numberArg(L, 1))
+		if err != nil {
+			return raise(L, err.Error())
+		}
+		*field(&a.o.Settings.Backend) = d
 		return 0
 	}
-}
-
-// duration converts seconds; what is no time at all counts as none.
-func duration(s float64) time.Duration {
-	if !(s > 0) {
-		return 0
-	}
-	return time.Duration(min(s, 1e9) * float64(time.Second))
-}
-
-// roundSeconds is duration rounded to whole seconds, at least one, as memcached's proxy does for retry times.
-func roundSeconds(s float64) time.Duration {
-	return max(time.Second, duration(math.Round(s)))
-}
-
-func wholeSeconds(a *API, L *lua.LState) int {
-	a.o.Settings.Backend.RetryWait = roundSeconds(numberArg(L, 1))
-	return 0
 }
 
 func count(name string, field func(*Settings) *int) func(*API, *lua.LState) int {
 	return func(a *API, L *lua.LState) int {
-		n := int(intArg(L, 1))
+		n := wholeArg(L, name, 1)
 		if n < 0 {
 			return raise(L, name+" must be >= 0")
 		}
-		*field(a.o.Settings) = n
+		*field(a.o.Settings) = int(n)
 		return 0
 	}
 }
 
-func flapRamp(a *API, L *lua.LState) int {
-	a.o.Settings.Backend.FlapRamp = max(1.1, numberArg(L, 1))
+func setFlapRamp(a *API, L *lua.LState) int {
+	ramp, err := flapRamp("mcp.backend_flap_backoff_ramp", numberArg(L, 1))
+	if err != nil {
+		return raise(L, err.Error())
+	}
+	a.o.Settings.Backend.FlapRamp = ramp
+	return 0
+}
+
+func gcRatio(_ *API, L *lua.LState) int {
+	if _, err := finite("mcp.luagc_ratio", "a factor", numberArg(L, 1)); err != nil {
+		return raise(L, err.Error())
+	}
 	return 0
 }
 
@@ -158,9 +155,12 @@ func onOff(field func(*Settings) *bool) func(*API, *lua.LState) int {
 }
 
 func bufferLimit(a *API, L *lua.LState) int {
-	n := intArg(L, 1)
-	if n < 0 {
+	n := wholeArg(L, "buffer_memory_limit", 1)
+	switch {
+	case n < 0:
 		return raise(L, "buffer_memory_limit must be >= 0")
+	case n > math.MaxInt64/1024:
+		return raise(L, fmt.Sprintf("buffer_memory_limit must be %d or less", int64(math.MaxInt64/1024)))
 	}
 	a.o.Settings.BufferLimit = n * 1024
 	return 0
@@ -170,14 +170,16 @@ func bufferLimit(a *API, L *lua.LState) int {
 const maxStatLimit = 1 << 20
 
 func statLimit(a *API, L *lua.LState) int {
-	n := int(intArg(L, 1))
-	if n <= 0 {
+	n := wholeArg(L, "stat_limit", 1)
+	switch {
+	case n < 0:
+		return raise(L, "stat_limit must be >= 0")
+	case n > maxStatLimit:
+		return raise(L, fmt.Sprintf("stat_limit must be %d or less", maxStatLimit))
+	case n == 0:
 		n = 1024
 	}
-	if n > maxStatLimit {
-		return raise(L, fmt.Sprintf("stat_limit must be %d or less", maxStatLimit))
-	}
-	a.o.Settings.StatLimit = n
+	a.o.Settings.StatLimit = int(n)
 	return 0
 }
 
@@ -193,17 +195,17 @@ func checkStatName(name string) error {
 }
 
 func addStat(a *API, L *lua.LState) int {
-	i, name := int(intArg(L, 1)), L.CheckString(2)
+	i, name := wholeArg(L, "add_stat", 1), L.CheckString(2)
 	switch {
 	case i < 1:
 		return raise(L, "stat index must be 1 or higher")
-	case i > a.o.Settings.StatLimit:
+	case i > int64(a.o.Settings.StatLimit):
 		return raise(L, fmt.Sprintf("stat index must be %d or less", a.o.Settings.StatLimit))
 	}
 	if err := checkStatName(name); err != nil {
 		return raise(L, err.Error())
 	}
-	if err := a.o.Config.AddStat(i, name); err != nil {
+	if err := a.o.Config.AddStat(int(i), name); err != nil {
 		return raise(L, err.Error())
 	}
 	return 0

@@ -13,6 +13,9 @@ import (
 // newPool is mcp.pool(backends, opts).
 func newPool(a *API, L *lua.LState) int {
 	list := L.CheckTable(1)
+	if err := onlyListed(list); err != nil {
+		return raise(L, err.Error())
+	}
 	var spec PoolSpec
 	spec.IOThread = a.o.Settings.IOThread
 	for i := 1; i <= list.Len(); i++ {
@@ -27,11 +30,12 @@ func newPool(a *API, L *lua.LState) int {
 		}
 		spec.Backends = append(spec.Backends, be)
 	}
-	if opts, ok := L.Get(2).(*lua.LTable); ok {
+	if opts := L.OptTable(2, nil); opts != nil {
 		if err := poolOptions("mcp.pool", opts, &spec.PoolOptions); err != nil {
 			return raise(L, err.Error())
 		}
 		a.tellUnknown(opts)
+		a.tellUseless(&spec.PoolOptions)
 	}
 	if err := a.checkTLS(spec.Backends); err != nil {
 		return raise(L, err.Error())
@@ -42,6 +46,28 @@ func newPool(a *API, L *lua.LState) int {
 	}
 	L.Push(a.pool(p))
 	return 1
+}
+
+// onlyListed wants no backend outside the list that a pool is made of: it would get no keys, and nobody would know.
+func onlyListed(list *lua.LTable) (err error) {
+	n := 0 // Len may count holes
+	for list.RawGetInt(n+1) != lua.LNil {
+		n++
+	}
+	list.ForEach(func(k, v lua.LValue) {
+		if i, ok := k.(lua.LNumber); ok && 1 <= i && i <= lua.LNumber(n) || err != nil {
+			return
+		}
+		ud, _ := v.(*lua.LUserData)
+		isBackend := false
+		if ud != nil {
+			_, isBackend = ud.Value.(BackendSpec)
+		}
+		if n == 0 || isBackend {
+			err = fmt.Errorf("mcp.pool: backends: want a list without holes, got a field %s", shown(k))
+		}
+	})
+	return err
 }
 
 // pool wraps a target for scripts.
@@ -77,6 +103,23 @@ func (a *API) tellUnknown(opts *lua.LTable) {
 	})
 }
 
+// tellUseless logs the options that mean nothing beside the others, which memcached's proxy takes without a word: omode = "ketama" alone does not
+// place keys by ketama.
+func (a *API) tellUseless(o *PoolOptions) {
+	for _, d := range []struct {
+		useless     bool
+		name, wants string
+	}{
+		{o.OMode != "" && o.Dist != "ring", "omode", "dist = mcp.dist_ring_hash"},
+		{o.OBuckets != 0 && o.Dist != "ring", "obuckets", "dist = mcp.dist_ring_hash"},
+		{o.FilterConf != "" && o.Filter == "", "filter_conf", "a filter"},
+	} {
+		if d.useless {
+			a.o.Logger.Log(fmt.Sprintf("mcp.pool: option %q is ignored: it wants %s", d.name, d.wants))
+		}
+	}
+}
+
 // poolOptions reads the options of a pool; who is the function that takes them.
 func poolOptions(who string, t *lua.LTable, s *PoolOptions) error {
 	for name, field := range map[string]*string{
@@ -92,7 +135,10 @@ func poolOptions(who string, t *lua.LTable, s *PoolOptions) error {
 		}
 	}
 	if v := t.RawGetString("iothread"); v != lua.LNil {
-		s.IOThread = lua.LVAsBool(v)
+		var err error
+		if s.IOThread, err = onOrOff(who+": iothread", v); err != nil {
+			return err
+		}
 	}
 	if v := t.RawGetString("obuckets"); v != lua.LNil {
 		n, ok := whole(v)

@@ -108,7 +108,7 @@ local function problem(d, v)
     if kind == "integer" then
         ok = t == "number" and v == math.floor(v) and v - v == 0
     elseif kind == "seconds" then
-        ok = t == "number" and v >= 0
+        ok = t == "number" and v >= 0 and v - v == 0
     elseif kind == "enum" then
         for _, allowed in ipairs(d.values) do
             ok = ok or v == allowed

@@ -16,7 +16,7 @@ local M = {}
 -- reset forgets what the words have said; scripts/simple.lua begins with it.
 function M.reset()
     registered.reset()
-    M.pools, M.order, M.trees, M.settings, M.zone, M.first = {}, {}, {}, {}, nil, nil
+    M.pools, M.order, M.trees, M.settings, M.set_at, M.zone, M.first = {}, {}, {}, {}, {}, nil, nil
 end
 
 local COMMANDS = {
@@ -69,7 +69,7 @@ function M.add_settings(t, where)
     M.note(where)
     check(where, "settings", t, SETTINGS)
     for k, v in pairs(t) do
-        M.settings[k] = v
+        M.settings[k], M.set_at[k] = v, where
     end
 end
 
@@ -98,8 +98,15 @@ local function check_pool(where, what, t)
     end
     if t.backends == nil then
         fail(where, what, ".backends: is missing")
-    elseif #t.backends == 0 then
+    elseif next(t.backends) == nil then
         fail(where, what, ".backends: the list is empty")
+    end
+    for k in pairs(t.backends) do
+        if type(k) ~= "number" then
+            fail(where, what, ".backends: want a list, got a field \"", tostring(k), "\"")
+        elseif t.backends[k - 1] == nil and k ~= 1 then
+            fail(where, what, ".backends: the list has holes")
+        end
     end
     for i, b in ipairs(t.backends) do
         if type(b) ~= "string" and type(b) ~= "table" then
@@ -260,15 +267,14 @@ end
 local function apply_settings()
     for _, k in ipairs(handler.sorted(M.settings)) do
         local v = M.settings[k]
-        if k == "active_request_limit" then
-            mcp.active_req_limit(v)
-        elseif k == "backend_use_tls" then
-            mcp.backend_use_tls(v)
-            if v then
-                mcp.init_tls()
+        if type(v) ~= "table" then
+            local ok, problem = pcall(mcp[k == "active_request_limit" and "active_req_limit" or k], v)
+            if not ok then
+                fail(M.set_at[k], "settings: ", tostring(problem))
             end
-        elseif type(v) ~= "table" then
-            mcp[k](v)
+        end
+        if k == "backend_use_tls" and v then
+            mcp.init_tls()
         end
     end
 end

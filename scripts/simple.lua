@@ -127,6 +127,19 @@ function pool(t)
     if t.backends ~= nil then
         check_backends(where, what .. "backends", t.backends)
     end
+    if t.zones ~= nil and next(t.zones) == nil then
+        fail(where, what, "zones: the table is empty")
+    end
+    if t.discover ~= nil and t.zone_distributors ~= nil then
+        fail(where, what, "zone_distributors: discovered zones have one distributor")
+    end
+    for zone, d in pairs(t.zone_distributors or {}) do
+        if (t.zones or {})[zone] == nil then
+            fail(where, what, "zone_distributors: there is no zone '", tostring(zone), "' among its zones")
+        elseif type(d) ~= "table" then
+            fail(where, what, "zone_distributors.", tostring(zone), ": want a table, got ", type(d))
+        end
+    end
     for zone, list in pairs(t.discover == nil and t.zones or {}) do
         check_backends(where, what .. "zones." .. tostring(zone), list)
     end

@@ -20,6 +20,7 @@ describe("a field", function()
         { "integer", "1/0", "want a whole number" }, { "integer", "'5'", 'want a whole number, got "5"' },
         { "number", "1.5" }, { "number", "0/0", "want a number, got" }, { "number", "true", "want a number, got true" },
         { "seconds", "0" }, { "seconds", "0.5" }, { "seconds", "-1", "want a number of seconds, got %-1" },
+        { "seconds", "1/0", "want a number of seconds, got" }, { "seconds", "0/0", "want a number of seconds, got" },
         { "string", "'x'" }, { "string", "5", "want a string, got 5" },
         { "boolean", "false" }, { "boolean", "0", "want true or false, got 0" },
         { "function", "print" }, { "function", "{}", "want a function, got a table" },

@@ -20,7 +20,7 @@ describe("settings", function()
     for text, problem in pairs{
         ["settings(1)"] = ":1: settings: want a table of fields, got a number",
         ["settings{ backend_red_timeout = 1 }"] = ":1: settings: there is no field \"backend_red_timeout\"; did you mean \"backend_read_timeout\"?",
-        ["settings{ buffer_memory_limit = -1 } " .. A .. TO_A] = "buffer_memory_limit must be >= 0",
+        ["\nsettings{ buffer_memory_limit = -1 } " .. A .. TO_A] = ":2: settings: buffer_memory_limit must be >= 0",
         ["settings{ pool_options = { dist = \"x\" } } " .. A .. TO_A] = ":1: pools.a: .*dist",
         ["settings{ backend_options = { depthlimit = -1 } } " .. A .. TO_A] = ":1: pools.a.backends%[1%]: .*depthlimit must be >= 0",
         ["settings{ backend_read_timeout = 1 }\n" .. A] = ":1: there is no routes{}",
@@ -94,6 +94,8 @@ describe("pools", function()
         ["pools{ set_z = {} }"] = "pools.set_z: want pools, in a list or by zone",
         ["pools{ set_z = 1 }"] = "pools.set_z: want pools, in a list or by zone",
         ["pools{ set_z = { { backends = {} } } }"] = ":1: pools.set_z%[1%].backends: the list is empty",
+        ["pools{ a = { backends = { \"a:1\", x = \"b:1\" } } }"] = ":1: pools.a.backends: want a list, got a field \"x\"",
+        ["pools{ a = { backends = { \"a:1\", [3] = \"b:1\" } } }"] = ":1: pools.a.backends: the list has holes",
         ["pools{ set_z = { west = {} } }"] = ":1: pools.set_z.west.backends: is missing",
         ["pools{ a = { backends = { \"a\" }, options = 1 } }"] = ":1: pools.a.options: want a table, got a number",
         ["pools{ a = { backends = { \"a\" }, backend_options = 1 } }"] = ":1: pools.a.backend_options: want a table, got a number",
