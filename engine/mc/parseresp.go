@@ -23,7 +23,8 @@ const (
 )
 
 // ParseResponse parses one whole answer at the start of buf. ErrMore like Parser.Next. Other errors mean that the
-// stream cannot be followed any more. A STAT line is such an error: it has no place among answers to requests by key.
+// stream cannot be followed any more. A STAT line is such an error: it has no place among answers to requests by key. So is a line that ends in a
+// bare \n: clients are given answers as they came, and look for \r\n.
 func ParseResponse(buf []byte, r *Response) (n, need int, err error) {
 	return parseAnswer(buf, r, endLine)
 }
@@ -42,15 +43,13 @@ func parseAnswer(buf []byte, r *Response, end string) (n, need int, err error) {
 		}
 		return 0, 0, ErrMore
 	}
-	line := buf[:eol]
-	if eol > 0 && line[eol-1] == '\r' {
-		line = line[:eol-1]
+	if eol < 2 || buf[eol-1] != '\r' {
+		return 0, 0, ErrAnswer
 	}
+	line := buf[:eol-1]
 	*r = Response{}
 	n = eol + 1
 	switch {
-	case len(line) == 0:
-		return 0, 0, ErrAnswer
 	case line[0] >= '0' && line[0] <= '9':
 		r.number(line)
 	case len(line) == 2 || len(line) > 2 && line[2] == ' ':

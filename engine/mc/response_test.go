@@ -46,7 +46,6 @@ func TestParseResponse(t *testing.T) {
 	f("VALUE a 0 8\r\na\r\nEND\r\n\r\nEND\r\n", CodeOK, TypeGet, "a\r\nEND\r\n", "", "a")
 	f("END\r\n", CodeEnd, TypeEnd, "", "", "")
 	f("STORED\r\n", CodeStored, TypeGeneric, "", "", "")
-	f("STORED\n", CodeStored, TypeGeneric, "", "", "")
 	f("NOT_STORED\r\n", CodeNotStored, TypeGeneric, "", "", "")
 	f("EXISTS\r\n", CodeExists, TypeGeneric, "", "", "")
 	f("NOT_FOUND\r\n", CodeNotFound, TypeGeneric, "", "", "")
@@ -85,7 +84,12 @@ func TestParseResponseErrors(t *testing.T) {
 		}
 	}
 	f("\r\n", ErrAnswer)
+	f("\n", ErrAnswer)
 	f("x\r\n", ErrAnswer)
+	for _, bare := range []string{"STORED\n", "END\n", "HD\n", "5\n", "SERVER_ERROR busy\n", "VALUE a 0 2\nhi\r\nEND\r\n", "VA 2\nhi\r\n"} {
+		f(bare, ErrAnswer)
+	}
+	f("VALUE a 0 2\r\nhi\r\nEND\nSTORED\r\n", ErrMissingEnd)
 	f("XX\r\n", ErrAnswer)
 	f("STORED now\r\n", ErrAnswer)
 	f("ENDED\r\n", ErrAnswer)

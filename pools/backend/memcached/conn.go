@@ -239,7 +239,7 @@ func (c *conn) greet(nc net.Conn) *failure {
 		c.to += n
 		got := c.rbuf[:c.to]
 		if i := bytes.IndexByte(got, '\n'); i >= 0 || c.to > maxGreeting {
-			if i != len(got)-1 || !bytes.HasPrefix(got, []byte("VERSION ")) {
+			if i != len(got)-1 || !bytes.HasPrefix(got, []byte("VERSION ")) || !bytes.HasSuffix(got, []byte("\r\n")) {
 				return failed(backend.EventBadValidate, backend.ErrProtocol, "answered version with %q", got[:min(len(got), 100)])
 			}
 			break

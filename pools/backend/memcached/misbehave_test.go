@@ -68,6 +68,9 @@ func TestBrokenAnswers(t *testing.T) {
 	f(a, "\r\n", "parsing", rubbish)
 	f(a+b, valueOf("a")+"garbage\r\n", "parsing", valueOf("a"), rubbish)
 	f(a, "VALUE a 0 -1\r\n", "parsing", rubbish)
+	f(a, "END\n", "parsing", rubbish)
+	f(a+b, "SERVER_ERROR busy\nEND\r\n", "parsing", rubbish, rubbish)
+	f(a, "VALUE a 0 1\r\nx\r\nEND\nEND\r\n", "missingend", rubbish)
 	f(a, "VALUE a 0 1\r\nxyzEND\r\n", "parsing", rubbish)
 	f(a, "VALUE a 0 99999999999\r\n", "outofmemory", rubbish)
 	f(a, strings.Repeat("E", 5000), "parsing", rubbish)
@@ -281,6 +284,7 @@ func TestGreetings(t *testing.T) {
 	}
 	f("ERROR\r\n", "badvalidate")
 	f("VERSION\r\n", "badvalidate")
+	f("VERSION 1.6.38\n", "badvalidate")
 	f("VERSION 1\r\nmore\r\n", "badvalidate")
 	f("VERSION "+strings.Repeat("x", 1000), "badvalidate")
 	f("SSH-2.0-OpenSSH\r\n", "badvalidate")
