@@ -7,10 +7,14 @@
 -- fails is passed over, and not filled. The best of both answers is given: when l2 fails too, the miss of l1, or the error. With negative, a miss of
 -- l2 is kept in l1 for so many seconds, as an item that only this handler takes for a miss: l1 must not be read past it.
 --
+-- Of reads of one key that miss l1 together, one fills it, and none when l2 has answered a write or delete of the key since the read was sent
+-- there: what this proxy has answered is not undone in l1.
+--
 -- A plain set goes to l2 first, and when that has it, to l1 with its TTL at most ttl; if l2 fails other than by not being reached, l1 is sent a
 -- delete. Deletes go to l2, then to l1, and are answered with the error if one fails. Everything else (read-modify-write, touch, gat, CAS values)
 -- is l2's; when l2 has done it, or may have before a timeout, l1 is sent a delete. The answer waits for l1, but is l2's; what l1 failed to be told is
--- counted (NAME_stale) and can be served from there for ttl seconds at most. So can what a read took from l2 just before it was deleted there.
+-- counted (NAME_stale) and can be served from there for ttl seconds at most. So can what a read took from l2 just before another proxy wrote or
+-- deleted it there, a miss for negative seconds; and before this one did, if l1's delete overtakes the earlier fill by another connection.
 --
 -- Only the filling of l1 goes on after the answer.
 
@@ -39,6 +43,8 @@ return handler.define{
         local failed, missed = compare.failed, compare.missed
         local SUCCESS = compare.SUCCESS
         local c = copies.new()
+        local gate = mcp.gate() -- who leads a key there is to fill it; who has written it opens the gate, so that nobody leads
+        local turn = mcp.gate() -- who leads a key there sends its fill, which nobody is to decide and then send too late
         local changed = requests.changer()
         local flags = mcp.res_inspector_new({ t = "flagis", flag = "f", str = FLAGS })
         local stale = mcp.counter((f.name or handler.label(f)) .. "_stale")
@@ -52,20 +58,27 @@ return handler.define{
         return handler.route(f, function(rctx, h)
             local new = rctx:response_new()
 
-            -- tell has l1 do what follows from an answer of l2, and waits.
-            local function tell(r)
-                local res = rctx:enqueue_and_wait(r, h.told)
+            -- tell has l1 do what follows from an answer of l2 to r, and waits.
+            local function tell(r, what)
+                gate(r) -- what has been read there is older than this
+                repeat
+                    local mine = rctx:lead(turn, r)
+                until mine
+                rctx:unlead(turn, r)
+                local res = rctx:enqueue_and_wait(what, h.told)
                 if failed(res) then
                     stale:add(1)
                 end
                 return res
             end
 
-            local function fill(add)
-                if add then
-                    rctx:enqueue(add, h.told)
-                    rctx:wait_cond(0)
-                end
+            local function fill(r, add)
+                if add and rctx:lead(turn, r, 0) then
+                    if rctx:unlead(gate, r) then
+                        rctx:enqueue(add, h.told)
+                        rctx:wait_cond(0)
+                    end
+                end -- it leads until it has answered, which is now
             end
 
             local function read(r)
@@ -80,13 +93,14 @@ return handler.define{
                     return c.answer(new, r, one)
                 end
                 full = full or c.read(r)
+                local leads = full and missed(one) and rctx:lead(gate, r, 0)
                 local two = rctx:enqueue_and_wait(full or r, h.l2)
-                if full and missed(one) then
+                if leads then
                     if two:rank() == SUCCESS then
-                        fill(c.add(r, two, ttl))
+                        fill(r, c.add(r, two, ttl))
                     elseif negative > 0 and missed(two) then
                         local line = "ms " .. r:key() .. " " .. #NONE .. " T" .. negative .. " F" .. FLAGS .. " ME"
-                        fill(requests.line(r:has_flag("b") and line .. " b" or line, NONE .. "\r\n"))
+                        fill(r, requests.line(r:has_flag("b") and line .. " b" or line, NONE .. "\r\n"))
                     end
                 end
                 local best = compare.best{ two, one }
@@ -98,7 +112,7 @@ return handler.define{
                 if r:has_flag("C") and not changed(r, two) then
                     return two
                 end
-                return compare.both{ two, tell(requests.everywhere(r)) }
+                return compare.both{ two, tell(r, requests.everywhere(r)) }
             end
 
             return function(r)
@@ -111,10 +125,10 @@ return handler.define{
                 end
                 local two = rctx:enqueue_and_wait(r, h.l2)
                 if class == "store" and two:rank() == SUCCESS then
-                    tell(requests.capped(r, ttl) or requests.delete(r))
+                    tell(r, requests.capped(r, ttl) or requests.delete(r))
                 elseif class == "store" and two:rank() ~= compare.UNSENT and keys.valid(r)
                     or (class == "modify" or class == "touch") and changed(r, two) then
-                    tell(requests.delete(r))
+                    tell(r, requests.delete(r))
                 end
                 return two
             end

@@ -110,6 +110,58 @@ describe("tier", function()
         expect(backend("l1"):get("foo")):equals("new")
     end)
 
+    -- What a read found out before a write that was answered meanwhile.
+    for _, write in ipairs{ { "add foo 0 0 1", "x" }, { "ms foo 1 ME", "x" }, { "set foo 0 0 1", "x" } } do
+        it("does not keep a miss of before: " .. write[1], function()
+            tier(", negative = 5")
+            backend("l2"):slow(1, 1)
+            local call = start("get foo")
+            advance(0.5)
+            expect(client():send(write[1], write[2]).error):is_false()
+            expect(call:wait().text):equals("END\r\n")
+            expect(client():send("get foo").value):equals("x")
+        end)
+    end
+    for _, write in ipairs{ { "incr foo 1" }, { "delete foo" }, { "md foo" }, { "append foo 0 0 1", "1" } } do
+        it("does not keep a value of before: " .. write[1], function()
+            tier()
+            backend("l2"):set("foo", "1")
+            backend("l2"):slow(1, 1)
+            local call = start("get foo")
+            advance(0.5)
+            expect(client():send(write[1], write[2]).error):is_false()
+            expect(call:wait().value):equals("1")
+            expect(client():send("get foo").value == "1"):is_false()
+        end)
+    end
+
+    it("fills l1 once, for reads that come together, with base64 or without", function()
+        tier(", negative = 5")
+        backend("l2"):set("foo", "bar")
+        backend("l2"):slow(1, 3)
+        local calls = { start("get foo"), client():start("get foo"), client():start("mg Zm9v b v") }
+        for _, call in ipairs(calls) do
+            local res = call:wait()
+            expect(res.value):equals("bar")
+            expect(res.time):equals(1)
+        end
+        advance(1)
+        local fills = 0
+        for _, line in ipairs(backend("l1"):seen()) do
+            fills = fills + (string.sub(line, 1, 3) == "ms " and 1 or 0)
+        end
+        expect(fills):equals(1)
+    end)
+
+    it("fills l1 at the next read when one could not", function()
+        tier()
+        backend("l2"):fails("down", 1)
+        send("get foo")
+        backend("l2"):set("foo", "bar")
+        send("get foo")
+        expect(backend("l1"):get("foo")):equals("bar")
+    end)
+
     it("does not fill l1 with what is stale, being filled or about to go", function()
         tier()
         for _, flags in ipairs{ "t-1 X", "t-1 W", "t-1 Z", "t0" } do
@@ -158,6 +210,15 @@ describe("tier", function()
         tier()
         backend("l1"):slow(0.5)
         expect(send("set foo 0 0 1", "x").time):equals(0.5)
+    end)
+
+    it("answers writes of one key together", function()
+        tier()
+        backend("l1"):slow(1, 2)
+        local calls = { start("set foo 0 0 1", "x"), client():start("set foo 0 0 1", "y") }
+        for _, call in ipairs(calls) do
+            expect(call:wait().time):equals(1)
+        end
     end)
 
     it("deletes from l1 what l2 may have changed", function()
