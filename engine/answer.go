@@ -51,9 +51,15 @@ func (s *session) tell(b *server.Batch, to int) {
 
 // count appends one answer and counts it.
 func (s *session) count(b *server.Batch, sl *slot) {
-	result := s.append(b, sl)
-	if sl.req.Cmd < mc.NumCmds {
-		s.p.stats.request(s.stripe, sl.req.Cmd, result)
+	cmd, result := sl.req.Cmd, resultError
+	if sl.refused != nil {
+		cmd = sl.refused.Cmd
+		b.Out = mc.AnswerBad(b.Out, sl.refused, &b.Rules)
+	} else {
+		result = s.append(b, sl)
+	}
+	if cmd < mc.NumCmds {
+		s.p.stats.request(s.stripe, cmd, result)
 	}
 	if sl.route != nil && sl.route.Latency != nil {
 		sl.route.Latency.Observe(s.stripe, sl.end-s.began)

@@ -73,6 +73,7 @@ type session struct {
 // slot is one request on its way: a client's request, or one key of a multiget.
 type slot struct {
 	req     *mc.Request
+	refused *mc.Request // what the client has sent, if its value is too large: req deletes what it was to replace
 	route   *luaapi.Route
 	call    *luaapi.Call     // while Lua has it
 	pending *backend.Pending // the answer, if a backend gave it
@@ -246,6 +247,8 @@ func (s *session) start(b *server.Batch) (closing bool, err error) {
 		switch {
 		case sl.req.Bad == mc.BadTooLarge && (s.hooks == nil || s.hooks[sl.req.Cmd] == nil), sl.req.Bad == mc.BadCommand && s.hooks == nil:
 			s.route(b, i, sl) // the local store drops what the value was to replace, and may know words that the parser does not
+		case sl.req.Bad == mc.BadTooLarge && i < room && s.drops(sl):
+			s.route(b, i, sl)
 		case sl.req.Bad != mc.BadNone:
 			from := len(s.local)
 			s.local = mc.AnswerBad(s.local, sl.req, &b.Rules)

@@ -207,7 +207,7 @@ func TestUnknownToMemcachedsProxy(t *testing.T) {
 	hooked.line("VERSION .*")
 }
 
-// A set that is too large removes what it was to replace, in the store of the proxy's own; a route has it nowhere.
+// A set that is too large removes what it was to replace, in the store of the proxy's own; a route, see toolarge_test.go.
 func TestTooLargeDropsTheOld(t *testing.T) {
 	big := strings.Repeat("x", 2000)
 	small := func(o *Options) { o.MaxItem = 1000 }

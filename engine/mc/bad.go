@@ -53,14 +53,15 @@ func (b Bad) Closes() bool {
 }
 
 // AnswerBad appends the answer for a request with r.Bad set; nothing for the kinds that close in silence, and under
-// core rules for a text command with noreply (memcached is silent about its errors too).
+// core rules for a text command with noreply (memcached is silent about its errors too). Memcached's proxy is not silent, but a value that is
+// too large is none of its errors.
 func AnswerBad(dst []byte, r *Request, rules *Rules) []byte {
 	switch {
 	case r.Bad >= numBad:
 		return dst
 	case r.Bad == BadBinary:
 		return appendBinaryError(dst, r.Line)
-	case rules.Routed:
+	case rules.Routed && r.Bad != BadTooLarge:
 		return append(dst, badLine[r.Bad][1]...)
 	case r.NoReply && !r.Cmd.IsMeta():
 		return dst

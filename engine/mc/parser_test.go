@@ -156,7 +156,7 @@ func TestParse(t *testing.T) {
 	both("set a 0 0 1025\r\n"+body[:1000], large+"; swallow 27")
 	both("set a 0 0 2147483645\r\n", large+"; swallow 2147483647")
 	both("ms a 1025 q\r\n"+body+"\r\nget a\r\n", large+"; get a")
-	f("set a 0 0 1025 noreply\r\n"+body+"\r\nget a\r\n", "silence; get a", large+"; get a")
+	both("set a 0 0 1025 noreply\r\n"+body+"\r\nget a\r\n", "silence; get a")
 
 	// Keys.
 	f("get "+long+"\r\n", format, "get "+long)
@@ -226,6 +226,7 @@ func TestSilence(t *testing.T) {
 	f(strings.Repeat("x", 3000), core, BadLine, true)
 	f("bogus noreply\r\n", core, BadCommand, false)
 	f("set a 0 0 9999 noreply\r\n", core, BadTooLarge, false)
+	f("set a 0 0 9999999 noreply\r\n", routed, BadTooLarge, false)
 	f("set a 0 0 2 noreply\r\nfail", core, BadChunk, false)
 	f("set "+strings.Repeat("k", 251)+" 0 0 2 noreply\r\nhi\r\n", core, BadKey, false)
 }
