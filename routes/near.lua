@@ -9,8 +9,8 @@
 --
 -- hit: kept, or as the child answers. miss, error, timeout: as the child answers; the child is always asked.
 -- Whatever writes, deletes or touches a key through this proxy drops the copy before it is sent and after it is answered, and no read that was
--- sent before or meanwhile is kept. After a write without an answer nothing is kept for 10 seconds. What other proxies write is seen after
--- ttl seconds. Keys are compared as the child has them: base64 decoded. Nothing goes on after the answer.
+-- sent before or meanwhile is kept. After a write without an answer nothing is kept for 10 seconds, whatever is written after. What other proxies
+-- write is seen after ttl seconds. Keys are compared as the child has them: base64 decoded. Nothing goes on after the answer.
 --
 -- stale_sets = "delete": a plain set of a client that has read an older copy than the child now holds, since that client last set the key or
 -- read it from the child, becomes a delete; it is answered as if it had been stored. (Clients are told apart by their connections.)
@@ -19,9 +19,13 @@
 
 local handler = require "routes.handler"
 local commands = require "routes.commands"
+local keys = require "routes.keys"
 
 -- HOLD is for how many seconds nothing is kept after a write that may still be done, and for how long a read may take to be kept.
 local HOLD = 10
+
+-- UNSURE begins the key of a mark in the store: a write of the key was not answered. It is apart from what blocks the key, which a later write drops.
+local UNSURE = "tidepool:unsure:"
 
 -- MOST is how many reads of clients are remembered, for stale_sets.
 local MOST = 20000
@@ -62,7 +66,8 @@ local function make(f)
         { t = "flagset", flag = "t" })
     local keep = of("ms", { t = "valcopy", idx = 3 }, B64, { t = "flagcopy", flag = "C", idx = 4 }, { t = "flagcopy", flag = "T", idx = 5 },
         { t = "flagcopy", flag = "F", idx = 6 }, { t = "flagcopy", flag = "E", idx = 7 }) -- a response, claimed CAS, TTL, flags, CAS
-    local block = of("ms", { t = "valcopy", idx = 3 }, B64, { t = "flagset", flag = "T", val = HOLD }) -- "\r\n"
+    local block = of("ms", { t = "valcopy", idx = 3 }, B64, { t = "flagcopy", flag = "T", idx = 4 }) -- "\r\n", TTL
+    local look = of("mg", { t = "flagset", flag = "t" })
     local drop = of("md", B64)
     local checked = of("ms", { t = "valcopy", idx = 1 }, B64, { t = "flagcopy", flag = "C", idx = 3 }, { t = "flagcopy", flag = "T", idx = 4 },
         { t = "flagcopy", flag = "F", idx = 5 }) -- CAS, TTL, flags
@@ -71,6 +76,7 @@ local function make(f)
     local shape = mcp.req_inspector_new({ t = "hasflag", flag = "v" }, { t = "hasflag", flag = "E" }, { t = "hasflag", flag = "t" },
         { t = "hasflag", flag = "h" }, { t = "hasflag", flag = "l" }, { t = "hasflag", flag = "k" }, { t = "hasflag", flag = "b" })
 
+    local left = mcp.res_inspector_new({ t = "flagint", flag = "t" })
     local claimed = mcp.res_inspector_new({ t = "hasflag", flag = "W" }, { t = "flagtoken", flag = "c" })
     local item = mcp.res_inspector_new({ t = "hasflag", flag = "X" }, { t = "hasflag", flag = "W" }, { t = "hasflag", flag = "Z" },
         { t = "flagtoken", flag = "f" }, { t = "flagtoken", flag = "c" }, { t = "flagint", flag = "t" })
@@ -97,8 +103,9 @@ local function make(f)
     local gen = mcp.funcgen_new()
     local child, again = gen:new_handle(f.child), gen:new_handle(f.child)
 
-    gen:ready{ n = "near", u = 4, f = function(rctx)
+    gen:ready{ n = "near", u = 6, f = function(rctx)
         local first, second, third, own = rctx:request_new(), rctx:request_new(), rctx:request_new(), rctx:request_new()
+        local mark, anew = rctx:request_new(), rctx:request_new()
 
         -- copy gives the answer of a copy, if there is one.
         local function copy(r, b)
@@ -190,7 +197,7 @@ local function make(f)
 
         local function write(r, class)
             local b = r:has_flag("b")
-            block(first, r, b, "\r\n")
+            block(first, r, b, "\r\n", tostring(HOLD))
             store(first)
             local cas
             if memory then
@@ -199,12 +206,24 @@ local function make(f)
                 memory.read(client, key, nil)
             end
             local res = cas and set(r, b, cas) or rctx:enqueue_and_wait(r, child)
-            if res:rank() >= 3 then
-                drop(second, r, b)
-            else
-                block(second, r, b, "\r\n")
+            local unsure = keys.derived(UNSURE, r)
+            if res:rank() < 3 then
+                if res:rank() == 1 then -- before the block, for who answers a write drops that first, and then looks for the mark
+                    block(mark, unsure, nil, "\r\n", tostring(HOLD))
+                    store(mark)
+                end
+                block(second, r, b, "\r\n", tostring(HOLD))
+                store(second)
+                return res
             end
+            drop(second, r, b)
             store(second)
+            look(mark, unsure)
+            local there, t = left(store(mark))
+            if there then
+                block(anew, r, b, "\r\n", tostring(t + 1)) -- of the last second less than one is left
+                store(anew)
+            end
             return res
         end
 

@@ -216,10 +216,11 @@ describe("near", function()
                 backend("a"):fails(kind, 1)
                 expect(send(w[1], w[2]).text):equals("SERVER_ERROR backend failure\r\n")
                 backend("a"):works()
-                for _ = 1, 3 do
+                for _ = 1, 4 do
                     seen()
                     send("get foo")
-                    expect(#seen()):equals(1)
+                    send("get foo")
+                    expect(#seen()):equals(2)
                     advance(3)
                 end
                 advance(2)
