@@ -9,7 +9,8 @@
 -- get, gets, gat, gats, and mg (without N and R):
 -- hit: as the child answers. miss: one request loads; the others for the key, of all workers, wait for it and get the same. Other proxies wait
 -- too, up to timeout, by a lease of the meta protocol, which the child must know. What is loaded is not stored if the key has been set or
--- deleted since the load began, and whoever asks after that is not given it.
+-- deleted since the load began, and whoever asks after that is not given it; of those who waited one loads anew. Who has waited for twice the timeout
+-- and a second gets an error.
 -- Nothing there: a miss; with negative it is remembered in the child, as an empty item that clients do not see, for so many seconds.
 -- Error or timeout of the load: all who wait get the error; the next to ask tries again. Error or timeout of the child: as the child answers,
 -- without a load, which all keys would want then.
@@ -166,8 +167,10 @@ local function loading(f, t, gate, source, background)
 
         return function(r)
             local b = r:has_flag("b")
-            for _ = 1, 3 do
-                local leads, res = rctx:lead(gate, r, background and 0 or 2 * f.timeout + 1)
+            local patience = background and 0 or 2 * f.timeout + 1
+            local since = mcp.time_mono_millis()
+            while true do -- every write of the key opens the gate, and who is let go without an answer may be next to load
+                local leads, res = rctx:lead(gate, r, math.max(0, patience - (mcp.time_mono_millis() - since) / 1000))
                 if leads == true then
                     res = first(r, b)
                     rctx:unlead(gate, r, res)
