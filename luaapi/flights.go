@@ -52,7 +52,7 @@ var flightsFuncs = []Func{
 }
 
 var flightsMethods = []Method{
-	{"join", "request", "response or nil", "Waits for the answer to the same read, if one is under way, and gives it: same line, no write of the key under way (flights:write), none begun since it was sent. nil: nobody has asked, and this function is to ask, and to land the answer. If it returns without, the next who waits gets nil.", flightsJoin},
+	{"join", "request", "response or nil", "Waits for the answer to the same read, if one is under way, and gives it: same line, no write of the key under way (flights:write), none begun since it was sent. nil: nobody has asked, and this function is to ask, and to land the answer. If it returns without, the next who waits gets nil. An error for a function that has yet to land another.", flightsJoin},
 	{"land", "response", "", "Gives the answer to all who have joined this function's read.", flightsLand},
 	{"write", "request", "", "Notes that the key is written, or deleted, until this function has returned: its reads are not joined meanwhile, nor are those that are under way now.", flightsWrite},
 }
@@ -87,6 +87,11 @@ func (f *flights) forget(of *flightKey) {
 
 func flightsJoin(a *API, L *lua.LState) int {
 	f, r, c := this[*flights](L, "flights"), checkRequest(L, 2, "flights:join").r, a.current(L, "flights:join")
+	for _, h := range c.holds {
+		if x, ok := h.(*flight); ok && x.f == f {
+			return raise(L, "flights:join: this function already has a flight, which it is to land first")
+		}
+	}
 	if f.join(c, r) {
 		return c.suspend(L)
 	}

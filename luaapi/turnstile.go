@@ -60,7 +60,7 @@ var turnstileFuncs = []Func{
 }
 
 var turnstileMethods = []Method{
-	{"enter", "timeout?", "true | false, string", "Waits for its turn, client connections in turns, and is inside until the function that called has returned; false and \"full\" when too many wait, false and \"timeout\" after timeout seconds.", turnstileEnter},
+	{"enter", "timeout?", "true | false, string", "Waits for its turn, client connections in turns, and is inside until the function that called has returned; false and \"full\" when too many wait, false and \"timeout\" after timeout seconds. An error for a function that is inside already.", turnstileEnter},
 	{"adapt", "factor, plus", "number", "Multiplies max by factor, adds plus, and gives what it is then, between least and most; part of one counts when it is whole.", func(a *API, L *lua.LState) int {
 		L.Push(lua.LNumber(this[*turnstile](L, "turnstile").adapt(float64(L.CheckNumber(2)), float64(L.CheckNumber(3)))))
 		return 1
@@ -98,6 +98,11 @@ func newTurnstile(a *API, L *lua.LState) int {
 func turnstileEnter(a *API, L *lua.LState) int {
 	g := this[*turnstile](L, "turnstile")
 	c := a.current(L, "turnstile:enter")
+	for _, h := range c.holds {
+		if t, ok := h.(*ticket); ok && t.g == g {
+			return raise(L, "turnstile:enter: this function is already in the turnstile, and would wait for itself")
+		}
+	}
 	within := int64(-1)
 	if L.Get(2) != lua.LNil {
 		within = timeout(L, 2)
