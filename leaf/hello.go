@@ -47,6 +47,9 @@ func (l *Leaf) hello(m *nats.Msg) {
 	q.Proxy = q.Proxy[:min(len(q.Proxy), maxProxyName)]
 	p.name.Store(&q.Proxy)
 	p.sendsTo.Store(q.Instance)
+	if l.state.Load() == stateDraining && q.Instance != l.instance { // sent before it knew, it would name us
+		p.noticed.Store(true)
+	}
 	l.greet(p)
 	l.acked(p, q.Acked)
 }

@@ -49,6 +49,8 @@ type Leaf struct {
 	peers    *peers
 
 	state      atomic.Int32
+	announced  atomic.Pointer[time.Time] // when proxies were told that it drains; nil: not yet
+	notice     time.Duration             // how long a drain waits for a proxy that says nothing to that
 	members    membership
 	maxPayload atomic.Int64 // of a NATS message, in bytes
 	routed     []string     // leaves to which the log says that there are routes; the janitor's
@@ -72,7 +74,7 @@ func Start(ctx context.Context, o Options) (*Leaf, error) {
 	l := &Leaf{
 		o: o, exec: o.Exec, rules: mc.Rules{MaxValue: o.MaxItem}, began: o.Now(),
 		peers: newPeers(o.MaxProxies, o.Lanes, o.Window),
-		quit:  make(chan struct{}),
+		quit:  make(chan struct{}), notice: usualNotice,
 	}
 	l.members.start(o.Epoch)
 	l.streams = newStreams(l)
@@ -283,9 +285,6 @@ func (l *Leaf) janitor() {
 	}
 }
 
-// drainLimit bounds a drain whose context has no end.
-const drainLimit = 5 * time.Second
-
 // Close stops the leaf. Proxies are told to stay away, what they have sent is answered, and then everything is closed; when
 // ctx ends, at once. The items are gone.
 func (l *Leaf) Close(ctx context.Context) error {
@@ -294,48 +293,6 @@ func (l *Leaf) Close(ctx context.Context) error {
 		l.stop(ctx)
 	})
 	return nil
-}
-
-// withEnd leaves a deadline as it is, however late, and gives drainLimit where there is none.
-func withEnd(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, drainLimit)
-}
-
-// Drain tells proxies to stay away and waits until they have stopped sending and everything is answered, or ctx ends. Close does it; whoever else serves
-// the leaf's items calls it first, and Close when nobody asks for them any more.
-func (l *Leaf) Drain(ctx context.Context) {
-	ctx, cancel := withEnd(ctx)
-	defer cancel()
-	if ctx.Err() != nil {
-		return
-	}
-	l.state.Store(stateDraining)
-	l.announce()
-	l.streams.stop()
-	t := time.NewTicker(10 * time.Millisecond)
-	defer t.Stop()
-	for quiet, last := 0, l.count.frames.Load(); quiet < 2; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		quiet++
-		if n := l.count.frames.Load(); n != last || l.count.pending.Load() > 0 || l.streams.len() > 0 {
-			quiet, last = 0, n
-		}
-	}
-	for !l.direct.inboxes.written() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
-	_ = l.nc.FlushWithContext(ctx) // best effort: what is lost now is a timeout at the proxy
 }
 
 // stop closes whatever was started. Who is connected to the server is let go in order, until ctx ends.

@@ -25,6 +25,7 @@ type peer struct {
 	seen    atomic.Int64 // when it was last heard of, Unix milliseconds
 	name    atomic.Pointer[string]
 	sendsTo atomic.Uint64 // our instance, if its last hello said that it sends us requests
+	noticed atomic.Bool   // it has said since we drain that it sends us nothing
 	parked  []atomic.Bool // per lane: has frames that wait for room
 
 	mu   sync.Mutex    // keeps sent and what NATS was given in step

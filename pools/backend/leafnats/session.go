@@ -30,6 +30,7 @@ type session struct {
 	route   *route // nil until the first hello
 	heard   int64  // when hello was last answered, or the session began
 	unheard int64  // when the first hello was said of those that have not been answered; 0: all were
+	stops   bool   // the leaf has said that it drains
 
 	received atomic.Uint64 // bytes of answers from the present instance; written by the reader
 	ackSent  atomic.Uint64 // of them, what the leaf has been told of
@@ -239,8 +240,11 @@ func (b *Backend) hear(s *session, r *frame.HelloReply) {
 		b.hopeful = false
 		b.dropEarlyLocked(&out)
 	}
-	b.helloDue = b.helloDue || came // so that it knows that requests come from now on: it may have waited for that
-	work := b.queued > 0 || came
+	stops := r.State == frame.StateDraining && !s.stops
+	s.stops = r.State == frame.StateDraining
+	// So that it knows that requests come from now on, or none any more: it may wait for that.
+	b.helloDue = b.helloDue || came || stops
+	work := b.queued > 0 || came || stops
 	b.mu.Unlock()
 	if restarted {
 		failAll(&out, errRestarted)

@@ -87,7 +87,7 @@ func (b *Backend) do(t *turn) {
 		}
 		return
 	}
-	if t.hello {
+	if t.hello && t.serves != 0 {
 		b.sayHello(t.nc, t.sess, t.serves)
 	}
 	if t.tell != nil {
@@ -95,6 +95,9 @@ func (b *Backend) do(t *turn) {
 	}
 	for _, f := range t.flights {
 		b.publish(t, f)
+	}
+	if t.hello && t.serves == 0 { // last: a leaf that drains goes by it that nothing more comes
+		b.sayHello(t.nc, t.sess, 0)
 	}
 	if t.ack {
 		b.publishAck(t)
