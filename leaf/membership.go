@@ -210,7 +210,7 @@ func (l *Leaf) warm(epoch uint64) {
 	}
 	began, err := l.local.Store.Warm()
 	switch {
-	case err != nil:
+	case err != nil: // not tried again before the next epoch: a delete that came meanwhile would not be known, and what it took brought back
 		since.Store(0)
 		l.o.Log.Warn("leaf: previous owners are not asked for items", "leaf", l.o.Name, "err", err)
 	case began:

@@ -4,25 +4,44 @@ package store
 
 // Warm begins to note the keys that clients write, or try to: from here on what another store held under a key may be filled in as long
 // as the key is not noted. The note is kept as a recovery keeps its own: with false positives, about one in a thousand when as many keys
-// were written as memory holds items, each of which costs a fill. Warm within Warm goes on, and began is false; a flush ends it.
+// were written as memory holds items, each of which costs a fill. Where memory is full, items go for it as they go for a writer; ErrNoMemory says that
+// none could, as with NoEvict. Warm within Warm goes on, and began is false; a flush ends it.
 func (s *Store) Warm() (began bool, err error) {
 	if s.warms.Load() {
 		return false, nil
 	}
-	s.Warmed() // if a flush has ended it, there is still the filter
-	words, size := s.filterSize()
-	if !s.mem.take(size) {
-		return false, ErrNoMemory
-	}
+	s.Warmed()      // if a flush has ended it, there is still the filter
 	s.warmth.Add(1) // while no shard takes a fill
+	words, _ := s.filterSize()
 	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		sh.warm = make(filter, words)
-		sh.mu.Unlock()
+		if err := s.shards[i].beginWarm(words); err != nil {
+			s.Warmed()
+			return false, err
+		}
 	}
 	s.warms.Store(true)
 	return true, nil
+}
+
+// beginWarm makes the shard's filter. Memory for it is taken as it gets free, for there are writers who would have it.
+func (sh *shard) beginWarm(words int) error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.closed {
+		return ErrClosed
+	}
+	mem := sh.s.mem
+	for need := filterBytes(words); need > 0; {
+		switch n := min(need, int64(mem.segSize)); {
+		case mem.take(n):
+			need -= n
+		case !sh.makeRoom():
+			mem.give(filterBytes(words) - need)
+			return ErrNoMemory
+		}
+	}
+	sh.warm = make(filter, words)
+	return nil
 }
 
 // Warmth tells one Warm from another.
@@ -31,25 +50,23 @@ func (s *Store) Warmth() uint32 { return s.warmth.Load() }
 // Warmed ends it. Warm and Warmed must not be called at the same time.
 func (s *Store) Warmed() {
 	s.warms.Store(false)
-	_, size := s.filterSize()
-	had := false
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		had = had || sh.warm != nil
+		s.mem.give(filterBytes(len(sh.warm)))
 		sh.warm = nil
 		sh.mu.Unlock()
-	}
-	if had {
-		s.mem.give(size)
 	}
 }
 
 // filterSize is how large a filter of claimed keys is: in words for each shard, and in bytes for all.
 func (s *Store) filterSize() (words int, bytes int64) {
 	words = max(blockWords, int(s.o.Memory/64/8)/len(s.shards)/blockWords*blockWords)
-	return words, int64(words * 8 * len(s.shards))
+	return words, filterBytes(words) * int64(len(s.shards))
 }
+
+// filterBytes is what a filter of so many words takes.
+func filterBytes(words int) int64 { return int64(words) * 8 }
 
 // Elsewhere reports whether another store may hold what is not here: there is no item, and the key was not noted since Warm.
 func (t *Tx) Elsewhere() bool {
