@@ -20,10 +20,17 @@ import (
 type pull struct {
 	l       *Leaf
 	ctx     context.Context
-	sources []frame.Member
+	sources []pullSource
 	q       frame.StreamRequest
 	warmth  uint32 // the store's, when the keys written began to be noted
 	room    int64  // bytes that may come
+	full    bool   // nothing more is taken
+}
+
+// pullSource is a previous owner.
+type pullSource struct {
+	frame.Member
+	goes bool // it owns no keys any more, and waits until those who do have read what they want
 }
 
 // pullPart is which part of its memory a leaf has filled with items that nobody has asked it for yet.
@@ -62,7 +69,7 @@ func (l *Leaf) beginPull(m *frame.Membership, p *placement) {
 }
 
 // gainedFrom gives those previous owners of whose keys some may be this leaf's now.
-func gainedFrom(m *frame.Membership, me string) (from []frame.Member) {
+func gainedFrom(m *frame.Membership, me string) (from []pullSource) {
 	now, before := map[string]float64{}, map[string]float64{}
 	changed := false
 	for _, mb := range m.Members {
@@ -77,7 +84,7 @@ func gainedFrom(m *frame.Membership, me string) (from []frame.Member) {
 	for _, mb := range m.Previous {
 		_, stays := now[mb.Name]
 		if mb.Name != me && (!stays || !old || changed) {
-			from = append(from, mb)
+			from = append(from, pullSource{Member: mb, goes: !stays})
 		}
 	}
 	return from
@@ -86,28 +93,36 @@ func gainedFrom(m *frame.Membership, me string) (from []frame.Member) {
 func (p *pull) run() {
 	for i := range p.sources {
 		src := &p.sources[i]
+		if p.full && !src.goes {
+			continue // it waits for nobody
+		}
 		items, err := p.from(src)
 		p.l.o.Log.Info("leaf: pulled from previous owner", "leaf", p.l.o.Name, "from", src.Name, "items", items, "err", err)
-		if p.ctx.Err() != nil || errors.Is(err, errFull) {
+		if p.ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// from reads one source, again while it is busy or has not heard of the membership yet.
-func (p *pull) from(src *frame.Member) (items int, err error) {
-	nc, name, done, err := p.connect(src)
+// from reads one source, again while it is busy or has not heard of the membership yet. Once this leaf is full it only says so: it wants the first item,
+// and no more.
+func (p *pull) from(src *pullSource) (items int, err error) {
+	nc, name, done, err := p.connect(&src.Member)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
 	for wait := leastPause; ; wait = min(2*wait, mostPause) {
 		_, err = stream.Reader{Conn: nc, Leaf: name, Now: p.l.o.Now}.Read(p.ctx, p.q, func(it *store.Listed) error {
+			if p.full {
+				return errFull
+			}
 			taken := p.take(it)
 			if taken == store.TakenStored {
 				items++
 			}
 			if p.room <= 0 || taken == store.TakenFull || taken == store.TakenOver {
+				p.full = true
 				return errFull
 			}
 			return nil
