@@ -30,8 +30,11 @@ type pull struct {
 // pullSource is a previous owner.
 type pullSource struct {
 	frame.Member
-	goes bool // it owns no keys any more, and waits until those who do have read what they want
+	goes bool  // it owns no keys any more, and waits until those who do have read what they want
+	err  error // why it is tried again
 }
+
+var errUnreached = errors.New("cannot connect")
 
 // pullPart is which part of its memory a leaf has filled with items that nobody has asked it for yet.
 const pullPart = 4
@@ -90,47 +93,66 @@ func gainedFrom(m *frame.Membership, me string) (from []pullSource) {
 	return from
 }
 
+// run reads one source after the other. Those that have nothing to say yet come again behind the others, until the time for it is over.
 func (p *pull) run() {
-	for i := range p.sources {
-		src := &p.sources[i]
-		if p.full && !src.goes {
-			continue // it waits for nobody
+	for wait := leastPause; len(p.sources) > 0; wait = min(2*wait, mostPause) {
+		var later []pullSource
+		for i := range p.sources {
+			src := &p.sources[i]
+			if p.full && !src.goes {
+				continue // it waits for nobody
+			}
+			items := 0
+			if items, src.err = p.from(src); p.ctx.Err() == nil && again(src.err) {
+				later = append(later, *src)
+				continue
+			}
+			p.say(src, items)
+			if p.ctx.Err() != nil {
+				return
+			}
+			wait = leastPause
 		}
-		items, err := p.from(src)
-		p.l.o.Log.Info("leaf: pulled from previous owner", "leaf", p.l.o.Name, "from", src.Name, "items", items, "err", err)
-		if p.ctx.Err() != nil {
+		if p.sources = later; len(later) > 0 && !pause(p.ctx, wait) {
+			for i := range later {
+				p.say(&later[i], 0)
+			}
 			return
 		}
 	}
 }
 
-// from reads one source, again while it is busy or has not heard of the membership yet. Once this leaf is full it only says so: it wants the first item,
-// and no more.
+func (p *pull) say(src *pullSource, items int) {
+	p.l.o.Log.Info("leaf: pulled from previous owner", "leaf", p.l.o.Name, "from", src.Name, "items", items, "err", src.err)
+}
+
+// again reports whether a source may have more to say later: it is busy, has not heard of the membership, or cannot be reached yet.
+func again(err error) bool {
+	return errors.Is(err, stream.ErrBusy) || errors.Is(err, stream.ErrNoLeaf) || errors.Is(err, errUnreached)
+}
+
+// from reads one source. Once this leaf is full it only says so: it wants the first item, and no more.
 func (p *pull) from(src *pullSource) (items int, err error) {
 	nc, name, done, err := p.connect(&src.Member)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
-	for wait := leastPause; ; wait = min(2*wait, mostPause) {
-		_, err = stream.Reader{Conn: nc, Leaf: name, Now: p.l.o.Now}.Read(p.ctx, p.q, func(it *store.Listed) error {
-			if p.full {
-				return errFull
-			}
-			taken := p.take(it)
-			if taken == store.TakenStored {
-				items++
-			}
-			if p.room <= 0 || taken == store.TakenFull || taken == store.TakenOver {
-				p.full = true
-				return errFull
-			}
-			return nil
-		})
-		if !errors.Is(err, stream.ErrBusy) && !errors.Is(err, stream.ErrNoLeaf) || !pause(p.ctx, wait) {
-			return items, err
+	_, err = stream.Reader{Conn: nc, Leaf: name, Now: p.l.o.Now}.Read(p.ctx, p.q, func(it *store.Listed) error {
+		if p.full {
+			return errFull
 		}
-	}
+		taken := p.take(it)
+		if taken == store.TakenStored {
+			items++
+		}
+		if p.room <= 0 || taken == store.TakenFull || taken == store.TakenOver {
+			p.full = true
+			return errFull
+		}
+		return nil
+	})
+	return items, err
 }
 
 func (p *pull) take(it *store.Listed) store.Taken {
@@ -168,7 +190,7 @@ func (p *pull) connect(src *frame.Member) (nc *nats.Conn, name string, done func
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
 	}, l.o.Recover.Connect...)
 	if nc, err = nats.Connect(url, opts...); err != nil {
-		return nil, "", nil, fmt.Errorf("cannot connect to %q: %w", url, err)
+		return nil, "", nil, fmt.Errorf("%w to %q: %w", errUnreached, url, err)
 	}
 	return nc, name, func() { nc.Close(); <-closed }, nil
 }

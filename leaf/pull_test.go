@@ -3,6 +3,10 @@
 package leaf
 
 import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,5 +55,70 @@ func TestFullHeirSaysSo(t *testing.T) {
 	}
 	if n := b.Stats().Pulled; n < 500 || n > 1100 {
 		t.Errorf("%d items of 1000 bytes came, want a quarter of 4 MiB", n)
+	}
+}
+
+// gate is an address where a leaf is reached while it is open.
+type gate struct {
+	net.Listener
+	open    atomic.Bool
+	refused atomic.Int64 // connections
+}
+
+func newGate(t *testing.T, to string) *gate {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{Listener: ln}
+	var all sync.WaitGroup
+	t.Cleanup(func() { ln.Close(); all.Wait() })
+	all.Go(func() {
+		for {
+			near, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if !g.open.Load() {
+				near.Close()
+				g.refused.Add(1)
+				continue
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			for _, c := range [][2]net.Conn{{near, far}, {far, near}} {
+				all.Go(func() {
+					_, _ = io.Copy(c[0], c[1])
+					c[0].Close()
+				})
+			}
+		}
+	})
+	return g
+}
+
+// TestPreviousOwnerIsTriedAgain: one that cannot be reached at first is read later, and those behind it are not kept waiting.
+func TestPreviousOwnerIsTriedAgain(t *testing.T) {
+	var g *gate
+	a, b, c := heirs(t, 40, 4<<20, func(l *Leaf) string {
+		if l.Name() != "a" {
+			return l.URL()
+		}
+		g = newGate(t, l.Addr())
+		return "nats://" + g.Addr().String() + "/a"
+	})
+	waitFor(t, "c to have handed over", func() bool { h := c.HandOver(); return h.Done() })
+	waitFor(t, "a second attempt", func() bool { return g.refused.Load() >= 2 })
+	if h := a.HandOver(); h.Done() {
+		t.Error("a has handed over while it could not be reached")
+	}
+	g.open.Store(true)
+	waitFor(t, "a to have handed over", func() bool { h := a.HandOver(); return h.Done() })
+	if n := b.Local().Store.Stats().Items; n != 40 {
+		t.Errorf("%d items of 40", n)
 	}
 }
