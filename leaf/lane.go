@@ -42,7 +42,6 @@ type lane struct {
 
 	// What follows belongs to run.
 	parked map[*peer][]work
-	other  map[*peer]bool // what comes next goes by another pool's membership
 	spare  []work
 	reqs   [chunk]mc.Request
 	modes  [chunk]uint8
@@ -71,7 +70,6 @@ func newLane(l *Leaf, n int) *lane {
 		parts:  frame.Assembler{Limits: frame.Limits{Bytes: int64(l.o.MaxPending)}},
 		wake:   make(chan struct{}, 1),
 		parked: map[*peer][]work{},
-		other:  map[*peer]bool{},
 		dst:    make([]byte, frame.Size, 64<<10),
 	}
 }
@@ -206,11 +204,9 @@ func (ln *lane) handle(w *work) {
 		ln.unpark(w.peer)
 		return
 	case w.told != nil:
-		if delete(ln.other, w.peer); !ln.l.learn(w.told) {
-			ln.other[w.peer] = true
-		}
+		w.peer.other[ln.n] = !ln.l.learn(w.told)
 		return
-	case w.epoch != 0 && ln.other[w.peer]:
+	case w.epoch != 0 && w.peer.other[ln.n]:
 		ln.l.refuse(w.peer.reply, w.id, frame.ReasonEpoch)
 		ln.l.uncharge(w.peer, w.size)
 		return

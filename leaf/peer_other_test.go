@@ -1,0 +1,38 @@
+// Proxies of another pool.
+
+package leaf
+
+import (
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+)
+
+// TestOthersAreForgotten: of a proxy that goes by another pool's membership nothing is kept when it has been forgotten.
+func TestOthersAreForgotten(t *testing.T) {
+	l := start(t, Options{Lanes: 2})
+	ours, other := dial(t, l), dial(t, l)
+	ours.tell(0, frame.Membership{Pool: "users", Epoch: 7, Members: []frame.Member{{Name: "leaf-1"}}})
+	ours.by(7, 1, 0, "mn\r\n")
+	ours.next()
+	for lane := range 2 {
+		m := frame.Membership{Pool: "sessions", Epoch: 8, Members: []frame.Member{{Name: "leaf-1"}}}
+		other.tell(lane, m)
+		other.by(8, uint64(lane), lane, "mn\r\n")
+		other.refusal(uint64(lane), frame.ReasonEpoch)
+	}
+	var kept []weak.Pointer[peer]
+	for _, p := range l.peers.all() {
+		kept = append(kept, weak.Make(p))
+	}
+	if len(kept) != 2 {
+		t.Fatalf("%d proxies", len(kept))
+	}
+	l.peers.forget(time.Now().Add(2 * peerIdle))
+	for _, p := range kept {
+		waitFor(t, "a proxy to be forgotten", func() bool { runtime.GC(); return p.Value() == nil })
+	}
+}
