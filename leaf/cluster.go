@@ -163,8 +163,10 @@ func (l *Leaf) tellRoutes() {
 // so that two leaves of one name would not hear of each other, but all others would hear of both. No leaf can be called _.
 const relaySubject = "tp.1._.hello"
 
-// relayTime is how long answers are waited for.
-const relayTime = time.Second
+const (
+	relayTime = time.Second // how long answers are waited for
+	maxRelays = 1000        // at one time: anybody who is let in may ask. 250 leaves that start at once ask so often.
+)
 
 // relay says hello to the leaf that is asked for and passes on who answers. What it does is over when it returns but for the answers.
 func (l *Leaf) relay(m *nats.Msg) {
@@ -173,11 +175,20 @@ func (l *Leaf) relay(m *nats.Msg) {
 		l.count.dropped.Add(1)
 		return
 	}
+	if l.relays.Add(1) > maxRelays {
+		l.relays.Add(-1)
+		l.count.dropped.Add(1) // there are other leaves to ask
+		return
+	}
 	inbox := l.nc.NewInbox()
 	sub, err := l.nc.Subscribe(inbox, func(a *nats.Msg) { _ = l.nc.Publish(to, a.Data) }) // it is asked for more than once
 	if err != nil {
+		l.relays.Add(-1)
 		return
 	}
 	_ = l.nc.PublishRequest(frame.HelloSubject(name), inbox, []byte("{}"))
-	time.AfterFunc(relayTime, func() { _ = sub.Unsubscribe() })
+	time.AfterFunc(relayTime, func() {
+		_ = sub.Unsubscribe()
+		l.relays.Add(-1)
+	})
 }

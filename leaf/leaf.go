@@ -55,6 +55,7 @@ type Leaf struct {
 	maxPayload atomic.Int64 // of a NATS message, in bytes
 	routed     []string     // leaves to which the log says that there are routes; the janitor's
 	alone      bool         // the log says that there is none; the janitor's
+	relays     atomic.Int64 // names that are asked for, for others
 	count      counters
 	streams    *streams
 	handed     handedOver
