@@ -247,3 +247,41 @@ func (c *testClock) add(d time.Duration) {
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
+
+// TestToldIsCharged: memberships wait for their lane as requests do, in bounded memory, and neither is in the other's way.
+func TestToldIsCharged(t *testing.T) {
+	in, open := make(chan struct{}, 1), make(chan struct{})
+	l := start(t, Options{Lanes: 1, MaxPending: 64 << 10, Exec: func(r *mc.Request, dst []byte) []byte {
+		if string(r.Key) == "slow" {
+			in <- struct{}{}
+			<-open
+		}
+		return append(dst, "HD\r\n"...)
+	}})
+	release := sync.OnceFunc(func() { close(open) })
+	t.Cleanup(release)
+	p := dial(t, l)
+	p.frame(1, "mg slow\r\n")
+	<-in
+	m := frame.Membership{Pool: "users", Members: []frame.Member{{Name: "leaf-1", Addr: strings.Repeat("a", 10<<10)}}}
+	for n := range uint64(4) {
+		m.Epoch = n + 1
+		p.tell(0, m) // the fourth is more than half of what may wait
+	}
+	p.refusal(0, frame.ReasonOverloaded)
+	p.frame(2, "mg quick\r\n")
+	waitFor(t, "the request", func() bool { return l.Stats().Pending > 2*overhead })
+	release()
+	p.want(1, "HD\r\n")
+	p.next()
+	if e := l.Epoch(); e != 3 {
+		t.Errorf("epoch %d, want 3", e)
+	}
+	m.Epoch, m.Members[0].Addr = 5, strings.Repeat("a", 100<<10)
+	p.tell(0, m) // one may be as long as it likes
+	p.by(5, 3, 0, "mg k\r\n")
+	p.next()
+	if e, n := l.Epoch(), l.count.told.Load(); e != 5 || n != 0 {
+		t.Errorf("epoch %d, %d bytes are charged yet; want 5 and none", e, n)
+	}
+}

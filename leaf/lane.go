@@ -54,14 +54,13 @@ type work struct {
 	peer    *peer
 	id      uint64
 	body    []byte // requests not executed yet
-	size    int    // bytes charged to the peer
+	size    int    // bytes charged to the peer, of memberships if it is one
 	expires time.Time
 	parts   uint16 // of the answer, sent so far
 	begun   bool   // something of it was executed
 	epoch   uint64 // of the membership that it goes by; 0: of none
 	resume  bool   // not a frame: the peer may have room again
-
-	told *frame.Membership // not a frame, but what those that follow go by; nil: it is one
+	told    bool   // not a frame: body is the membership that those that follow go by
 }
 
 func newLane(l *Leaf, n int) *lane {
@@ -103,10 +102,8 @@ func (ln *lane) arrive(reply, data []byte, lent bool) {
 	case frame.FlagAck:
 		return
 	case frame.FlagTold:
-		if m := l.parseMembership(body); m != nil {
-			ln.push(work{peer: p, told: m})
-		} else {
-			l.refuse(p.reply, h.ID, frame.ReasonFormat)
+		if why := ln.acceptTold(p, h, body, lent); why != 0 {
+			l.refuse(p.reply, h.ID, why)
 		}
 		return
 	}
@@ -162,6 +159,19 @@ func (ln *lane) accept(p *peer, h frame.Header, body []byte, now time.Time, lent
 	return 0
 }
 
+// acceptTold queues a membership.
+func (ln *lane) acceptTold(p *peer, h frame.Header, body []byte, lent bool) frame.Reason {
+	w := work{peer: p, id: h.ID, body: body, size: len(body) + overhead, told: true}
+	if !ln.l.chargeTold(p, w.size) {
+		return frame.ReasonOverloaded
+	}
+	if lent {
+		w.body = bytes.Clone(body)
+	}
+	ln.push(w)
+	return 0
+}
+
 func (ln *lane) push(w work) {
 	ln.mu.Lock()
 	ln.queue = append(ln.queue, w)
@@ -203,8 +213,8 @@ func (ln *lane) handle(w *work) {
 	case w.resume:
 		ln.unpark(w.peer)
 		return
-	case w.told != nil:
-		w.peer.other[ln.n] = !ln.l.learn(w.told)
+	case w.told:
+		ln.hear(w)
 		return
 	case w.epoch != 0 && w.peer.other[ln.n]:
 		ln.l.refuse(w.peer.reply, w.id, frame.ReasonEpoch)
@@ -214,6 +224,16 @@ func (ln *lane) handle(w *work) {
 	if _, waits := ln.parked[w.peer]; waits || !ln.execute(w) {
 		ln.park(*w)
 	}
+}
+
+// hear takes note of a membership.
+func (ln *lane) hear(w *work) {
+	if m := ln.l.parseMembership(w.body); m != nil {
+		w.peer.other[ln.n] = !ln.l.learn(m)
+	} else {
+		ln.l.refuse(w.peer.reply, w.id, frame.ReasonFormat)
+	}
+	ln.l.unchargeTold(w.peer, w.size)
 }
 
 // park keeps w until its proxy has taken more of what it was sent.

@@ -208,18 +208,31 @@ func (l *Leaf) URL() string {
 func (l *Leaf) Local() *Local { return l.local }
 
 // charge notes bytes of requests that wait, or refuses them.
-func (l *Leaf) charge(p *peer, n int) bool {
-	all, own := l.count.pending.Add(int64(n)), p.pending.Add(int64(n))
-	if limit := int64(l.o.MaxPending); (all > limit && all > int64(n)) || (own > limit/2 && own > int64(n)) {
-		l.uncharge(p, n)
-		return false
-	}
-	return true
-}
+func (l *Leaf) charge(p *peer, n int) bool { return l.admit(&l.count.pending, &p.pending, n) }
 
 func (l *Leaf) uncharge(p *peer, n int) {
 	l.count.pending.Add(int64(-n))
 	p.pending.Add(int64(-n))
+}
+
+// chargeTold is charge for memberships. They have an account of their own: one that is refused is not told again on its lane, so that what was stored
+// before is served to nobody, and it comes when there is much to do.
+func (l *Leaf) chargeTold(p *peer, n int) bool { return l.admit(&l.count.told, &p.told, n) }
+
+func (l *Leaf) unchargeTold(p *peer, n int) {
+	l.count.told.Add(int64(-n))
+	p.told.Add(int64(-n))
+}
+
+// admit adds n bytes to what waits, of all proxies and of one, unless that is too much then. A single thing is never too much.
+func (l *Leaf) admit(all, own *atomic.Int64, n int) bool {
+	size, limit := int64(n), int64(l.o.MaxPending)
+	if a, o := all.Add(size), own.Add(size); (a > limit && a > size) || (o > limit/2 && o > size) {
+		all.Add(-size)
+		own.Add(-size)
+		return false
+	}
+	return true
 }
 
 // refuse answers a frame of which nothing was, or will be, executed.

@@ -40,7 +40,7 @@ type Options struct {
 	Lanes      int // subscriptions, each executing its frames in order; 0: one for two processors, 1 to 8
 	MaxPayload int // largest NATS message of the embedded server, in bytes; 0: 8 MiB
 	Window     int // bytes of answers that one proxy may leave unacknowledged; 0: 16 MiB
-	MaxPending int // bytes of requests that wait here, of all proxies (half of it: of one); 0: 64 MiB
+	MaxPending int // bytes of requests that wait here, of all proxies (half of it: of one), and as many of memberships; 0: 64 MiB
 	MaxProxies int // proxies (reply subjects) known at one time; 0: 4096
 
 	TLS      *tls.Config   // for the embedded server's listener, or the NATS system that is joined

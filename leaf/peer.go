@@ -22,6 +22,7 @@ type peer struct {
 	acked   atomic.Uint64 // bytes of answers that the proxy says it has received
 	window  atomic.Int64
 	pending atomic.Int64 // bytes of its requests that wait here
+	told    atomic.Int64 // and of memberships
 	seen    atomic.Int64 // when it was last heard of, Unix milliseconds
 	name    atomic.Pointer[string]
 	sendsTo atomic.Uint64 // our instance, if its last hello said that it sends us requests

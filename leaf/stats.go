@@ -46,7 +46,7 @@ type counters struct {
 	frames, requests, hellos, bytesIn, bytesOut atomic.Uint64
 	parked, dropped, lost                       atomic.Uint64
 	refused                                     [numReasons]atomic.Uint64
-	pending                                     atomic.Int64
+	pending, told                               atomic.Int64 // bytes that wait, of requests and of memberships
 
 	elsewhere, handedOn, filled, pulled atomic.Uint64
 
