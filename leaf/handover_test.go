@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/leaf/store"
 )
 
 // What has been sent is not handed over before the heir has acknowledged the last byte, and never if it goes first.
@@ -84,5 +85,21 @@ func TestHandedOverToWhoHasEnough(t *testing.T) {
 	defer l.handed.mu.Unlock()
 	if _, ok := l.handed.to["leaf-9"]; !ok {
 		t.Error("it is waited for")
+	}
+}
+
+// An heir that has enough at the moment when it has been given as many items as it asked for is not waited for either: what ends a stream is never taken back.
+func TestEndIsNotTakenBack(t *testing.T) {
+	l := start(t, Options{})
+	s := newOutgoing(l, 1, frame.StreamRequest{Mode: frame.StreamKeys, Limit: 1, Window: streamWindow}, "nobody")
+	s.timer = time.NewTimer(0)
+	it := store.Listed{Item: store.Item{Key: []byte("k")}}
+	if s.item(&it) {
+		t.Error("it would have more than it asked for")
+	}
+	s.ack(frame.StreamCancel)
+	s.finish()
+	if s.over() != errReaderEnough || !s.read || s.sent > 0 {
+		t.Errorf("over: %v, read: %v, %d bytes sent", s.over(), s.read, s.sent)
 	}
 }

@@ -19,7 +19,6 @@ var (
 	errReaderStuck  = errors.New("the reader takes nothing")
 	errReaderEnough = errors.New("reader wants no more")
 	errLeafStops    = errors.New("the leaf stops")
-	errLimit        = errors.New("as many items as were asked for")
 )
 
 // outgoing is one stream and its goroutine.
@@ -147,10 +146,7 @@ func (s *outgoing) item(it *store.Listed) bool {
 	if len(s.buf)-frame.Size >= s.chunk && !s.flush(false) {
 		return false
 	}
-	if s.q.Limit > 0 && s.items == s.q.Limit {
-		s.end(errLimit)
-	}
-	return s.over() == nil
+	return s.over() == nil && (s.q.Limit == 0 || s.items < s.q.Limit)
 }
 
 // between is called with nothing locked, a thousand items after it was last.
@@ -262,8 +258,7 @@ func (s *outgoing) alive() bool {
 func (s *outgoing) finish() {
 	c := &s.l.count
 	c.streamItems.Add(uint64(s.items))
-	if why := s.over(); why == nil || why == errLimit {
-		s.ended.Store(nil)
+	if s.over() == nil {
 		s.buf = append(s.buf, "EN\r\n"...)
 		if s.flush(true) && (s.q.Past == nil || s.awaitTaken()) {
 			s.read = true
