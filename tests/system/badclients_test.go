@@ -246,6 +246,6 @@ func TestLimits(t *testing.T) {
 	over.ends("ERROR Too many open connections\r\n")
 	c.says("add k 0 0 2000\r\n" + strings.Repeat("x", 2000) + "\r\n")
 	c.sees("SERVER_ERROR object too large for cache\r\n") // at once: a set would first delete what it was to replace
-	c.says("get 1\r\nget 2\r\nget 3\r\n") // with two of startHeld
+	c.says("get 1\r\nget 2\r\nget 3\r\n")                 // with two of startHeld
 	eventually(t, "a refusal", func() bool { return p.sum("tidepool_requests_refused_total") >= 2 })
 }
