@@ -65,8 +65,11 @@ func (p *Proxy) room() bool {
 // hold counts an answer's bytes until its batch has ended. Over a limit the answer is dropped: it would wait here for a client that may be
 // in no hurry to read. Backends' readers call it.
 func (s *session) hold(p *backend.Pending) {
-	n := int64(p.Holds())
-	switch limited := s.p.scriptBuffers.Load() > 0; {
+	limited, n := s.p.scriptBuffers.Load() > 0, int64(len(p.Buf))
+	if !limited {
+		n = int64(p.Holds())
+	}
+	switch {
 	case n == 0:
 		return
 	case limited && !s.p.room():

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -136,6 +137,16 @@ func TestBufferMemoryLimit(t *testing.T) {
 	if !p.room() {
 		t.Error("the limit is gone, and there is no room")
 	}
+}
+
+// Of a large answer its own bytes count against a script's limit, not the buffer that it lies in.
+func TestBufferMemoryLimitCountsBytes(t *testing.T) {
+	c, b, _, _ := limited(t, "mcp.buffer_memory_limit(500)")
+	c.says(strings.Repeat("get k\r\n", 5))
+	b.sees(strings.Repeat("get k\r\n", 5))
+	answer := "VALUE k 0 70000\r\n" + strings.Repeat("x", 70000) + "\r\nEND\r\n"
+	go io.WriteString(b.conn, strings.Repeat(answer, 5))
+	c.sees(strings.Repeat(answer, 5))
 }
 
 // Leaves have no connection of their own that could be given up: their answers are dropped one by one.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/server"
 )
 
 const (
@@ -24,9 +25,12 @@ type portion struct {
 	dropped atomic.Bool // an answer has been, for want of memory
 }
 
-// mostSlots is how many slots may be under way at once.
-func (s *session) mostSlots() int {
-	if s.most == 0 {
+// mostSlots is how many slots of b may be under way at once. Requests that have nothing to do with each other do not wait for each other.
+func (s *session) mostSlots(b *server.Batch) int {
+	switch {
+	case b.Each != nil:
+		return maxSlots
+	case s.most == 0:
 		return firstPortion
 	}
 	return s.most
@@ -34,10 +38,14 @@ func (s *session) mostSlots() int {
 
 // learn is told of n slots, that held so many bytes at their end.
 func (s *session) learn(n int, held int64) {
-	most, share := s.mostSlots(), int64(s.p.opts.MaxConnBuffer)
+	most, share := s.most, int64(s.p.opts.MaxConnBuffer)
+	if most == 0 {
+		most = firstPortion
+	}
 	if share == 0 {
 		share = defaultShare
 	}
+	s.recovers()
 	switch {
 	case s.dropped.Load():
 		most /= 2
@@ -49,9 +57,17 @@ func (s *session) learn(n int, held int64) {
 	s.most = min(max(most, 1), maxSlots)
 }
 
-// hopeless reports whether the answer to r would most likely be dropped, because an earlier one was and memory has not been given back since.
-func (s *session) hopeless(r *mc.Request) bool {
-	if !s.dropped.Load() {
+// recovers forgets that answers have been dropped, if memory has been given back since.
+func (s *session) recovers() {
+	if s.dropped.Load() && !s.p.server.Full() {
+		s.dropped.Store(false)
+	}
+}
+
+// hopeless reports whether the answer to r, one of several requests that the client has sent without waiting, would most likely be dropped, because
+// an earlier one was and memory has not been given back since.
+func (s *session) hopeless(b *server.Batch, r *mc.Request) bool {
+	if !s.dropped.Load() || len(b.Reqs) == 1 && len(s.slots) == 1 {
 		return false
 	}
 	switch r.Cmd {
@@ -59,8 +75,7 @@ func (s *session) hopeless(r *mc.Request) bool {
 	default:
 		return false
 	}
-	if !s.p.server.Full() {
-		s.dropped.Store(false)
+	if s.recovers(); !s.dropped.Load() {
 		return false
 	}
 	now, last := s.Now(), s.p.tried.Load()

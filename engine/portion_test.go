@@ -68,11 +68,18 @@ func TestHopelessGets(t *testing.T) {
 	}
 	var sent atomic.Int64
 	go func() {
-		for large := answer(asked); ; sent.Add(1) {
-			if _, err := b.r.ReadString('\n'); err != nil {
+		for large := answer(asked); ; {
+			switch line, err := b.r.ReadString('\n'); {
+			case err != nil:
 				return
+			case line == "get k\r\n":
+				sent.Add(1)
+				io.WriteString(b.conn, large)
+			case line == "hi\r\n":
+				io.WriteString(b.conn, "STORED\r\n")
+			case !strings.HasPrefix(line, "set"):
+				io.WriteString(b.conn, "END\r\n")
 			}
-			io.WriteString(b.conn, large)
 		}
 	}()
 	c := dial(t, p)
@@ -86,8 +93,24 @@ func TestHopelessGets(t *testing.T) {
 	if got := p.stats.dropped.Load(); got != n+1 {
 		t.Errorf("%d are counted", got)
 	}
+	for range 50 { // who waits for its answers is not refused small ones
+		c.says("get small\r\n")
+		c.sees("END\r\n")
+	}
 	unread.resets()
 	until(t, "room", func() bool { return p.held.Load() == 0 })
+	sets := strings.Repeat("set a 0 0 2\r\nhi\r\n", 40)
+	for range 8 {
+		c.says(sets)
+		c.sees(strings.Repeat("STORED\r\n", 40))
+	}
 	c.says("get k\r\n")
 	c.sees(answer(asked))
+	p.sessions.mu.Lock()
+	defer p.sessions.mu.Unlock()
+	for s := range p.sessions.all {
+		if s.dropped.Load() {
+			t.Error("a client is held for one that there is no room for, though there is")
+		}
+	}
 }

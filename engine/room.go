@@ -51,7 +51,7 @@ func (s *session) layOut(b *server.Batch) {
 	s.slots, s.subs = s.slots[:0], s.subs[:0]
 	s.lines, s.local = s.lines[:0], s.local[:0]
 	s.head, s.first, s.wordy = 0, s.next.req, 0
-	all, keys, bytes, most := 0, 0, 0, s.mostSlots()
+	all, keys, bytes, most := 0, 0, 0, s.mostSlots(b)
 	for i := s.next.req; i < len(b.Reqs) && all < most; i++ {
 		n := 1
 		if r := &b.Reqs[i]; s.splits(r) {

@@ -259,7 +259,7 @@ func (s *session) start(b *server.Batch) (closing bool, err error) {
 			closing = true
 		case i >= room:
 			s.answer(sl, lineActiveLimit)
-		case s.hopeless(sl.req):
+		case s.hopeless(b, sl.req):
 			s.answer(sl, lineNoMemory)
 		default:
 			s.route(b, i, sl)

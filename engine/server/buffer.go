@@ -23,7 +23,7 @@ type bufferPools struct {
 	pools  [len(bufferSizes)]sync.Pool
 	limit  int64
 	used   atomic.Int64
-	others func() int64 // what else counts; nil: nothing
+	others func() int64 // what else is held; nil: nothing
 }
 
 // get gives a buffer of at least size bytes, or nil if that would exceed the limit.
@@ -66,23 +66,21 @@ func (p *bufferPools) put(b *buffer) {
 
 // reserve counts n more bytes as buffered, unless that would exceed the limit.
 func (p *bufferPools) reserve(n int) bool {
-	if p.used.Add(int64(n)); p.all() > p.limit {
+	if p.used.Add(int64(n)) > p.limit {
 		p.used.Add(int64(-n))
 		return false
 	}
 	return true
 }
 
-// all is what counts against the limit.
-func (p *bufferPools) all() int64 {
+// full reports whether there is hardly any room left, with what others hold. Those look at that; who writes an answer that is not theirs, or reads
+// a request, does not: a client that is served as fast as it asks is not to be cut because others are full.
+func (p *bufferPools) full() bool {
 	n := p.used.Load()
 	if p.others != nil {
 		n += p.others()
 	}
-	return n
+	return n >= p.limit-p.limit/8
 }
-
-// full reports whether there is hardly any room left.
-func (p *bufferPools) full() bool { return p.all() >= p.limit-p.limit/8 }
 
 func (p *bufferPools) release(n int) { p.used.Add(int64(-n)) }

@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -71,6 +72,26 @@ func TestWhoMakesRoom(t *testing.T) {
 	take(slow, hugeAnswer-taken%hugeAnswer)
 	if n := s.Stats().ClosedUnread; n != 1 {
 		t.Errorf("%d cut", n)
+	}
+}
+
+// Who takes its answers as they come is not cut because others hold more than there is room for.
+func TestOthersAreFull(t *testing.T) {
+	for _, loop := range []bool{false, true} {
+		if loop {
+			inLoop(t)
+		}
+		var held atomic.Int64
+		d, s, p := late(t, Options{MaxBuffered: 1 << 20, Held: held.Load})
+		held.Store(1<<20 + 1)
+		p.says("get late\r\n")
+		await(t, "the batch to wait", d.homes).GoOn()
+		p.sees(value("late"))
+		p.says("get a\r\n")
+		p.sees(value("a"))
+		if !s.Full() || s.Stats().ClosedUnread != 0 {
+			t.Errorf("full %v, %+v", s.Full(), s.Stats())
+		}
 	}
 }
 

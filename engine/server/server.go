@@ -108,7 +108,7 @@ type Options struct {
 	// MaxBuffered is how many bytes may be buffered in all, in buffers larger than the smallest (16 KiB) and in answers
 	// that clients do not take. 0: 512 MiB. When it is used up, see Relieve.
 	MaxBuffered int64
-	// Held is how many bytes others hold that count against MaxBuffered, too. nil: none.
+	// Held is how many bytes others hold, who look themselves whether MaxBuffered has room for them beside Buffered; see Full. nil: none.
 	Held func() int64
 	// MaxBatch is how many requests are given to Serve at once. 0: 64.
 	MaxBatch int
