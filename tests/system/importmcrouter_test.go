@@ -34,6 +34,9 @@ const mcrouterJSON = `{
         "fail:": "dead-then-b",
         "miss:": { "type": "MissFailoverRoute", "children": ["PoolRoute|a", "PoolRoute|b"] },
         "warm:": { "type": "WarmUpRoute", "cold": "PoolRoute|a", "warm": "PoolRoute|b", "exptime": 100 },
+        "fail-ab:": { "type": "FailoverRoute", "children": ["PoolRoute|a", "PoolRoute|b"] },
+        "warm-dead:": { "type": "WarmUpRoute", "cold": "PoolRoute|dead", "warm": "PoolRoute|b", "exptime": 100 },
+        "gutter-as-is:": { "type": "FailoverWithExptimeRoute", "normal": "PoolRoute|dead", "failover": "PoolRoute|b", "failover_exptime": 0 },
         "gutter:": { "type": "FailoverWithExptimeRoute", "normal": "PoolRoute|dead", "failover": "PoolRoute|b", "failover_exptime": 50 },
         "ops:": { "type": "OperationSelectorRoute", "default_policy": "PoolRoute|a", "operation_policies": { "set": "PoolRoute|b", "delete": "NullRoute" } },
         "shadow:": { "type": "PoolRoute", "pool": "a", "shadows": [ { "target": "PoolRoute|b", "index_range": [0, 0], "key_fraction_range": [0, 1] } ] },
@@ -111,6 +114,11 @@ func TestImportedMCRouterRoutes(t *testing.T) {
 	set("fail:1", "STORED\r\n")
 	b.holds("fail:1", "x")
 	f("get fail:none\r\n", "END\r\n")
+	// What the client did wrong is no failure of the server: the next is not asked.
+	a.ask("set fail-ab:1 0 0 1\r\nx\r\n")
+	b.ask("set fail-ab:1 0 0 1\r\n5\r\n")
+	f("incr fail-ab:1 1\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
+	b.holds("fail-ab:1", "5")
 
 	b.ask("set miss:1 0 0 1\r\nb\r\n")
 	f("get miss:1\r\n", "VALUE miss:1 0 1\r\nb\r\nEND\r\n")
@@ -133,10 +141,39 @@ func TestImportedMCRouterRoutes(t *testing.T) {
 	set("warm:3", "STORED\r\n")
 	b.holds("warm:3", absent)
 
-	set("gutter:1", "STORED\r\n")
-	if got := b.ask("mg gutter:1 t\r\n"); got != "HD t50\r\n" && got != "HD t49\r\n" {
-		t.Errorf("the gutter's item: %q, want 50 seconds to live", got)
+	b.ask("set warm-dead:1 0 0 1\r\nx\r\n")
+	f("get warm-dead:1\r\n", "VALUE warm-dead:1 0 1\r\nx\r\nEND\r\n")
+	f("mg warm-dead:1 v\r\n", "VA 1\r\nx\r\n")
+	set("warm-dead:2", failed)
+
+	// In the gutter nothing lives longer than 50 seconds, nor longer than the client asked for.
+	lives := func(key string, want int) {
+		t.Helper()
+		got := b.ask("mg " + key + " t\r\n")
+		if got != fmt.Sprintf("HD t%d\r\n", want) && got != fmt.Sprintf("HD t%d\r\n", want-1) {
+			t.Errorf("%s in the gutter: %q, want %d seconds to live", key, got, want)
+		}
 	}
+	set("gutter:1", "STORED\r\n")
+	lives("gutter:1", 50)
+	f("set gutter:2 0 500 1\r\nx\r\n", "STORED\r\n")
+	lives("gutter:2", 50)
+	f("set gutter:3 0 20 1\r\nx\r\n", "STORED\r\n")
+	lives("gutter:3", 20)
+	f("ms gutter:4 1\r\nx\r\n", "HD\r\n")
+	lives("gutter:4", 50)
+	f("ms gutter:5 1 T20\r\nx\r\n", "HD\r\n")
+	lives("gutter:5", 20)
+	f("gat 500 gutter:3\r\n", "VALUE gutter:3 0 1\r\nx\r\nEND\r\n")
+	lives("gutter:3", 50)
+	f("mg gutter:5 T500 v\r\n", "VA 1\r\nx\r\n")
+	lives("gutter:5", 50)
+	f("touch gutter:1 20\r\n", "TOUCHED\r\n")
+	lives("gutter:1", 20)
+	f("set gutter:6 0 -1 1\r\nx\r\n", "STORED\r\n")
+	b.holds("gutter:6", absent)
+	f("set gutter-as-is:1 0 500 1\r\nx\r\n", "STORED\r\n")
+	lives("gutter-as-is:1", 500)
 
 	set("ops:1", "STORED\r\n")
 	a.holds("ops:1", absent)

@@ -157,15 +157,24 @@ local function all_async(children)
     end
 end
 
---@ failover ok
--- failover: FailoverRoute: the next child is asked while the answer is an error.
+--@ failed
+-- failed: the server failed, so that the next one is asked. A CLIENT_ERROR is its answer: mcrouter gives that to the client.
+local function failed(res)
+    if type(res) == "string" then
+        return string.sub(res, 1, 12) == "SERVER_ERROR"
+    end
+    return not res:ok() and res:code() ~= mcp.MCMC_CODE_CLIENT_ERROR
+end
+
+--@ failover failed
+-- failover: FailoverRoute: the next child is asked while one fails.
 local function failover(children)
     local n = #children
     return function(r)
         local res
         for i = 1, n do
             res = children[i](r)
-            if ok(res) then
+            if not failed(res) then
                 break
             end
         end
@@ -173,22 +182,34 @@ local function failover(children)
     end
 end
 
---@ failover_exptime failover ok
--- failover_exptime: FailoverWithExptimeRoute: what is stored while normal fails expires soon.
+--@ failover_exptime failover failed
+-- failover_exptime: FailoverWithExptimeRoute: what is stored or touched while normal fails expires soon, and no later than asked for.
+local EXPTIME_TOKEN = {
+    [mcp.CMD_SET] = 4, [mcp.CMD_ADD] = 4, [mcp.CMD_REPLACE] = 4, [mcp.CMD_CAS] = 4, [mcp.CMD_TOUCH] = 3, [mcp.CMD_GAT] = 2, [mcp.CMD_GATS] = 2,
+}
+
 local function failover_exptime(fields)
-    local normal, spare, exptime = fields.normal, failover(fields.failover), tostring(fields.exptime)
+    local normal, spare, exptime = fields.normal, failover(fields.failover), fields.exptime
+    local text = tostring(exptime)
     return function(r)
         local res = normal(r)
-        if ok(res) then
+        if not failed(res) then
             return res
         end
-        local cmd = r:command()
-        if cmd == mcp.CMD_MS then
-            r:flag_set("T", exptime)
-        elseif cmd == mcp.CMD_TOUCH then
-            r:token(3, exptime)
-        elseif cmd == mcp.CMD_SET or cmd == mcp.CMD_ADD or cmd == mcp.CMD_REPLACE or cmd == mcp.CMD_CAS then
-            r:token(4, exptime)
+        local cmd, asked = r:command(), nil
+        local token = EXPTIME_TOKEN[cmd]
+        if token then
+            asked = tonumber(r:token(token))
+        elseif cmd == mcp.CMD_MS or cmd == mcp.CMD_MG and r:has_flag("T") then
+            local _, t = r:flag_token("T")
+            asked = tonumber(t) or 0
+        end
+        if asked and (asked == 0 or asked > exptime) then -- 0 is never
+            if token then
+                r:token(token, text)
+            else
+                r:flag_set("T", text)
+            end
         end
         return spare(r)
     end
@@ -222,7 +243,7 @@ local function miss_failover(fields)
 end
 
 --@ warm_up rank
--- warm_up: WarmUpRoute: what cold does not have is read from warm, and added to cold.
+-- warm_up: WarmUpRoute: what cold does not have, or cannot be asked for, is read from warm, and added to cold.
 local function warm_up(fields)
     local cold, warm, exptime = fields.cold, fields.warm, fields.exptime
     local FILLS = { [mcp.CMD_GET] = true, [mcp.CMD_GETS] = true, [mcp.CMD_GAT] = true, [mcp.CMD_GATS] = true }
@@ -247,7 +268,7 @@ local function warm_up(fields)
     return function(r)
         local res = cold(r)
         local cmd = r:command()
-        if rank(res) ~= 3 then
+        if rank(res) == 4 then
             return res
         end
         if cmd == mcp.CMD_MG then

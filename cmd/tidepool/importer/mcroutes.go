@@ -320,10 +320,13 @@ func (r *mcReader) failoverExptime(v *jvalue, kind string, line int) (expr, erro
 		return expr{}, r.fail(&jvalue{line: line}, "%s: normal is missing", kind)
 	}
 	r.left(v, kind, "normal", "failover", "failover_exptime")
-	const fallback = 60 // seconds, mcrouter's
-	exptime, err := r.number(v, "failover_exptime", fallback)
-	if err != nil {
-		return expr{}, err
+	exptime := 60 // seconds, mcrouter's default
+	if f := v.get("failover_exptime"); f != nil {
+		n, err := strconv.ParseInt(f.text, 10, 32)
+		if f.kind != jNumber || err != nil {
+			return expr{}, r.fail(f, "failover_exptime: want a whole number, got %s %s", f.kind, f.text)
+		}
+		exptime = int(n)
 	}
 	normal, err := r.one(v.get("normal"), kind+": normal")
 	if err != nil || v.get("failover") == nil {
@@ -332,6 +335,9 @@ func (r *mcReader) failoverExptime(v *jvalue, kind string, line int) (expr, erro
 	spares, err := r.list(v.get("failover"))
 	if err != nil || len(spares) == 0 {
 		return normal, err
+	}
+	if exptime <= 0 { // mcrouter's way to say that times stay as they are
+		return r.several("failover", append([]expr{normal}, spares...)), nil
 	}
 	return r.call("failover_exptime", "normal = "+normal.text, "failover = "+table(texts(spares)), fmt.Sprintf("exptime = %d", exptime)), nil
 }

@@ -122,14 +122,22 @@ local function all_async(children)
     end
 end
 
--- failover: FailoverRoute: the next child is asked while the answer is an error.
+-- failed: the server failed, so that the next one is asked. A CLIENT_ERROR is its answer: mcrouter gives that to the client.
+local function failed(res)
+    if type(res) == "string" then
+        return string.sub(res, 1, 12) == "SERVER_ERROR"
+    end
+    return not res:ok() and res:code() ~= mcp.MCMC_CODE_CLIENT_ERROR
+end
+
+-- failover: FailoverRoute: the next child is asked while one fails.
 local function failover(children)
     local n = #children
     return function(r)
         local res
         for i = 1, n do
             res = children[i](r)
-            if ok(res) then
+            if not failed(res) then
                 break
             end
         end
@@ -137,21 +145,33 @@ local function failover(children)
     end
 end
 
--- failover_exptime: FailoverWithExptimeRoute: what is stored while normal fails expires soon.
+-- failover_exptime: FailoverWithExptimeRoute: what is stored or touched while normal fails expires soon, and no later than asked for.
+local EXPTIME_TOKEN = {
+    [mcp.CMD_SET] = 4, [mcp.CMD_ADD] = 4, [mcp.CMD_REPLACE] = 4, [mcp.CMD_CAS] = 4, [mcp.CMD_TOUCH] = 3, [mcp.CMD_GAT] = 2, [mcp.CMD_GATS] = 2,
+}
+
 local function failover_exptime(fields)
-    local normal, spare, exptime = fields.normal, failover(fields.failover), tostring(fields.exptime)
+    local normal, spare, exptime = fields.normal, failover(fields.failover), fields.exptime
+    local text = tostring(exptime)
     return function(r)
         local res = normal(r)
-        if ok(res) then
+        if not failed(res) then
             return res
         end
-        local cmd = r:command()
-        if cmd == mcp.CMD_MS then
-            r:flag_set("T", exptime)
-        elseif cmd == mcp.CMD_TOUCH then
-            r:token(3, exptime)
-        elseif cmd == mcp.CMD_SET or cmd == mcp.CMD_ADD or cmd == mcp.CMD_REPLACE or cmd == mcp.CMD_CAS then
-            r:token(4, exptime)
+        local cmd, asked = r:command(), nil
+        local token = EXPTIME_TOKEN[cmd]
+        if token then
+            asked = tonumber(r:token(token))
+        elseif cmd == mcp.CMD_MS or cmd == mcp.CMD_MG and r:has_flag("T") then
+            local _, t = r:flag_token("T")
+            asked = tonumber(t) or 0
+        end
+        if asked and (asked == 0 or asked > exptime) then -- 0 is never
+            if token then
+                r:token(token, text)
+            else
+                r:flag_set("T", text)
+            end
         end
         return spare(r)
     end

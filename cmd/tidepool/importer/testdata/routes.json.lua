@@ -108,14 +108,22 @@ local function all_fastest(children)
     end
 end
 
--- failover: FailoverRoute: the next child is asked while the answer is an error.
+-- failed: the server failed, so that the next one is asked. A CLIENT_ERROR is its answer: mcrouter gives that to the client.
+local function failed(res)
+    if type(res) == "string" then
+        return string.sub(res, 1, 12) == "SERVER_ERROR"
+    end
+    return not res:ok() and res:code() ~= mcp.MCMC_CODE_CLIENT_ERROR
+end
+
+-- failover: FailoverRoute: the next child is asked while one fails.
 local function failover(children)
     local n = #children
     return function(r)
         local res
         for i = 1, n do
             res = children[i](r)
-            if ok(res) then
+            if not failed(res) then
                 break
             end
         end
@@ -149,7 +157,7 @@ local function miss_failover(fields)
     end
 end
 
--- warm_up: WarmUpRoute: what cold does not have is read from warm, and added to cold.
+-- warm_up: WarmUpRoute: what cold does not have, or cannot be asked for, is read from warm, and added to cold.
 local function warm_up(fields)
     local cold, warm, exptime = fields.cold, fields.warm, fields.exptime
     local FILLS = { [mcp.CMD_GET] = true, [mcp.CMD_GETS] = true, [mcp.CMD_GAT] = true, [mcp.CMD_GATS] = true }
@@ -174,7 +182,7 @@ local function warm_up(fields)
     return function(r)
         local res = cold(r)
         local cmd = r:command()
-        if rank(res) ~= 3 then
+        if rank(res) == 4 then
             return res
         end
         if cmd == mcp.CMD_MG then
