@@ -170,7 +170,13 @@ func TestMCRouterErrors(t *testing.T) {
 	f(pool(`"servers": ["h:1"], "protocol": "umbrella"`), 2, `protocol "umbrella"`)
 	f(pool(`"servers": ["h:1"], "server_timeout": "1s"`), 2, "server_timeout: want milliseconds")
 	f(pool(`"servers": ["h:1"], "weights": [2]`), 2, "weights: want a number from 0 to 1, got a number 2")
-	f(pool(`"inherit": "A"`), 2, "inherit: there is no pool \"A\" that it could inherit from")
+	f(pool(`"inherit": "B"`), 2, "inherit: there is no pool \"B\" that it could inherit from")
+	f(pool(`"inherit": "A"`), 2, `pool "A": inherit: it leads back to the pool itself`)
+	f(pool(`"servers": ["h:1"], "keep_routing_prefix": "true"`), 2, "keep_routing_prefix: want true or false, got a string true")
+	f(pool(`"servers": ["h:1"], "use_ssl": 1`), 2, "use_ssl: want true or false, got a number 1")
+	f(pool(`"servers": ["h:1"], "security_mech_cross_dc": "fizz"`), 2, `security "fizz": an import cannot set up TLS`)
+	f(pool(`"servers": ["h:1"], "port_override": 0`), 2, "port_override: want a port, got a number 0")
+	f(pool(`"servers": ["h:1"], "port_override_within_dc": 11212`), 2, "write their ports into servers")
 	route := func(r string) string {
 		return "{ \"pools\": { \"A\": { \"servers\": [\"h:1\"] } },\n\"route\":\n" + r + " }"
 	}
@@ -195,6 +201,61 @@ func TestRoutePrefixMustBeThere(t *testing.T) {
 	made, err := MCRouter(text, Options{File: "m.json"})
 	if err != nil || !bytes.Contains(made, []byte("say which route is theirs with --route-prefix")) {
 		t.Errorf("without --route-prefix: %v\n%s", err, made)
+	}
+}
+
+// imported is what comes of an mcrouter configuration.
+func imported(t *testing.T, text string, o Options) string {
+	t.Helper()
+	made, err := convert("m.json", []byte(text), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(made)
+}
+
+// wantIn wants each part in what was made.
+func wantIn(t *testing.T, made string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(made, part) {
+			t.Errorf("%q is missing in\n%s", part, made)
+		}
+	}
+}
+
+func TestPortOverride(t *testing.T) {
+	made := imported(t, `{ "pools": { "A": { "servers": ["h:1", "[::1]:2", "unix:/s"], "port_override": 3, "protocol": "ASCII" } }, "route": "PoolRoute|A" }`, Options{})
+	wantIn(t, made, `label = "h:3", host = "h", port = 3,`, `host = "::1", port = 3,`, `"unix:/s"`)
+}
+
+// Of two things of one name mcrouter uses the first, wherever the second stands.
+func TestFirstOfANameIsUsed(t *testing.T) {
+	made := imported(t, `{ "pools": { "A": { "servers": ["h:1"] }, "B": { "servers": ["h:2"] } }, "route": { "type": "AllSyncRoute", "children": [
+		{ "type": "PoolRoute", "name": "x", "pool": "A" },
+		{ "type": "PoolRoute", "name": "x", "pool": "B" },
+		{ "type": "PoolRoute", "name": "y", "pool": "A" },
+		{ "type": "PoolRoute", "pool": { "name": "A", "servers": ["h:3"] } } ] },
+		"named_handles": [ { "type": "NullRoute", "name": "y" } ] }`, Options{})
+	wantIn(t, made, "all_sync{ pools.A, pools.A, routes.y, pools.A }", "routes.y = neutral",
+		`m.json:3: route "x": there is another of this name, on line 2: like mcrouter, that is the one that is used`,
+		`m.json:4: route "y": there is another of this name, on line 6`, `m.json:5: pool "A": there is another of this name, on line 1`)
+	if strings.Contains(made, "port = 3") {
+		t.Errorf("the second pool of a name is used:\n%s", made)
+	}
+}
+
+// A name may stand for several routes, or for a pool's servers.
+func TestNamesOfLists(t *testing.T) {
+	made := imported(t, `{ "pools": { "A": { "servers": ["h:1"] }, "B": { "servers": ["h:2", "h:3"] } },
+		"named_handles": { "list": ["PoolRoute|A", "ErrorRoute"], "srv": { "type": "Pool", "name": "B" } },
+		"route": { "type": "FailoverRoute", "children": ["list", "AllSyncRoute|srv", { "type": "HashRoute", "children": "srv" },
+			{ "type": "HashRoute", "children": [ { "type": "Pool", "name": "C", "servers": ["h:4"] }, "PoolRoute|A" ] } ] } }`, Options{})
+	wantIn(t, made, `pools.A, routes["list/2"], all_sync{ pools["B/1"], pools["B/2"] }, pools.B, pools["C+A"] }`)
+	for _, not := range []string{"is used by no route", "has no equivalent"} {
+		if strings.Contains(made, not) {
+			t.Errorf("%q is in\n%s", not, made)
+		}
 	}
 }
 

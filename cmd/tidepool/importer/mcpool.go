@@ -2,7 +2,10 @@
 
 package importer
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // inherited is a pool's fields with those that it inherits, and where it stands.
 func (r *mcReader) inherited(v *jvalue, what string, depth int) (*jvalue, error) {
@@ -14,8 +17,11 @@ func (r *mcReader) inherited(v *jvalue, what string, depth int) (*jvalue, error)
 		return v, nil
 	}
 	parent := r.pools[from.text]
-	if parent == nil || depth > len(r.pools) {
+	if parent == nil {
 		return nil, r.fail(from, "%s: inherit: there is no pool %q that it could inherit from", what, from.text)
+	}
+	if depth > len(r.pools) {
+		return nil, r.fail(from, "%s: inherit: it leads back to the pool itself", what)
 	}
 	base, err := r.inherited(parent, what, depth+1)
 	if err != nil {
@@ -38,10 +44,13 @@ func (r *mcReader) pool(v *jvalue) (*mcPool, error) {
 		if n == nil || n.kind != jString {
 			return nil, r.fail(v, "pool: want a name")
 		}
-		if name = n.text; v.get("servers") == nil && v.get("inherit") == nil {
-			v = n
-		} else {
+		name = n.text
+		defines := v.get("servers") != nil || v.get("inherit") != nil
+		switch given := r.pools[name]; {
+		case given == nil && defines:
 			r.pools[name] = v
+		case given != nil && given != v && defines:
+			r.note(v.line, "pool %q: there is another of this name, on line %d: like mcrouter, that is the one that is used", name, given.line)
 		}
 	} else if v.kind != jString {
 		return nil, r.fail(v, "pool: want a pool's name, got %s", v.kind)
@@ -50,6 +59,7 @@ func (r *mcReader) pool(v *jvalue) (*mcPool, error) {
 	if def == nil {
 		return nil, r.fail(v, "there is no pool %q", name)
 	}
+	r.asked[name] = true
 	what := "pool " + strconv.Quote(name)
 	def, err := r.inherited(def, what, 0)
 	if err != nil {
@@ -66,6 +76,16 @@ func (r *mcReader) pool(v *jvalue) (*mcPool, error) {
 	}
 	if len(p.servers) == 0 {
 		return nil, r.fail(def, "%s: servers: there are none", what)
+	}
+	if port := def.get("port_override"); port != nil {
+		if port.kind != jNumber || !validPort(port.text) {
+			return nil, r.fail(port, "%s: port_override: want a port, got %s %s", what, port.kind, port.text)
+		}
+		for i := range p.servers {
+			if p.servers[i].path == "" {
+				p.servers[i].port = port.text
+			}
+		}
 	}
 	if w := def.get("weights"); w != nil {
 		if err := r.weights(p, what, w); err != nil {
@@ -99,22 +119,35 @@ func (r *mcReader) poolField(p *mcPool, what string, k jkey, v *jvalue) error {
 	case "connect_timeout":
 		return r.milliseconds(v, what+": "+k.name, &p.connect)
 	case "protocol":
-		return r.speaks(v, what, v.text, "")
-	case "security_mech":
+		return r.speaks(v, what, strings.ToLower(v.text), "")
+	case "security_mech", "security_mech_within_dc", "security_mech_cross_dc":
 		return r.speaks(v, what, "", v.text)
 	case "use_ssl":
-		if v.truth {
-			return r.speaks(v, what, "", "ssl")
+		yes, err := r.truth(v, what+": "+k.name)
+		if err == nil && yes {
+			err = r.speaks(v, what, "", "ssl")
 		}
+		return err
 	case "keep_routing_prefix":
-		p.keep = v.truth
-	case "weights", "inherit", "name":
+		var err error
+		p.keep, err = r.truth(v, what+": "+k.name)
+		return err
+	case "port_override_within_dc", "port_override_cross_dc":
+		return r.fail(v, "%s: %s: which servers are in this data centre is not known here: write their ports into servers", what, k.name)
+	case "weights", "inherit", "name", "type", "port_override": // read elsewhere, or said already
 	case "region", "cluster", "pool_locality":
 		r.note(k.line, "%s: %s: the timeouts of mcrouter's command line that go by it are not known here", what, k.name)
 	default:
 		r.note(k.line, "%s: %q has no equivalent: left out", what, k.name)
 	}
 	return nil
+}
+
+func (r *mcReader) truth(v *jvalue, what string) (bool, error) {
+	if v.kind != jBool {
+		return false, r.fail(v, "%s: want true or false, got %s %s", what, v.kind, v.text)
+	}
+	return v.truth, nil
 }
 
 // speaks refuses what is not memcached's text protocol in the clear.

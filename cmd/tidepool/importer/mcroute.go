@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -100,9 +99,11 @@ func (r *mcReader) list(v *jvalue) ([]expr, error) {
 		if t == nil || t.kind != jString {
 			return nil, r.fail(v, "a route: want an object with a type")
 		}
-		if name := v.get("name"); name != nil && t.text != "Pool" && r.handles[name.text] == v {
-			e, err := r.named(name.text, v)
-			return []expr{e}, err
+		if name := v.get("name"); name != nil && name.kind == jString && r.handles[name.text] != nil {
+			if first := r.handles[name.text]; first != v && len(v.keys) > 2 { // more than its type and name
+				r.note(v.line, "route %q: there is another of this name, on line %d: like mcrouter, that is the one that is used", name.text, first.line)
+			}
+			return r.named(name.text, v)
 		}
 		if t.text == "Pool" {
 			return r.servers(v)
@@ -113,9 +114,8 @@ func (r *mcReader) list(v *jvalue) ([]expr, error) {
 		if v.text == "" {
 			return nil, nil
 		}
-		if h := r.handles[v.text]; h != nil {
-			e, err := r.named(v.text, v)
-			return []expr{e}, err
+		if r.handles[v.text] != nil {
+			return r.named(v.text, v)
 		}
 		kind, rest, short := strings.Cut(v.text, "|")
 		var arg *jvalue
@@ -131,37 +131,47 @@ func (r *mcReader) list(v *jvalue) ([]expr, error) {
 	return nil, r.fail(v, "a route: want an object, an array or a string, got %s", v.kind)
 }
 
-// named is a route that has a name: it is made once.
-func (r *mcReader) named(name string, at *jvalue) (expr, error) {
-	if e, ok := r.made[name]; ok {
-		return e, nil
+// named are the routes that a name stands for, mostly one: they are made once.
+func (r *mcReader) named(name string, at *jvalue) ([]expr, error) {
+	if list, ok := r.made[name]; ok {
+		return list, nil
 	}
 	if r.making[name] {
-		return expr{}, r.fail(at, "route %q leads back to itself", name)
+		return nil, r.fail(at, "route %q leads back to itself", name)
 	}
 	r.making[name] = true
 	defer delete(r.making, name)
 	h := r.handles[name]
-	var e expr
+	var list []expr
 	var err error
-	if t := h.get("type"); t != nil {
-		e, err = r.node(t.text, h, h.line)
-	} else {
-		e, err = r.one(h, strconv.Quote(name))
+	switch t := h.get("type"); {
+	case t == nil:
+		list, err = r.list(h)
+	case t.text == "Pool":
+		list, err = r.servers(h)
+	default:
+		list = make([]expr, 1)
+		list[0], err = r.node(t.text, h, h.line)
 	}
 	if err != nil {
-		return expr{}, err
+		return nil, err
 	}
-	if !e.pool {
+	for i, e := range list {
+		if e.pool {
+			continue
+		}
 		if len(r.locals) == 0 {
 			r.locals = append(r.locals, "    local routes = {}\n")
 		}
 		at := luaIndex("routes", name)
+		if len(list) > 1 {
+			at = luaIndex("routes", fmt.Sprintf("%s/%d", name, i+1))
+		}
 		r.locals = append(r.locals, fmt.Sprintf("    %s = %s\n", at, e.indented("    ")))
-		e = expr{text: at}
+		list[i] = expr{text: at}
 	}
-	r.made[name] = e
-	return e, nil
+	r.made[name] = list
+	return list, nil
 }
 
 // servers are a pool's servers, each a route of its own.

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	_ "embed"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,7 +18,7 @@ func MCRouter(text []byte, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &mcReader{file: o.File, prefix: o.RoutePrefix, used: map[string]bool{}, pools: map[string]*jvalue{}, handles: map[string]*jvalue{}, made: map[string]expr{}, making: map[string]bool{}}
+	r := &mcReader{file: o.File, prefix: o.RoutePrefix, used: map[string]bool{}, asked: map[string]bool{}, pools: map[string]*jvalue{}, handles: map[string]*jvalue{}, made: map[string][]expr{}, making: map[string]bool{}}
 	if err := r.refuseMacros(root); err != nil {
 		return nil, err
 	}
@@ -42,8 +41,9 @@ type mcReader struct {
 	prefix  string // --route-prefix
 	pools   map[string]*jvalue
 	names   []string           // of pools, in order
+	asked   map[string]bool    // and those that a route leads to
 	handles map[string]*jvalue // by name
-	made    map[string]expr    // named handles that have a variable
+	made    map[string][]expr  // named handles, each route a pool or a variable
 	making  map[string]bool    // and those that are being made
 	locals  []string           // the variables, in order
 	used    map[string]bool    // sections of mcrouter.lua
@@ -128,6 +128,7 @@ func (r *mcReader) collect(root *jvalue) error {
 					return r.fail(h, "named_handles: want an object with a name")
 				}
 			}
+			r.collectNamed(v) // before what has the same name elsewhere, for mcrouter makes these first
 		case "route", "routes":
 		default:
 			r.note(k.line, "%q has no equivalent: left out", k.name)
@@ -225,14 +226,9 @@ func (r *mcReader) file2lua(top expr, o *Options) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "-- Made from %s by tidepool import. Keys go to the servers that mcrouter sends them to. To run it:\n--\n", comment(o.File))
 	fmt.Fprintf(&b, "--   tidepool proxy --listen 127.0.0.1:5000 %s\n", comment(o.out()))
-	unused := maps.Clone(r.pools)
-	for _, p := range r.wanted {
-		name, _, _ := strings.Cut(p.key, "#")
-		delete(unused, name)
-	}
 	for _, name := range r.names {
-		if v := unused[name]; v != nil {
-			r.note(v.line, "pool %q is used by no route here: left out", name)
+		if !r.asked[name] {
+			r.note(r.pools[name].line, "pool %q is used by no route here: left out", name)
 		}
 	}
 	if len(r.notes) > 0 {

@@ -129,13 +129,28 @@ func (r *mcReader) hashRoute(v *jvalue, line int) (expr, error) {
 	return expr{luaIndex("pools", r.want(p)), true}, nil
 }
 
-// serversOf is one pool of the servers that over leads to: Pool|NAME, or pools of one server each. nil: it leads to other routes.
-func (r *mcReader) serversOf(over *jvalue) (*mcPool, error) {
-	if over.kind == jString && r.handles[over.text] == nil {
-		if kind, name, ok := strings.Cut(over.text, "|"); ok && kind == "Pool" {
-			return r.pool(&jvalue{kind: jString, line: over.line, text: name})
+// poolOf is what names or holds the pool whose servers v stands for. nil: it stands for other routes.
+func (r *mcReader) poolOf(v *jvalue) *jvalue {
+	if v.kind == jString {
+		kind, name, _ := strings.Cut(v.text, "|")
+		switch h := r.handles[v.text]; {
+		case h != nil:
+			v = h
+		case kind == "Pool":
+			return &jvalue{kind: jString, line: v.line, text: name}
 		}
-		return nil, nil
+	}
+	if t := v.get("type"); t != nil && t.text == "Pool" {
+		return v
+	}
+	return nil
+}
+
+// serversOf is one pool of the servers that over leads to: a pool's, or those of several pools, each of one server or under Pool. nil: it
+// leads to other routes.
+func (r *mcReader) serversOf(over *jvalue) (*mcPool, error) {
+	if v := r.poolOf(over); v != nil {
+		return r.pool(v)
 	}
 	if over.kind != jArray {
 		return nil, nil
@@ -143,10 +158,16 @@ func (r *mcReader) serversOf(over *jvalue) (*mcPool, error) {
 	var all *mcPool
 	for _, e := range over.list {
 		kind, name, _ := strings.Cut(e.text, "|")
-		if e.kind != jString || r.handles[e.text] != nil || kind != "PoolRoute" && kind != "Pool" {
-			return nil, nil
+		v := r.poolOf(e)
+		if v == nil {
+			if e.kind != jString || r.handles[e.text] != nil || kind != "PoolRoute" {
+				return nil, nil
+			}
+			v = &jvalue{kind: jString, line: e.line, text: name}
+		} else {
+			kind = "Pool"
 		}
-		p, err := r.pool(&jvalue{kind: jString, line: e.line, text: name})
+		p, err := r.pool(v)
 		if err != nil {
 			return nil, err
 		}

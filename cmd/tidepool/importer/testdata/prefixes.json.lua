@@ -5,7 +5,6 @@
 -- What is not as in mcrouter:
 --
 --   prefixes.json:4: pool "west.a": region: the timeouts of mcrouter's command line that go by it are not known here
---   prefixes.json:5: pool "kept" is used by no route here: left out
 --   prefixes.json:33: keep_routing_prefix of pool "kept" has no equivalent: what comes here is answered with an error
 
 -- ok: an answer that is no error. Routes may answer with text.
