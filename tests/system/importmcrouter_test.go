@@ -45,7 +45,8 @@ const mcrouterJSON = `{
         "later:": { "type": "LatestRoute", "children": ["PoolRoute|a"] }
       },
       "wildcard": "HashRoute|Pool|ab" } },
-    { "aliases": ["/west/one/"], "route": "PoolRoute|c" }
+    { "aliases": ["/west/one/"], "route": "PoolRoute|c" },
+    { "aliases": ["/west/fallback/"], "route": "PoolRoute|b" }
   ]
 }`
 
@@ -202,6 +203,10 @@ func TestImportedMCRouterRoutes(t *testing.T) {
 	f("get /west/one/k\r\n", "VALUE /west/one/k 0 1\r\nx\r\nEND\r\n")
 	set("/east/one/sync:2", "STORED\r\n")
 	b.holds("sync:2", "x")
+	set("/west/two/fallback", "STORED\r\n")
+	b.holds("fallback", "x")
+	f("get /west/*/k\r\n", "SERVER_ERROR no route for this routing prefix\r\n")
+	f("get /*/*/k\r\n", "SERVER_ERROR no route for this routing prefix\r\n")
 	f("get /north/one/k\r\n", "SERVER_ERROR no route for this routing prefix\r\n")
 	f("get /west/one/\r\n", "CLIENT_ERROR nothing is left of the key behind its prefix\r\n")
 	f("get sync:1 /west/one/k null:1 sync:2\r\n",

@@ -259,6 +259,15 @@ func TestNamesOfLists(t *testing.T) {
 	}
 }
 
+// mcrouter without --route-prefix sends keys without a prefix to /././.
+func TestDefaultRoutePrefix(t *testing.T) {
+	made := imported(t, `{ "routes": { "/././": "NullRoute", "/a/b/": "ErrorRoute" } }`, Options{})
+	wantIn(t, made, `["/././"] = neutral`, "default = neutral", "m.json:1: keys that go to several routing prefixes at once")
+	if strings.Contains(made, "say which route is theirs") {
+		t.Errorf("--route-prefix is asked for in\n%s", made)
+	}
+}
+
 // Hostile names end neither a comment nor a string.
 func TestNamesStayInTheirPlace(t *testing.T) {
 	const evil = `x\"]] os.exit() --[[ \n os.exit()`

@@ -3,10 +3,14 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
 )
+
+// mcDefaultPrefix is --route-prefix if nobody says otherwise.
+const mcDefaultPrefix = "/././"
 
 var routingPrefix = regexp.MustCompile(`^/[^/]*/[^/]*/$`)
 
@@ -28,7 +32,7 @@ func (r *mcReader) root(v *jvalue) (expr, error) {
 		if !e.pool {
 			e = r.share(e)
 		}
-		return r.byRoutingPrefix([]string{r.prefix}, []expr{e}, e.text), nil
+		return r.byRoutingPrefix(one.line, []string{r.prefix}, []expr{e}, e.text), nil
 	case many == nil:
 		return expr{}, r.fail(v, "neither route nor routes is there")
 	}
@@ -88,11 +92,11 @@ func (r *mcReader) choose(many *jvalue, prefixes []string, routes []expr) (expr,
 		same = same && e.text == routes[0].text
 	}
 	for i, p := range prefixes {
-		if p == r.prefix {
+		if p == cmp.Or(r.prefix, mcDefaultPrefix) {
 			if !routes[i].pool {
 				routes[i] = r.share(routes[i])
 			}
-			return r.byRoutingPrefix(prefixes, routes, routes[i].text), nil
+			return r.byRoutingPrefix(many.line, prefixes, routes, routes[i].text), nil
 		}
 	}
 	switch {
@@ -105,13 +109,14 @@ func (r *mcReader) choose(many *jvalue, prefixes []string, routes []expr) (expr,
 				routes[i] = shared
 			}
 		}
-		return r.byRoutingPrefix(prefixes, routes, routes[0].text), nil
+		return r.byRoutingPrefix(many.line, prefixes, routes, routes[0].text), nil
 	}
 	r.note(many.line, "keys without a routing prefix are answered with an error: say which route is theirs with --route-prefix, as to mcrouter")
-	return r.byRoutingPrefix(prefixes, routes, ""), nil
+	return r.byRoutingPrefix(many.line, prefixes, routes, ""), nil
 }
 
-func (r *mcReader) byRoutingPrefix(prefixes []string, routes []expr, byDefault string) expr {
+func (r *mcReader) byRoutingPrefix(at int, prefixes []string, routes []expr, byDefault string) expr {
+	r.note(at, "keys that go to several routing prefixes at once (/*/*/KEY, /REGION/*/KEY) are answered with an error")
 	var list []string
 	for i, p := range prefixes {
 		list = append(list, fmt.Sprintf("[%s] = %s", luaString(p), routes[i].text))

@@ -346,7 +346,8 @@ local function by_prefix(fields)
 end
 
 --@ by_routing_prefix
--- by_routing_prefix: keys of the form /REGION/CLUSTER/KEY go to that route, without the prefix.
+-- by_routing_prefix: keys of the form /REGION/CLUSTER/KEY go to that route, without the prefix; those of an unknown cluster to
+-- /REGION/fallback/, if there is one.
 local function by_routing_prefix(fields)
     local routes, default, match, byte = fields.routes, fields.default, string.match, string.byte
     return function(r)
@@ -354,6 +355,9 @@ local function by_routing_prefix(fields)
         local prefix = byte(key) == 47 and match(key, "^/[^/]*/[^/]*/")
         if prefix then
             route = routes[prefix]
+            if not route and not string.find(prefix, "*", 1, true) then
+                route = routes[match(prefix, "^/[^/]*/") .. "fallback/"]
+            end
             if #prefix >= #key then
                 return "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
             end

@@ -5,6 +5,7 @@
 -- What is not as in mcrouter:
 --
 --   prefixes.json:4: pool "west.a": region: the timeouts of mcrouter's command line that go by it are not known here
+--   prefixes.json:16: keys that go to several routing prefixes at once (/*/*/KEY, /REGION/*/KEY) are answered with an error
 --   prefixes.json:33: keep_routing_prefix of pool "kept" has no equivalent: what comes here is answered with an error
 
 -- ok: an answer that is no error. Routes may answer with text.
@@ -204,7 +205,8 @@ local function by_command(fields)
     end
 end
 
--- by_routing_prefix: keys of the form /REGION/CLUSTER/KEY go to that route, without the prefix.
+-- by_routing_prefix: keys of the form /REGION/CLUSTER/KEY go to that route, without the prefix; those of an unknown cluster to
+-- /REGION/fallback/, if there is one.
 local function by_routing_prefix(fields)
     local routes, default, match, byte = fields.routes, fields.default, string.match, string.byte
     return function(r)
@@ -212,6 +214,9 @@ local function by_routing_prefix(fields)
         local prefix = byte(key) == 47 and match(key, "^/[^/]*/[^/]*/")
         if prefix then
             route = routes[prefix]
+            if not route and not string.find(prefix, "*", 1, true) then
+                route = routes[match(prefix, "^/[^/]*/") .. "fallback/"]
+            end
             if #prefix >= #key then
                 return "CLIENT_ERROR nothing is left of the key behind its prefix\r\n"
             end
