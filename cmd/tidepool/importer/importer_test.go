@@ -123,6 +123,10 @@ func TestNutcrackerErrors(t *testing.T) {
 	f(pool("  redis: true\n"), 5, `redis: "true": Tidepool speaks the memcached protocol only`)
 	f(pool("  redis_auth: secret\n"), 5, `redis_auth: Tidepool speaks`)
 	f("p:\n  listen: nowhere\n", 2, `listen: want host:port or /path, got "nowhere"`)
+	f("p:\n  listen: \"/x\\nos.exit()\"\n", 2, `"\n" is in no address, in "/x\nos.exit()"`)
+	f("p:\n  listen: \"h\\n x = 1 --:1\"\n", 2, `is in no address`)
+	f("p:\n  listen: /x;reboot\n", 2, `listen: ";" is in no address, in "/x;reboot"`)
+	f(pool("q:\n  listen: 127.0.0.1:1\n  servers:\n   - h:1:1\n"), 5, `pool "q": listens on 127.0.0.1:1, as pool "p" does`)
 	f("p:\n  listen: h:70000\n", 2, `"70000" is no port`)
 	servers := func(s string) string { return "p:\n  listen: h:1\n  servers:\n   - h:1:1\n   - " + s + "\n" }
 	f("p:\n  listen: h:1\n  servers: []\n", 3, "servers: want a list")
@@ -132,6 +136,14 @@ func TestNutcrackerErrors(t *testing.T) {
 	f(servers("h:2:1 a b"), 5, `more than a name in "h:2:1 a b"`)
 	f(servers("h:1:5"), 5, `"h:1" is there twice`)
 	f(servers("{ a: b }"), 5, "want host:port:weight [name]")
+}
+
+func TestSocketPermissionsAreToldOf(t *testing.T) {
+	made, err := convert("n.yml", []byte("p:\n  listen: /tmp/s 0666\n  servers:\n   - h:1:1\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIn(t, string(made), "--listen unix:/tmp/s FILE.lua", `-- listen: the socket's permissions "0666" are left out`)
 }
 
 func TestMCRouterErrors(t *testing.T) {

@@ -85,7 +85,7 @@ func (r *twReader) read(text []byte) ([]*twPool, error) {
 		return nil, r.fail(root, "want pools: a name, and its settings indented below it")
 	}
 	var pools []*twPool
-	seen := map[string]bool{}
+	seen, listens := map[string]bool{}, map[string]string{}
 	for i := 0; i < len(root.Content); i += 2 {
 		name, body := root.Content[i], root.Content[i+1]
 		if seen[name.Value] {
@@ -96,6 +96,10 @@ func (r *twReader) read(text []byte) ([]*twPool, error) {
 		if err != nil {
 			return nil, err
 		}
+		if other, ok := listens[p.listen]; ok {
+			return nil, r.fail(name, "pool %q: listens on %s, as pool %q does", p.name, p.listen, other)
+		}
+		listens[p.listen] = p.name
 		pools = append(pools, p)
 	}
 	return pools, nil
@@ -184,6 +188,9 @@ func (r *twReader) setting(p *twPool, seen map[string]bool, key, value *yaml.Nod
 	case "listen":
 		if p.listen, err = twListen(value.Value); err != nil {
 			return bad("%v", err)
+		}
+		if _, mode, ok := strings.Cut(value.Value, " "); ok && strings.HasPrefix(p.listen, "unix:") {
+			p.notes = append(p.notes, fmt.Sprintf("listen: the socket's permissions %s are left out: here they are 0700", strconv.Quote(mode)))
 		}
 	case "hash":
 		if p.hash = value.Value; !slices.Contains(twHashes, p.hash) {
@@ -278,6 +285,10 @@ func (p *twPool) finish(seen map[string]bool) {
 
 // twListen makes a LISTEN address of "host:port" or "/path [permissions]".
 func twListen(s string) (string, error) {
+	// It becomes part of a command line that people copy.
+	if i := strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune("'\"`$&;|<>()\\", c) }); i >= 0 {
+		return "", fmt.Errorf("%q is in no address, in %q", s[i:i+1], s)
+	}
 	if strings.HasPrefix(s, "/") {
 		path, _, _ := strings.Cut(s, " ")
 		return "unix:" + path, nil

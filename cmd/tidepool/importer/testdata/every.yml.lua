@@ -23,6 +23,7 @@ function mcp_config_pools()
         }, { name = "alpha", dist = mcp.dist_ketama, hash = mcp.hash_murmur, hash_tag = "{}" }),
 
         -- the-long-named-pool listens on unix:/run/nutcracker.sock.
+        -- listen: the socket's permissions "0660" are left out: here they are 0700
         -- servers: nutcracker sorts them by name, the shorter first, before it counts: so they stand here
         -- timeout: nutcracker waits for ever without one; here it is 5 s for a connection, 3 s for an answer
         -- server_retry_timeout, server_failure_limit: nutcracker uses them only with auto_eject_hosts
