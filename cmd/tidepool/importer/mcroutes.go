@@ -60,6 +60,8 @@ func (r *mcReader) shadowed(e expr, v *jvalue, n int) (expr, error) {
 		switch {
 		case !target.pool:
 			r.note(s.line, "a shadow whose target is not a pool has no equivalent: left out")
+		case s.get("keys_to_shadow") == nil && (s.get("key_fraction_range") == nil || s.get("index_range") == nil): // both begin as empty there
+			r.note(s.line, "a shadow without index_range or key_fraction_range gets nothing from mcrouter: left out")
 		case !wholeRange(s.get("key_fraction_range"), 0, 1) || !wholeRange(s.get("index_range"), 0, float64(n-1)) || s.get("keys_to_shadow") != nil || s.get("requests_fraction") != nil:
 			r.note(s.line, "a shadow of a share of the keys or servers has no equivalent: left out")
 		default:
@@ -73,12 +75,9 @@ func (r *mcReader) shadowed(e expr, v *jvalue, n int) (expr, error) {
 	return r.call("shadow", "child = "+e.text, "targets = "+table(targets)), nil
 }
 
-// wholeRange: v, if it is there, spans from least to most.
+// wholeRange: v spans from least to most.
 func wholeRange(v *jvalue, least, most float64) bool {
-	if v == nil {
-		return true
-	}
-	if v.kind != jArray || len(v.list) != 2 {
+	if v == nil || v.kind != jArray || len(v.list) != 2 {
 		return false
 	}
 	a, err1 := strconv.ParseFloat(v.list[0].text, 64)

@@ -9,6 +9,7 @@
 --   routes.json:11: FailoverRoute: "failover_limit" has no equivalent: left out
 --   routes.json:24: OperationSelectorRoute: operation "lease-get" has no equivalent: left out
 --   routes.json:29: a shadow of a share of the keys or servers has no equivalent: left out
+--   routes.json:29: a shadow without index_range or key_fraction_range gets nothing from mcrouter: left out
 --   routes.json:30: LatestRoute has no equivalent: what comes here is answered with an error
 
 -- ok: an answer that is no error. Routes may answer with text.
