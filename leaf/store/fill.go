@@ -10,8 +10,9 @@ func (s *Store) Warm() (began bool, err error) {
 	if s.warms.Load() {
 		return false, nil
 	}
-	s.Warmed()      // if a flush has ended it, there is still the filter
-	s.warmth.Add(1) // while no shard takes a fill
+	s.Warmed()          // if a flush has ended it, there is still the filter
+	s.warmth.Add(1)     // while no shard takes a fill
+	s.warms.Store(true) // from here on a flush ends it: making room takes time
 	words, _ := s.filterSize()
 	for i := range s.shards {
 		if err := s.shards[i].beginWarm(words); err != nil {
@@ -19,7 +20,6 @@ func (s *Store) Warm() (began bool, err error) {
 			return false, err
 		}
 	}
-	s.warms.Store(true)
 	return true, nil
 }
 

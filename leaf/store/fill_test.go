@@ -48,6 +48,35 @@ func TestWarmWhenFull(t *testing.T) {
 	}
 }
 
+// A flush that comes while room is made ends it as any other does: what it covers elsewhere is not taken for the keys that it has made go.
+func TestFlushWhileWarmMakesRoom(t *testing.T) {
+	var s *Store
+	armed := false
+	s = openTest(t, Options{Memory: 16 << 20, Evicted: func(Item) {
+		if armed {
+			armed = false
+			s.FlushAll(0)
+		}
+	}})
+	s.run(func() {
+		fillUp(t, s, 0)
+		armed = true
+		if began, err := s.Warm(); !began || err != nil || armed {
+			t.Fatal(began, err, armed)
+		}
+		tx := s.Begin(key(0))
+		if tx.Elsewhere() {
+			t.Error("it is asked for elsewhere")
+		}
+		if got := tx.Fill(&Item{Key: key(0), Value: []byte("old")}, 1, s.Warmth()); got != TakenOver {
+			t.Errorf("taken %d, want %d", got, TakenOver)
+		}
+		tx.End()
+		s.Warmed()
+		verifyHeld(t, s)
+	})
+}
+
 // Where nothing may be evicted it is refused, and nothing is kept of what was taken for it.
 func TestWarmWhenFullOfWhatStays(t *testing.T) {
 	s := openTest(t, Options{Memory: 16 << 20, NoEvict: true})
