@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
+	"github.com/tidepool-proxy/tidepool/leaf/store"
 )
 
 // heirs makes a pool of the two leaves a and c, which hold n items of 1000 bytes each, about half of them its own, and has b be the only owner after
@@ -120,5 +121,40 @@ func TestPreviousOwnerIsTriedAgain(t *testing.T) {
 	waitFor(t, "a to have handed over", func() bool { h := a.HandOver(); return h.Done() })
 	if n := b.Local().Store.Stats().Items; n != 40 {
 		t.Errorf("%d items of 40", n)
+	}
+}
+
+// TestPulledForAnAge: what was read for one membership is not taken by the next. The key may have been another's meanwhile, who was written to.
+func TestPulledForAnAge(t *testing.T) {
+	l := start(t, Options{Name: "b", Lanes: 1})
+	p := dial(t, l)
+	goBy := func(epoch, after uint64) {
+		p.tell(0, frame.Membership{
+			Pool: "users", Epoch: epoch, After: after, Members: []frame.Member{{Name: "b"}}, Previous: []frame.Member{{Name: "a"}},
+			WarmUntil: time.Now().Add(time.Hour).UnixMilli(),
+		})
+		p.by(epoch, epoch, 0, "mn\r\n")
+		if h, _ := p.next(); h.Epoch != epoch {
+			t.Fatalf("it goes by %d, want %d", h.Epoch, epoch)
+		}
+	}
+	first := uint64(time.Now().UnixMilli()) + 1000
+	goBy(first, 0)
+	put := func(pl *pull, key string) store.Taken {
+		return pl.take(&store.Listed{Item: store.Item{Key: []byte(key), Value: []byte("old")}})
+	}
+	pl := &pull{l: l, warmth: l.Local().Store.Warmth()}
+	if got := put(pl, "early"); got != store.TakenStored {
+		t.Errorf("taken %d, want %d", got, store.TakenStored)
+	}
+	goBy(first+2, first+1) // by first+1, of which it has not heard, the keys were another's
+	if got := put(pl, "late"); got != store.TakenOver {
+		t.Errorf("taken %d, want %d", got, store.TakenOver)
+	}
+	for _, key := range []string{"early", "late"} {
+		p.by(first+2, 1, 0, "mg "+key+" v\r\n")
+		if _, got := p.next(); got != "EN\r\n" {
+			t.Errorf("%s: %q", key, got)
+		}
 	}
 }

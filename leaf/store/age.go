@@ -31,6 +31,7 @@ func (s *Store) Divide(newKeeper func(age uint32) Keeper) {
 	defer s.flushMu.Unlock()
 	epoch := s.epoch.Load() + 1
 	s.keeper.Store(&keeper{epoch, newKeeper(epoch)}) // before the epoch: see view
+	s.warmth.Add(1)                                  // also before: what is read elsewhere for an age is not of the next
 	s.epoch.Store(epoch)
 	s.sweepAll.Store(true)
 }

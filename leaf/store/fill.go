@@ -44,7 +44,7 @@ func (sh *shard) beginWarm(words int) error {
 	return nil
 }
 
-// Warmth tells one Warm from another.
+// Warmth tells one Warm from another, and one age (see Divide).
 func (s *Store) Warmth() uint32 { return s.warmth.Load() }
 
 // Warmed ends it. Warm and Warmed must not be called at the same time.
@@ -83,7 +83,7 @@ func (t *Tx) Nothing() bool {
 }
 
 // Fill stores what another store held under the key, with its CAS, bits and heat, and reports what became of it.
-// warmth is what Warmth gave when the item was read elsewhere, or before; 0: there was no other Warm since.
+// warmth is what Warmth gave when the item was read elsewhere, or before; 0: there was no other Warm, and no other age, since.
 func (t *Tx) Fill(it *Item, heat int, warmth uint32) Taken {
 	s := t.sh.s
 	switch {
