@@ -3,6 +3,7 @@
 package pools
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -122,7 +123,7 @@ func (p *Pool) greet(m *membership) {
 			}
 			asked = append(asked, b)
 			pe := backend.NewPending()
-			pe.Waiter, pe.Term, pe.Start = &greeting{p, m}, m.term, backend.Now()
+			pe.Waiter, pe.Term, pe.Start = &greeting{p, m}, cmp.Or(m.replaced[b], m.term), backend.Now()
 			b.Send(&nop, pe)
 		}
 	}

@@ -66,7 +66,9 @@ func (p *Pool) SetMembership(ms Membership) error {
 		return nil // told twice
 	}
 	m.fenceFrom(old, &ms)
-	err = p.succeed(old, m)
+	if err = p.replace(m); err == nil {
+		err = p.succeed(old, m)
+	}
 	p.mu.Unlock()
 	if err != nil {
 		return err
@@ -106,11 +108,43 @@ func (p *Pool) newTerm(m *membership, ms *Membership) (*backend.Term, error) {
 		t.Previous = told(m.previous.members, ms.Lost, true)
 	}
 	t.Members = told(m.members, nil, false)
-	text, err := json.Marshal(&t)
+	m.says = t
+	return p.termOf(&t)
+}
+
+func (p *Pool) termOf(t *frame.Membership) (*backend.Term, error) {
+	text, err := json.Marshal(t)
 	if err != nil {
 		return nil, fmt.Errorf("cannot set members of pool %q: %w", p.o.Name, err) // a weight that is no number
 	}
-	return &backend.Term{Epoch: ms.Epoch, Text: text, Again: p.again}, nil
+	return &backend.Term{Epoch: t.Epoch, Text: text, Again: p.again}, nil
+}
+
+// nobody is what no leaf is called.
+const nobody = "_"
+
+// replace makes what those are told of m that owned keys before it and whose names are others' now, as a leaf's is that was started again elsewhere and
+// is there yet: they shall not take the other's keys for their own. Else they would serve what was written over at the other, should they own them again,
+// and hand it over.
+func (p *Pool) replace(m *membership) (err error) {
+	for _, o := range m.older {
+		for _, was := range o.members {
+			i := slices.IndexFunc(m.members, func(n Member) bool { return n.Name == was.Name })
+			if i < 0 || m.members[i].Backend == was.Backend || m.replaced[was.Backend] != nil {
+				continue
+			}
+			t := m.says
+			t.Members = slices.Clone(t.Members)
+			t.Members[i].Leaf = nobody
+			if m.replaced == nil {
+				m.replaced = map[backend.Backend]*backend.Term{}
+			}
+			if m.replaced[was.Backend], err = p.termOf(&t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func told(members []Member, but []string, addrs bool) (list []frame.Member) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
+	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/engine/stat"
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 	"github.com/tidepool-proxy/tidepool/pools/hash"
@@ -56,8 +57,10 @@ type membership struct {
 	dist    hash.Dist         // or
 	byKey   hash.KeyDist      // what hashes keys itself
 
-	term  *backend.Term // of SetMembership; nil: it came by SetMembers
-	plain atomic.Bool   // order.go
+	term     *backend.Term // of SetMembership; nil: it came by SetMembers
+	says     frame.Membership
+	replaced map[backend.Backend]*backend.Term // what those are told in place of term whose names others have
+	plain    atomic.Bool                       // order.go
 	fence
 	warming
 }
