@@ -39,7 +39,7 @@ type leafDrain struct {
 // leaves, those that own its keys now read what it holds of them, what was read most first, and no proxy is left that goes by it. It serves
 // meanwhile. Nothing is waited for that cannot come: proxies where there are none, an etcd that is away.
 func (r *registered) drain(ctx context.Context) {
-	if r == nil {
+	if r == nil || r.another() { // nobody asks it for anything
 		return
 	}
 	d := &r.draining

@@ -87,8 +87,9 @@ type registered struct {
 
 	draining leafDrain
 
-	mu  sync.Mutex
-	out uint64 // the epoch of the pool's last membership, if this leaf owns no keys by it
+	mu       sync.Mutex
+	out      uint64 // the epoch of the pool's last membership, if this leaf owns no keys by it
+	replaced bool   // by that another leaf has its name
 }
 
 // open ties a leaf that is about to start to etcd; nil where there is none. It does not wait for etcd.
@@ -151,15 +152,22 @@ func (r *registered) hear(s topo.Snapshot) {
 		return // others may know better
 	}
 	r.l.SetEpoch(s.Epoch)
-	out := s.Epoch
+	out, replaced, me := s.Epoch, false, r.reg.Member()
 	for _, m := range s.Members {
-		if m.Name == r.l.Name() {
-			out = 0
+		if m.Name == me.Name {
+			out, replaced = 0, m.Addr != me.Addr
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.out = out
+	r.out, r.replaced = out, replaced
+}
+
+// another reports whether a leaf that was registered later, under the same name, is the pool's. It has the name, and its place is not this leaf's to give up.
+func (r *registered) another() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.replaced
 }
 
 // left gives the epoch by which this leaf has left its pool; 0: it has not.
@@ -196,7 +204,9 @@ func (r *registered) leave() {
 	if r != nil {
 		close(r.quit)
 		r.done.Wait() // it would say that the leaf is ready
-		r.say(topo.Draining)
+		if !r.another() {
+			r.say(topo.Draining)
+		}
 	}
 }
 
