@@ -90,7 +90,8 @@ func (p *Pool) clear(m *membership, i int, key []byte) bool {
 		return false
 	}
 	for _, o := range m.older {
-		if j := p.place(o, key); j >= 0 && o.members[j].Name != m.members[i].Name && !o.refuses(o.members[j].Backend) {
+		// A leaf that was started again elsewhere is another: the one before it may be there yet.
+		if j := p.place(o, key); j >= 0 && o.members[j].Backend != m.members[i].Backend && !o.refuses(o.members[j].Backend) {
 			return false
 		}
 	}

@@ -123,6 +123,27 @@ func TestLate(t *testing.T) {
 	}
 }
 
+// TestFenceOfTheSameName: a leaf that was started again elsewhere waits for the one before it, which others may reach yet.
+func TestFenceOfTheSameName(t *testing.T) {
+	before, after := newLeaf("a", now+1), newLeaf("a", 0)
+	p := mustPool(t, Options{Dist: DistRendezvous}, nil)
+	for _, ms := range []Membership{
+		{Epoch: now + 1, Members: []Member{{Backend: before}}},
+		{Epoch: now + 2, After: now + 1, Members: []Member{{Backend: after}}, Wait: time.Millisecond},
+	} {
+		if err := p.SetMembership(ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ask(p, request(t, "delete k\r\n")); !errors.Is(err, backend.ErrFence) {
+		t.Errorf("%v, want %v", err, backend.ErrFence)
+	}
+	before.epoch.Store(now + 2)
+	if err := ask(p, request(t, "delete k\r\n")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFence: a write waits until the leaf that owned its key before is fenced, or nobody goes by the old membership; a read does not.
 func TestFence(t *testing.T) {
 	a, b := newLeaf("a", now+1), newLeaf("b", 0)
