@@ -144,6 +144,35 @@ func TestLateAnswerIsNews(t *testing.T) {
 	ev.wait(t, backend.EventConnected)
 }
 
+// TestAnswerInTimeIsNews: so is one that comes in time, to what was sent before the leaf was marked bad: it is good again, and hello has to say so.
+func TestAnswerInTimeIsNews(t *testing.T) {
+	f := newFakeLeaf(t, nil)
+	held := make(chan func(), 2)
+	f.on(func(m *nats.Msg, h frame.Header, _ string) { held <- func() { answer(m, h.ID, nil, "END\r\n") } })
+	ev := newEvents()
+	b := startBackend(t, Options{
+		URL: f.url, Timeout: time.Second, HelloInterval: time.Hour, OnEvent: ev.on,
+		Health: backend.HealthOptions{FailureLimit: backend.NoTolerance, RetryMin: time.Hour},
+	})
+	ev.wait(t, backend.EventConnected)
+	soon(t, "greeted twice", func() bool { return f.said.Load() == 2 }) // the second says that requests come from now on
+	first, second := newClient(t, 0), newClient(t, 0)
+	answers := make(chan string, 2)
+	ask := func(c *client) { answers <- c.do(b, "get a\r\n") }
+	go ask(first)
+	<-held
+	soon(t, "half-way", func() bool { return backend.Now()-b.Status().Oldest > int64(500*time.Millisecond) })
+	go ask(second)
+	late := <-held
+	ev.wait(t, backend.EventMarkedBad)
+	soon(t, "found to say hello", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return !b.up })
+	late()
+	if timedOut, got := <-answers, <-answers; timedOut != "ERR "+backend.ErrTimeout.Error() || got != "END\r\n" {
+		t.Errorf("%q and %q", timedOut, got)
+	}
+	ev.wait(t, backend.EventConnected)
+}
+
 // TestWelcomeIsTriedAtOnce: somebody has heard of a leaf that is marked bad.
 func TestWelcomeIsTriedAtOnce(t *testing.T) {
 	f := newFakeLeaf(t, nil)

@@ -53,8 +53,8 @@ func (s *session) claim(h *frame.Header, size int) *flight {
 	}
 	b.fenceLocked(h.Epoch)
 	f := b.claimLocked(h.ID)
-	if f == nil && (!b.up || !b.health.Allow()) {
-		b.hintLocked() // late as it is, it says that the leaf goes on
+	if !b.up || !b.health.Allow() {
+		b.hintLocked() // late or not, it says that the leaf goes on
 	}
 	if f != nil {
 		b.reading++
