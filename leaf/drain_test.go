@@ -62,6 +62,29 @@ func TestDrainWaitsForNotice(t *testing.T) {
 	wantDrained(t, done, patience/2)
 }
 
+// TestDrainWaitsForWhoBegins: a proxy that had yet to send its first request when the leaf began to drain has said so before, and does not know either.
+func TestDrainWaitsForWhoBegins(t *testing.T) {
+	l := start(t, Options{Lanes: 1})
+	p := dial(t, l)
+	q := frame.HelloRequest{Versions: []int{1}, Proxy: "p"}
+	p.hello(q)
+	l.count.pending.Add(1) // it has something to do meanwhile
+	done := drains(t, l, patience)
+	p.reply()
+	p.hello(q) // was on its way
+	q.Instance = l.Instance()
+	p.hello(q) // and so was this
+	l.count.pending.Add(-1)
+	select {
+	case <-done:
+		t.Error("what was on its way is not waited for")
+	case <-time.After(100 * time.Millisecond): // ten looks at whether all is quiet
+	}
+	q.Instance = 0
+	p.hello(q)
+	wantDrained(t, done, patience/2)
+}
+
 // TestDrainDoesNotWaitFor: those of whom nothing can come, and for long who says nothing.
 func TestDrainDoesNotWaitFor(t *testing.T) {
 	for name, c := range map[string]struct {

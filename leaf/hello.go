@@ -47,9 +47,8 @@ func (l *Leaf) hello(m *nats.Msg) {
 	q.Proxy = q.Proxy[:min(len(q.Proxy), maxProxyName)]
 	p.name.Store(&q.Proxy)
 	p.sendsTo.Store(q.Instance)
-	if l.state.Load() == stateDraining && q.Instance != l.instance { // sent before it knew, it would name us
-		p.noticed.Store(true)
-	}
+	// One that was sent before it knew names us; or it comes before the first that does, which says that requests come.
+	p.noticed.Store(l.state.Load() == stateDraining && q.Instance != l.instance)
 	l.greet(p)
 	l.acked(p, q.Acked)
 }
