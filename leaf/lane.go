@@ -216,7 +216,7 @@ func (ln *lane) handle(w *work) {
 	case w.told:
 		ln.hear(w)
 		return
-	case w.epoch != 0 && w.peer.other[ln.n]:
+	case ln.strange(w):
 		ln.l.refuse(w.peer.reply, w.id, frame.ReasonEpoch)
 		ln.l.uncharge(w.peer, w.size)
 		return
@@ -226,10 +226,29 @@ func (ln *lane) handle(w *work) {
 	}
 }
 
+// strange reports whether a frame goes by another pool's membership. Of a proxy of whose nothing is known that shows in an epoch that is newer than the
+// leaf's: before it goes by that, who belongs to the leaf's pool tells how that places keys.
+func (ln *lane) strange(w *work) bool {
+	if w.epoch == 0 {
+		return false
+	}
+	switch w.peer.by[ln.n] {
+	case otherPool:
+		return true
+	case unknownPool:
+		ms := &ln.l.members
+		return ms.pool.Load() != nil && w.epoch > ms.fenced.Load()
+	}
+	return false
+}
+
 // hear takes note of a membership.
 func (ln *lane) hear(w *work) {
 	if m := ln.l.parseMembership(w.body); m != nil {
-		w.peer.other[ln.n] = !ln.l.learn(m)
+		w.peer.by[ln.n] = otherPool
+		if ln.l.learn(m) {
+			w.peer.by[ln.n] = thisPool
+		}
 	} else {
 		ln.l.refuse(w.peer.reply, w.id, frame.ReasonFormat)
 	}

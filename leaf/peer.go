@@ -13,7 +13,7 @@ import (
 // peerIdle is how long a proxy may be silent before it is forgotten. A living one says hello every second.
 const peerIdle = 30 * time.Second
 
-// peer is one proxy's backend connection, known by its reply subject. Its fields, but for other, are safe for concurrent use.
+// peer is one proxy's backend connection, known by its reply subject. Its fields, but for by, are safe for concurrent use.
 //
 // What it was sent but has not acknowledged must stay below its window: NATS drops silently what a reader leaves
 // unread for long. When the window is full, the peer's frames are parked, unexecuted, on their lanes.
@@ -28,11 +28,20 @@ type peer struct {
 	sendsTo atomic.Uint64 // our instance, if its last hello said that it sends us requests
 	noticed atomic.Bool   // it has said since we drain that it sends us nothing
 	parked  []atomic.Bool // per lane: has frames that wait for room
-	other   []bool        // per lane, and its goroutine's: what comes next goes by another pool's membership
+	by      []whose       // per lane, and its goroutine's: by whose membership what comes next goes
 
 	mu   sync.Mutex    // keeps sent and what NATS was given in step
 	sent atomic.Uint64 // bytes of answers; written under mu
 }
+
+// whose membership a proxy has told.
+type whose uint8
+
+const (
+	unknownPool whose = iota // none yet, or it was forgotten: it does not tell again
+	thisPool                 // this leaf's pool's
+	otherPool
+)
 
 // send gives one answer message to NATS, which copies it.
 func (p *peer) send(l *Leaf, msg []byte) error {
@@ -110,7 +119,7 @@ func (ps *peers) add(reply string) *peer {
 	if len(ps.m) >= ps.max {
 		return nil
 	}
-	p := &peer{reply: reply, parked: make([]atomic.Bool, ps.lane), other: make([]bool, ps.lane)}
+	p := &peer{reply: reply, parked: make([]atomic.Bool, ps.lane), by: make([]whose, ps.lane)}
 	p.window.Store(ps.win)
 	ps.m[reply] = p
 	return p
