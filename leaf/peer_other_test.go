@@ -24,6 +24,7 @@ func TestOthersAreForgotten(t *testing.T) {
 		other.by(8, uint64(lane), lane, "mn\r\n")
 		other.refusal(uint64(lane), frame.ReasonEpoch)
 	}
+	waitFor(t, "idle", func() bool { return l.Stats().Pending == 0 }) // an answer comes before its frame is off the account
 	var kept []weak.Pointer[peer]
 	for _, p := range l.peers.all() {
 		kept = append(kept, weak.Make(p))
@@ -48,6 +49,7 @@ func TestOthersComeBack(t *testing.T) {
 	other.tell(0, frame.Membership{Pool: "sessions", Epoch: 8, Members: []frame.Member{{Name: "leaf-1"}}})
 	other.by(8, 1, 0, "mn\r\n")
 	other.refusal(1, frame.ReasonEpoch)
+	waitFor(t, "idle", func() bool { return l.Stats().Pending == 0 })
 	l.peers.forget(time.Now().Add(2 * peerIdle))
 	other.by(8, 2, 0, "mn\r\n")
 	other.refusal(2, frame.ReasonEpoch)
