@@ -3,11 +3,14 @@
 package leaf
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc/frame"
 	"github.com/tidepool-proxy/tidepool/leaf/store"
+	"github.com/tidepool-proxy/tidepool/leaf/stream"
 )
 
 // What has been sent is not handed over before the heir has acknowledged the last byte, and never if it goes first.
@@ -86,6 +89,43 @@ func TestHandedOverToWhoHasEnough(t *testing.T) {
 	if _, ok := l.handed.to["leaf-9"]; !ok {
 		t.Error("it is waited for")
 	}
+}
+
+// An heir that is called off, by a newer membership that the leaf has not heard of yet, is waited for: it will come again.
+func TestNotHandedOverToWhoIsCalledOff(t *testing.T) {
+	l := start(t, Options{Lanes: 1})
+	p := dial(t, l)
+	epoch := uint64(time.Now().UnixMilli()) + 1000
+	for _, owner := range []string{l.Name(), "leaf-9"} {
+		epoch++
+		p.tell(0, frame.Membership{
+			Pool: "users", Epoch: epoch, After: epoch - 1, Members: []frame.Member{{Name: owner}}, WarmUntil: time.Now().Add(time.Hour).UnixMilli(),
+		})
+		p.by(epoch, epoch, 0, "mn\r\n")
+		p.next()
+		if owner == l.Name() {
+			fill(l, "k", 100, 100)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	read := func() error {
+		_, err := stream.Read(ctx, p.nc, l.Name(), frame.StreamRequest{
+			Mode: frame.StreamItems, Past: &frame.Past{Epoch: epoch, Heir: "leaf-9"},
+		}, func(*store.Listed) error { cancel(); return nil })
+		waitFor(t, "the stream's end", func() bool { return l.Stats().Streams == 0 })
+		return err
+	}
+	if err := read(); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if h := l.HandOver(); h.Done() {
+		t.Errorf("%+v", h)
+	}
+	ctx, cancel = t.Context(), func() {}
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+	waitFor(t, "the handing over", func() bool { h := l.HandOver(); return h.Done() })
 }
 
 // An heir that has enough at the moment when it has been given as many items as it asked for is not waited for either: what ends a stream is never taken back.

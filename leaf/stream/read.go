@@ -123,7 +123,8 @@ func (in *incoming) read(ctx context.Context, q *frame.StreamRequest, each func(
 		in.ack(in.taken.Load()) // who hands over waits for this
 		return nil
 	}
-	if in.instance.Load() != 0 {
+	// An heir who is called off has not had enough, and is not to be taken for one who has: the leaf finds him gone.
+	if in.instance.Load() != 0 && (q.Past == nil || ctx.Err() == nil) {
 		in.ack(frame.StreamCancel)
 	}
 	return err
