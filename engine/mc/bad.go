@@ -13,7 +13,7 @@ const (
 	BadCommand             // core rules: a word that is no command
 	BadUnknown             // routed: a word that is no command; closes without an answer
 	BadFormat              // too few tokens, a length that is no length, a flag that is no letter
-	BadStore               // a set whose flags, exptime or cas is no number, or with a zero byte; only CheckWire finds it
+	BadStore               // a line with a zero byte, or a set whose flags, exptime or cas is no number; only CheckWire finds it
 	BadKey                 // a key over 250 bytes (core: any key of the command; on a route found by CheckWire)
 	BadKeyLong             // routed: one key of several over 250 bytes; only SubGet finds it
 	BadPrefix              // routed: over 20 bytes stand before the first of several keys

@@ -11,7 +11,7 @@
 // One request, one answer: whatever AppendWire renders of what CheckWire lets pass is answered exactly once by every
 // memcached since 1.6.0 on a machine of 64 bits and by a leaf. Everything pipelined over a shared connection rests on
 // this, so what an old server would answer twice (a set whose flags are no number, or with a word too many: up to 1.6.39
-// it takes the value for a command) or never (noreply, q, a key named "noreply" after delete) is refused or rewritten here.
+// it takes the value for a command) or never (noreply, also with a zero byte behind it, q, a key named "noreply" after delete) is refused or rewritten here.
 //
 // Concurrency: nothing in this package is shared. A Parser belongs to one stream; a Request or Response to one
 // goroutine at a time.

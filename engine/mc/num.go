@@ -13,7 +13,7 @@ func valueLength(tok []byte) int {
 	return int(n)
 }
 
-// isCount: client flags, or a CAS number, as every memcached of 64 bits reads them.
+// isCount: client flags as every memcached of 64 bits reads them.
 func isCount(tok []byte) bool {
 	if len(tok) == 1 {
 		return tok[0]-'0' <= 9

@@ -14,6 +14,7 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 	cmd := lookup(line[:end])
 	r.reset(cmd)
 	r.Line = line
+	r.odd = hasZero(line)
 	if total < 4 {
 		r.Bad = BadFormat
 		return -1
@@ -44,7 +45,6 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 			r.Bad = BadFormat
 			return -1
 		}
-		r.odd = bytes.IndexByte(line, 0) >= 0
 		r.metaFlags(3, count)
 	case formStore:
 		if vlen = valueLength(r.at(4)); vlen < 0 {
@@ -53,7 +53,7 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 		}
 		r.NoReply = r.lastIsNoReply()
 		r.long = count > int(in.max)
-		r.odd = !r.storeIsSafe()
+		r.odd = r.odd || !r.storeIsSafe()
 	case formSimple:
 		r.NoReply = r.ntok > 2 && r.lastIsNoReply()
 		if routed && count > int(in.max) {
@@ -149,13 +149,14 @@ func (r *Request) metaFlags(from, count int) {
 
 // storeIsSafe: an old memcached that dislikes a set's line takes the value for commands, and everything after it on
 // that connection is answered to the wrong client. So what any of them dislikes does not travel. They read flags and
-// exptime as C does: more than 32 bits are cut; and up to 1.6.39 a line ends for them at a zero byte.
+// exptime as C does: more than 32 bits are cut. New ones take no plus before a cas.
 func (r *Request) storeIsSafe() bool {
-	if !isCount(r.at(2)) || !isTime(r.at(3)) || bytes.IndexByte(r.Line, 0) >= 0 {
-		return false
-	}
-	return r.Cmd != CmdCas || r.ntok > 5 && isCount(r.at(5))
+	return isCount(r.at(2)) && isTime(r.at(3)) && (r.Cmd != CmdCas || r.ntok > 5 && isUint64(r.at(5)))
 }
+
+// hasZero: up to 1.6.39 a line ends for memcached at a zero byte. So it takes what we do not for noreply, and says nothing; or sees another key, or
+// none, and not those that are joined behind it.
+func hasZero(line []byte) bool { return bytes.IndexByte(line, 0) >= 0 }
 
 const noreply = "noreply"
 

@@ -437,6 +437,13 @@ func TestSubGet(t *testing.T) {
 	if got := string(AnswerBad(nil, &sub, routed)); got != "CLIENT_ERROR key too long\r\n" || sub.Bad.Closes() {
 		t.Errorf("%q", got)
 	}
+	r = parse(t, "get a b\x00\r\n")
+	for key, pos, ok := r.NextKey(0); ok; key, pos, ok = r.NextKey(pos) {
+		SubGet(nil, r, key, &sub)
+		if got, want := CheckWire(&sub), map[bool]Bad{false: BadNone, true: BadStore}[len(key) > 1]; got != want {
+			t.Errorf("%q: %d, want %d", sub.Line, got, want)
+		}
+	}
 }
 
 func TestPureRead(t *testing.T) {

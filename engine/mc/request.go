@@ -28,7 +28,7 @@ type Request struct {
 	Client  int32  // who asks, for lines that tell of it: a number of the caller's, which the parser leaves alone
 
 	ntok  uint8
-	odd   bool   // a set whose flags, exptime or cas is no number, or with a zero byte: see CheckWire
+	odd   bool   // a line with a zero byte, or a set whose flags, exptime or cas is no number: see CheckWire
 	long  bool   // a set with more tokens than it has a use for: see AppendWire
 	flags uint64 // meta: bit c-'A' for each flag c
 	nkeys int32
@@ -170,6 +170,7 @@ func SubGet(buf []byte, r *Request, key []byte, sub *Request) []byte {
 	if len(key) > MaxKey {
 		sub.Bad = BadKeyLong
 	}
+	sub.odd = hasZero(sub.Line)
 	return buf
 }
 

@@ -50,8 +50,8 @@ func (r *Request) appendShort(dst []byte) []byte {
 func (r *Request) WireLen() int { return len(r.Line) + len(r.Value) + 4 }
 
 // CheckWire says whether r may travel over a connection that others share: BadNone, or why not. A request that the
-// parser made may still be refused for its key (a route could have trimmed it to fit) and, if it is a set, for its numbers; one that a script built or
-// edited is refused for anything that a backend would read differently than we do.
+// parser made may still be refused for its key (a route could have trimmed it to fit), for a zero byte and, if it is a set, for its numbers; one that a
+// script built or edited is refused for anything that a backend would read differently than we do.
 func CheckWire(r *Request) Bad {
 	switch {
 	case r.Bad != BadNone:

@@ -71,7 +71,7 @@ func TestCheckWire(t *testing.T) {
 	// What no memcached of 64 bits takes the value of for a command.
 	for _, numbers := range []string{"0 2147483648", "0 4294967295", "0 4294967296", "0 +1", "0 -1", "0 -4294967296", "+1 0", "4294967296 0", "007 08"} {
 		f("set a "+numbers+" 2\r\nhi\r\n", BadNone)
-		f("cas a "+numbers+" 2 +5\r\nhi\r\n", BadNone)
+		f("cas a "+numbers+" 2 5\r\nhi\r\n", BadNone)
 		f("append a "+numbers+" 2 noreply x\r\nhi\r\n", BadNone)
 	}
 	for _, numbers := range []string{"x 0", "0 x", "-1 0", "+ 0", "0 -", "1x 0", "0 0x1", "+-1 0", "0 --1", "0 9223372036854775808",
@@ -82,8 +82,11 @@ func TestCheckWire(t *testing.T) {
 	for _, line := range []string{"set a\x00b 0 0 2", "set a 0 0 2 \x00", "append a\x00 0 0 2 noreply", "cas \x00 0 0 2 5", "ms a\x00b 2 q", "ms a 2 O\x00"} {
 		f(line+"\r\nhi\r\n", BadStore)
 	}
-	f("get a\x00b\r\n", BadNone)
-	for _, cas := range []string{"", " x", " -1", " noreply", " noreply x", " 18446744073709551616"} {
+	for _, line := range []string{"get a\x00b", "get \x00", "mg a\x00 v", "mg a O\x00", "delete a noreply\x00", "incr a 1 noreply\x00", "touch a 0 noreply\x00", "md a q\x00",
+		"gat 0 \x00a", "flush_all noreply\x00"} {
+		f(line+"\r\n", BadStore)
+	}
+	for _, cas := range []string{"", " x", " -1", " +5", " noreply", " noreply x", " 18446744073709551616"} {
 		f("cas a 0 0 2"+cas+"\r\nhi\r\n", BadStore)
 	}
 	r := parse(t, "set a 0 0 2\r\nhi\r\n")
@@ -133,7 +136,7 @@ func TestWireIsAnsweredOnce(t *testing.T) {
 func tricky() []string {
 	long := strings.Repeat("k", 251)
 	return []string{
-		"set a\x00b 0 0 2\r\nhi\r\n", "ms a\x00b 2\r\nhi\r\n", "set a x 0 2\r\nhi\r\n", "set a 0 x 2\r\nhi\r\n", "set a 0 0 2 x y\r\nhi\r\n", "set " + long + " 0 0 2\r\nhi\r\n",
+		"incr a 1 noreply\x00\r\n", "delete a noreply\x00\r\n", "touch a 0 noreply\x00x\r\n", "set a\x00b 0 0 2\r\nhi\r\n", "ms a\x00b 2\r\nhi\r\n", "set a x 0 2\r\nhi\r\n", "set a 0 x 2\r\nhi\r\n", "set a 0 0 2 x y\r\nhi\r\n", "set " + long + " 0 0 2\r\nhi\r\n",
 		"set a 4294967296 4294967295 2\r\nhi\r\n", "set a +1 +1 2\r\nhi\r\n", "set a 18446744073709551615 -4294967295 2\r\nhi\r\n",
 		"append a 0 0 2 noreply noreply\r\nhi\r\n", "set a 0 0 2 noreply x\r\nhi\r\n", "cas a 0 0 2 +5 x noreply\r\nhi\r\n", "cas a 0 0 2\r\nhi\r\n", "cas a 0 0 2 noreply\r\nhi\r\n", "ms " + long + " 2\r\nhi\r\n",
 		"delete noreply\r\n", "touch noreply noreply\r\n", "incr a noreply\r\n", "get a b\r\n", "get noreply\r\n",

@@ -153,8 +153,6 @@ func complaint(r *mc.Response) string {
 var complaints = map[string]bool{
 	"cannot increment or decrement non-numeric value":         true,
 	"invalid numeric delta argument":                          true,
-	"invalid numeric delta value":                             true,
-	"invalid numeric initial value":                           true,
 	"invalid exptime argument":                                true,
 	"invalid or duplicate flag":                               true,
 	"invalid mode for ma M token":                             true,
@@ -169,6 +167,8 @@ var refusals = map[string]bool{
 	"duplicate flag":                   true,
 	"invalid mode for ms M token":      true,
 	"incorrect length for M token":     true,
+	"invalid numeric delta value":      true,
+	"invalid numeric initial value":    true,
 	"bad token in command line format": true,
 	"opaque token too long":            true,
 	"error decoding key":               true,

@@ -278,7 +278,7 @@ func TestMemcachedCommands(t *testing.T) {
 	if got := ask(t, b, "mg bg== b k v\r\n"); !strings.HasSuffix(got, "\r\nhi\r\n") { // n in base64; how the key comes back depends on the version
 		t.Errorf("base64 key: %q", got)
 	}
-	for _, refused := range []string{"ms n 2 Fx", "ms n 2 T", "ms n 2 MZ", "ms !!! 2 b", "ms n 2 Y", "ms n 2 I I", "ms n 2 Cx",
+	for _, refused := range []string{"ms n 2 Fx", "ms n 2 T", "ms n 2 MZ", "ms !!! 2 b", "ms n 2 Y", "ms n 2 I I", "ms n 2 Cx", "ms n 2 Dx", "ms n 2 Jx",
 		"ms n 2 O" + strings.Repeat("o", 33), "mg !!! b v", "touch n x", "gat x n", "incr n x"} {
 		line := refused + "\r\n"
 		if strings.HasPrefix(refused, "ms") {
