@@ -110,7 +110,8 @@ var infos = [NumCmds]info{
 
 const (
 	maxMeta   = 20 // tokens of a meta command; memcached refuses more ("options flags are too long")
-	maxSimple = 8  // tokens of incr, delete ... on a route; none has a use for more than 4
+	maxSimple = 8  // tokens of incr, delete ... on a route
+	useful    = 4  // tokens that one of those has a use for
 )
 
 func (c Cmd) info() *info {

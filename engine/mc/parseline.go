@@ -56,6 +56,7 @@ func (r *Request) parseLine(line []byte, total int, routed bool) (vlen int) {
 		r.odd = r.odd || !r.storeIsSafe()
 	case formSimple:
 		r.NoReply = r.ntok > 2 && r.lastIsNoReply()
+		r.long = count > useful
 		if routed && count > int(in.max) {
 			r.Bad = BadFormat
 		}

@@ -29,7 +29,7 @@ type Request struct {
 
 	ntok  uint8
 	odd   bool   // a line with a zero byte, or a set whose flags, exptime or cas is no number: see CheckWire
-	long  bool   // a set with more tokens than it has a use for: see AppendWire
+	long  bool   // a set, incr, delete ... with more tokens than it has a use for: see AppendWire
 	flags uint64 // meta: bit c-'A' for each flag c
 	nkeys int32
 	tok   [MaxTokens]span // tokens of Line; tok[0] is the command

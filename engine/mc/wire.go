@@ -4,7 +4,7 @@ package mc
 
 // AppendWire appends what a backend is sent for r: the line with CRLF, then the value; q becomes a space and
 // noreply becomes noreplY (delete, flush_all: a 0), so that the backend always answers. What follows the last token that
-// a set has a use for stays here: new servers ignore it, old ones would take the value for commands.
+// a set or incr has a use for stays here: new servers ignore it, old ones would take the value for commands, or answer ERROR, which closes the connection.
 func AppendWire(dst []byte, r *Request) []byte {
 	if r.long {
 		return r.appendShort(dst)
@@ -35,11 +35,17 @@ func AppendWire(dst []byte, r *Request) []byte {
 	return append(dst, r.Value...)
 }
 
-// appendShort is AppendWire without what a set has no use for, its noreply with it.
+// appendShort is AppendWire without what the command has no use for, its noreply with it.
 func (r *Request) appendShort(dst []byte) []byte {
-	last := int(r.Cmd.info().max) - 2
+	in := r.Cmd.info()
+	last := int(in.min) - 1
+	if in.form == formStore {
+		last = int(in.max) - 2
+	}
 	dst = append(dst, r.Line[:r.tok[last].to]...)
-	if string(r.at(last)) == noreply { // in place of cas: odd, but never without an answer
+	if r.Cmd == CmdDelete { // as in AppendWire
+		dst = append(dst, " 0"...)
+	} else if string(r.at(last)) == noreply { // in place of cas, or of a number: odd, but never without an answer
 		dst[len(dst)-1] = 'Y'
 	}
 	dst = append(dst, "\r\n"...)

@@ -293,6 +293,9 @@ func TestMemcachedCommands(t *testing.T) {
 	}
 	f("mn\r\n", "MN\r\n")
 	f("me none\r\n", "EN\r\n")
+	for _, long := range []string{"incr none 1 x noreply\r\n", "touch none 0 x y\r\n", "delete none x y noreply\r\n"} { // ERROR, if they came as they are
+		f(long, "NOT_FOUND\r\n")
+	}
 	f("md n q\r\n", "HD\r\n")
 	f("delete n\r\n", "NOT_FOUND\r\n")
 	f("flush_all\r\n", "OK\r\n")
