@@ -56,7 +56,7 @@ func (r *Request) appendShort(dst []byte) []byte {
 func (r *Request) WireLen() int { return len(r.Line) + len(r.Value) + 4 }
 
 // CheckWire says whether r may travel over a connection that others share: BadNone, or why not. A request that the
-// parser made may still be refused for its key (a route could have trimmed it to fit), for a zero byte and, if it is a set, for its numbers; one that a
+// parser made may still be refused for its key (a route could have trimmed it to fit), for a zero byte and, if it is a set, for its numbers or flags; one that a
 // script built or edited is refused for anything that a backend would read differently than we do.
 func CheckWire(r *Request) Bad {
 	switch {
@@ -70,6 +70,8 @@ func CheckWire(r *Request) Bad {
 		return BadFormat
 	case r.odd:
 		return BadStore
+	case r.Cmd == CmdMS && r.ntok >= maxMeta: // up to 1.6.39 memcached counts the end of a line as a token, and takes the data of an ms with more for commands
+		return BadFlags
 	}
 	return BadNone
 }

@@ -95,6 +95,10 @@ func TestCheckWire(t *testing.T) {
 	for _, cas := range []string{"", " x", " -1", " +5", " noreply", " noreply x", " 18446744073709551616"} {
 		f("cas a 0 0 2"+cas+"\r\nhi\r\n", BadStore)
 	}
+	flags := strings.Repeat(" k", 16)
+	f("ms a 2"+flags+"\r\nhi\r\n", BadNone)
+	f("ms a 2 q"+flags+"\r\nhi\r\n", BadFlags)
+	f("mg a v q"+flags+"\r\n", BadNone)
 	r := parse(t, "set a 0 0 2\r\nhi\r\n")
 	r.Value = nil
 	if CheckWire(r) != BadFormat {
@@ -146,7 +150,7 @@ func tricky() []string {
 		"set a 4294967296 4294967295 2\r\nhi\r\n", "set a +1 +1 2\r\nhi\r\n", "set a 18446744073709551615 -4294967295 2\r\nhi\r\n",
 		"append a 0 0 2 noreply noreply\r\nhi\r\n", "set a 0 0 2 noreply x\r\nhi\r\n", "cas a 0 0 2 +5 x noreply\r\nhi\r\n", "cas a 0 0 2\r\nhi\r\n", "cas a 0 0 2 noreply\r\nhi\r\n", "ms " + long + " 2\r\nhi\r\n",
 		"delete noreply\r\n", "touch noreply noreply\r\n", "incr a noreply\r\n", "get a b\r\n", "get noreply\r\n",
-		"mg a q q\r\n", "mg a qq v\r\n", "ms a 2 q q\r\nhi\r\n", "ms a! 2 b q\r\nhi\r\n", "ms a 2 Mx q\r\nhi\r\n", "md a q\r\n",
+		"mg a q q\r\n", "mg a qq v\r\n", "ms a 2 q q\r\nhi\r\n", "ms a! 2 b q\r\nhi\r\n", "ms a 2 Mx q\r\nhi\r\n", "ms a 4 F0 I T0 C1 E5 O1 k c MS s P1 L1 N1 f t v h\r\nmn\r\n\r\n", "md a q\r\n",
 		"ma a q\r\n", "me a q\r\n", "mg " + long + "\r\n", "set a 0 0 2 noreply\r\nhi\r\n", "touch a 0 noreply  \r\n",
 	}
 }

@@ -157,11 +157,12 @@ var complaints = map[string]bool{
 	"invalid or duplicate flag":                               true,
 	"invalid mode for ma M token":                             true,
 	"options flags are too long":                              true,
+	"options flags too long":                                  true,
 	"bad command line format.  Usage: delete <key> [noreply]": true,
 }
 
 // refusals are those of meta commands that may be ms, whose data a memcached that swallows has read all the same. It does not for a line
-// without a length, with a key that is too long or with more than 20 tokens; none of these is ever sent.
+// without a length, with a key that is too long or with 20 tokens and more; none of these is ever sent.
 var refusals = map[string]bool{
 	"invalid flag":                     true,
 	"duplicate flag":                   true,

@@ -293,6 +293,9 @@ func TestMemcachedCommands(t *testing.T) {
 	}
 	f("mn\r\n", "MN\r\n")
 	f("me none\r\n", "EN\r\n")
+	for _, cmd := range []string{"mg m l", "md m l", "ma m l", "me m l", "ms m 2"} { // 20 tokens with these, which are too many for some
+		ask(t, b, cmd+" F0 I T0 C1 E5 O1 k c MS s P1 L1 N1 f t v h\r\n"+map[bool]string{true: "me\r\n"}[cmd[1] == 's'])
+	}
 	for _, long := range []string{"incr none 1 x noreply\r\n", "touch none 0 x y\r\n", "delete none x y noreply\r\n"} { // ERROR, if they came as they are
 		f(long, "NOT_FOUND\r\n")
 	}
