@@ -11,6 +11,7 @@ import (
 
 // begin starts a request's Lua function.
 func (s *session) begin(i int, sl *slot, trim int) {
+	s.loose = true
 	s.lock()
 	call, err := s.w.api.Begin(s, i, sl.route.Gen, sl.req, trim)
 	switch {

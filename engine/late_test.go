@@ -3,7 +3,9 @@
 package engine
 
 import (
+	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/tidepool-proxy/tidepool/engine/mc"
@@ -105,4 +107,35 @@ func TestLateAnswersMeetNobody(t *testing.T) {
 	b.sees("get d\r\n")
 	b.says("END\r\n")
 	c.sees("END\r\n")
+}
+
+// What a late answer is counted for is given back when nobody waits for it any more, though its client asks for nothing.
+func TestLateAnswersAreNotCountedForEver(t *testing.T) {
+	const size = 512 << 10
+	value := fmt.Sprintf("VALUE k 0 %d\r\n%s\r\nEND\r\n", size, strings.Repeat("x", size))
+	for name, route := range map[string]string{
+		"function": `mcp.attach(mcp.CMD_GET, gen({ p[1], p[2] }, function(rctx, h) return function(r)
+        rctx:enqueue(r, h)
+        rctx:wait_cond(1)
+        return 'done\r\n'
+    end end, "top"))`,
+		"await":      `mcp.attach(mcp.CMD_GET, function(r) mcp.await(r, { p[1], p[2] }, 1, mcp.AWAIT_ANY) return 'done\r\n' end)`,
+		"background": `mcp.attach(mcp.CMD_GET, function(r) mcp.await(r, { p[1] }, 1, mcp.AWAIT_BACKGROUND) p[2](r) return 'done\r\n' end)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, b, p := threeBackends(t, route+" mcp.attach(mcp.CMD_GETS, p[1])")
+			c.says("get k\r\n")
+			b[0].sees("get k\r\n")
+			b[1].sees("get k\r\n")
+			b[1].says(miss)
+			c.sees("done\r\n")
+			b[0].says(value)
+			other := dial(t, p)
+			other.says("gets k\r\n")
+			b[0].sees("gets k\r\n")
+			b[0].says(miss)
+			other.sees(miss) // it came behind the value, which has come, too
+			until(t, "nothing to be held", func() bool { return p.held.Load() == 0 })
+		})
+	}
 }

@@ -1,5 +1,6 @@
 // What lingers: a route has answered its client, and something that it sent is not answered yet. Its sub-calls go on when the answers
-// come, whether or not the client asks for anything more, or is there at all.
+// come, whether or not the client asks for anything more, or is there at all. And answers that nobody waits for any more are let go as they come:
+// those of a client that is idle for hours would take the place of others'.
 
 package engine
 
@@ -12,11 +13,12 @@ import (
 	"github.com/tidepool-proxy/tidepool/pools/backend"
 )
 
-// lingering is a session's part that outlives batches. Between two batches nobody waits for answers; so while calls linger, Wake starts
-// a goroutine that looks at what has come.
+// lingering is a session's part that outlives batches. Between two batches nobody waits for answers; so while some may come, Wake starts
+// a goroutine that looks at what has.
 type lingering struct {
 	turn  sync.Mutex  // held by a batch, or by who looks at what has come between two
-	away  atomic.Bool // no batch is under way, and calls linger
+	loose bool        // answers may come for which nobody waits any more: functions send what they want
+	away  atomic.Bool // no batch is under way, and answers may come
 	block atomic.Bool // who looks at what has come waits in Block
 	calls []lingerer  // turn guards it
 	freed []*generation
@@ -49,7 +51,7 @@ func (s *session) Idle(c *luaapi.Call) {
 	}
 }
 
-// linger ends a batch while calls linger: they keep what they need of its bytes.
+// linger ends a batch while calls linger, or answers may come: calls keep what they need of its bytes.
 func (s *session) linger() {
 	for i := range s.calls {
 		if l := &s.calls[i]; !l.detached {
@@ -61,14 +63,18 @@ func (s *session) linger() {
 		}
 	}
 	s.away.Store(true)
-	s.tend()
+	if s.told.Load() || len(s.calls)+len(s.freed) > 0 { // told: its Wake came before
+		s.tend()
+	} else {
+		s.disarm()
+	}
 }
 
 // catchUp looks at what has come between two batches.
 func (s *session) catchUp() {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if len(s.calls) > 0 {
+	if s.away.Load() {
 		s.tend()
 	}
 }
@@ -91,10 +97,7 @@ func (s *session) tend() {
 	if len(s.calls) == 0 {
 		s.disarm()
 		if s.w == nil {
-			s.away.Store(false)
-			if s.told.Load() { // its Wake came before, and nobody else is told
-				s.rouse()
-			}
+			s.letGo()
 		}
 		if s.gone {
 			s.p.sessions.remove(s)

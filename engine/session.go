@@ -199,7 +199,9 @@ func (s *session) enter() {
 	}
 	if s.away.Load() {
 		s.away.Store(false) // from here on Wake is for the batch
-		s.tend()
+		if s.told.Load() || len(s.calls) > 0 {
+			s.tend()
+		}
 	}
 	s.next = cursor{}
 }
@@ -445,7 +447,7 @@ func (s *session) finish() {
 	g := s.g
 	s.g, s.w, s.hooks = nil, nil, nil
 	g.release()
-	if len(s.calls)+len(s.freed) > 0 {
+	if s.loose {
 		s.linger()
 	} else {
 		s.disarm()

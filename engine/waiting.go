@@ -156,6 +156,7 @@ func (s *session) deliver(p *backend.Pending) {
 
 // abandon gives up the requests that still wait, because their generation has been cut.
 func (s *session) abandon() {
+	s.loose = true
 	for i := range s.slots {
 		sl := &s.slots[i]
 		if sl.done {
