@@ -12,8 +12,8 @@
 --
 -- Until ttl seconds have passed since this proxy last wrote to the gutter, something may be left there: deletes go to both at once then, and an item
 -- that the child has stored or changed is deleted from the gutter after the answer. Later nothing is sent to the gutter while the child is well.
--- That time is noted in the proxy's own store, for all its workers. Several
--- proxies that share a gutter do not know of each other's writes: with deletes = "both" deletes always go to both.
+-- That time is noted in a store of the proxy's own, for all its workers and over reloads. Routes of one name have one time, the longest that any
+-- of them has noted. Several proxies that share a gutter do not know of each other's writes: with deletes = "both" deletes always go to both.
 --
 -- What was set in the gutter is not carried to the child. A child that is slow, not down, costs each request its timeout before the gutter is asked:
 -- a shorter read timeout or route_inflight in front of it bounds that.
@@ -23,6 +23,7 @@ local compare = require "routes.compare"
 local commands = require "routes.commands"
 local requests = require "routes.requests"
 
+local TRIES = 8 -- the last of so many workers that note something at the same moment has looked after the others
 local CHANGES = { store = true, modify = true, touch = true }
 
 return handler.define{
@@ -42,24 +43,26 @@ return handler.define{
         local ttl, always = f.ttl, f.deletes == "both"
         local failed, best = compare.failed, compare.best
         local used = f.stats and mcp.counter((f.stats_name or handler.label(f)) .. "_gutter")
-        local mark = "tidepool:gutter:" .. handler.label(f)
-        local marked = -math.huge -- when this worker last noted that the gutter is written to
+        local store = mcp.store{ name = "tidepool:gutter", memory = 2097152 } -- one for all
+        local mark, life = handler.label(f), ttl + 2
+        local left = mcp.res_inspector_new({ t = "flagint", flag = "t" }, { t = "flagtoken", flag = "c" })
 
         return handler.route(f, function(rctx, h)
-            local ask = mcp.request("mg " .. mark .. "\r\n")
-            local note = mcp.request("ms " .. mark .. " 0 T" .. ttl + 2 .. "\r\n", "\r\n")
+            local ask, note = mcp.request("mg " .. mark .. " t c\r\n"), "ms " .. mark .. " 0 T" .. life
 
             -- recent is whether something may be left in the gutter; a store that cannot tell says so too.
             local function recent()
-                return always or not compare.missed(rctx:enqueue_and_wait(ask, h.asked))
+                return always or not compare.missed(store(ask))
             end
 
-            -- written notes that something is about to be.
+            -- written notes that something is about to be, if no longer time is noted: by a route with a longer ttl, or before a reload.
             local function written()
-                local now = mcp.time_mono_millis()
-                if now - marked >= 1000 then
-                    marked = now
-                    rctx:enqueue_and_wait(note, h.noted)
+                for _ = 1, TRIES do
+                    local _, t, _, cas = left(store(ask))
+                    if t and t >= life then
+                        return
+                    end
+                    store(mcp.request(note .. (cas and " C" .. cas or " ME") .. "\r\n", "\r\n"))
                 end
             end
 
@@ -105,6 +108,6 @@ return handler.define{
                 end
                 return best{ res, rctx:enqueue_and_wait(short, h.gutter) }
             end
-        end, { more = { asked = mcp.internal_handler, noted = mcp.internal_handler } })
+        end)
     end,
 }

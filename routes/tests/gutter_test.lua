@@ -184,7 +184,7 @@ describe("gutter", function()
         advance(20)
         send("delete foo")
         expect(seen()):equals{ "a: delete foo", "b: delete foo" }
-        advance(3)
+        advance(2.5)
         send("delete foo")
         expect(seen()):equals{ "a: delete foo" }
     end)
@@ -201,6 +201,59 @@ describe("gutter", function()
         seen()
         send("delete foo")
         expect(seen()):equals{ "a: delete foo", "b: delete foo" }
+    end)
+
+    -- two gives two routes of one name, whose items live in their gutters for so many seconds.
+    local function two(one, other)
+        config([[
+            pools{ a = { backends = { "10.0.0.1:1 a" } }, b = { backends = { "10.0.0.1:2 b" } },
+                c = { backends = { "10.0.0.1:3 c" } }, d = { backends = { "10.0.0.1:4 d" } } }
+            routes{ default = route_prefix{ map = {
+                one = route_gutter{ child = "a", gutter = "b", ttl = ]] .. one .. [[ },
+                other = route_gutter{ child = "c", gutter = "d", ttl = ]] .. other .. [[ },
+            } } }]])
+    end
+
+    -- left has key stored in the gutter while the child is away.
+    local function left(child, key)
+        backend(child):fails("down", 1)
+        expect(send("set " .. key .. " 0 0 3", "old").line):equals("STORED")
+    end
+
+    it("is sent deletes for that long though another route needs them less long", function()
+        two(100, 5)
+        left("a", "one/k")
+        advance(2)
+        left("c", "other/k")
+        advance(20)
+        send("delete one/k")
+        backend("a"):fails("down")
+        expect(send("get one/k").text):equals("END\r\n")
+        expect(seen()):contains("b: delete one/k")
+        advance(85)
+        send("delete other/k")
+        expect(seen()):equals{ "c: delete other/k" }
+    end)
+
+    it("is sent deletes for that long though a reload has made it shorter", function()
+        two(100, 100)
+        left("a", "one/k")
+        two(5, 5)
+        left("a", "one/other")
+        advance(20)
+        seen()
+        send("delete one/k")
+        expect(seen()):equals{ "a: delete one/k", "b: delete one/k" }
+    end)
+
+    it("is sent deletes for longer when a route needs them longer", function()
+        two(5, 100)
+        left("a", "one/k")
+        left("c", "other/k")
+        advance(20)
+        seen()
+        send("delete other/k")
+        expect(seen()):equals{ "c: delete other/k", "d: delete other/k" }
     end)
 
     it("is not in use when it was only read", function()
