@@ -8,7 +8,7 @@
 -- l2 is kept in l1 for so many seconds, as an item that only this handler takes for a miss: l1 must not be read past it.
 --
 -- Of reads of one key that miss l1 together, one fills it, and none when l2 has answered a write or delete of the key since the read was sent
--- there: what this proxy has answered is not undone in l1.
+-- there: what this proxy has answered is not undone in l1, nor by reads that began before a reload.
 --
 -- A plain set goes to l2 first, and when that has it, to l1 with its TTL at most ttl; if l2 fails other than by not being reached, l1 is sent a
 -- delete. Deletes go to l2, then to l1, and are answered with the error if one fails. Everything else (read-modify-write, touch, gat, CAS values)
@@ -25,6 +25,7 @@ local copies = require "routes.copies"
 local keys = require "routes.keys"
 local requests = require "routes.requests"
 
+local made = 0 -- tiers in this worker
 local NONE, FLAGS = "tidepool:none", "3735928559" -- value and flags of what is kept of a miss
 
 return handler.define{
@@ -43,8 +44,9 @@ return handler.define{
         local failed, missed = compare.failed, compare.missed
         local SUCCESS = compare.SUCCESS
         local c = copies.new()
-        local gate = mcp.gate() -- who leads a key there is to fill it; who has written it opens the gate, so that nobody leads
-        local turn = mcp.gate() -- who leads a key there sends its fill, which nobody is to decide and then send too late
+        made = made + 1 -- names are for reloads: who still reads by the old configuration is to hear of what is written by the new one
+        local gate = mcp.gate{ name = "tidepool:tier:" .. made } -- who leads a key there is to fill it; who has written it opens it: nobody leads
+        local turn = mcp.gate{ name = "tidepool:turn:" .. made } -- who leads a key there sends its fill, which nobody is to decide and send too late
         local changed = requests.changer()
         local flags = mcp.res_inspector_new({ t = "flagis", flag = "f", str = FLAGS })
         local stale = mcp.counter((f.name or handler.label(f)) .. "_stale")

@@ -221,6 +221,30 @@ describe("tier", function()
         end
     end)
 
+    it("does not put into l1 what a read took from l2 before a reload, if it has been deleted after that", function()
+        for _, line in ipairs{ "delete foo", "md foo", "incr foo 1" } do
+            tier()
+            backend("l2"):set("foo", "1")
+            backend("l2"):slow(1, 1)
+            local read = start("get foo")
+            advance(0.5)
+            tier()
+            expect(send(line).error):is_false()
+            expect(read:wait().value):equals("1")
+            expect((backend("l1"):get("foo"))):is_nil()
+        end
+    end)
+
+    it("fills each of several tiers", function()
+        route([[
+            local tier = require "routes.tier"
+            return tier{ l1 = l1, l2 = tier{ l1 = l2, l2 = l3 } }]], "l1", "l2", "l3")
+        backend("l3"):set("foo", "bar")
+        expect(send("get foo").value):equals("bar")
+        expect((backend("l1"):get("foo"))):equals("bar")
+        expect((backend("l2"):get("foo"))):equals("bar")
+    end)
+
     it("deletes from l1 what l2 may have changed", function()
         tier()
         for _, line in ipairs{ "incr n 1", "touch n 50", "gat 50 n", "mg n T50", "ma n" } do
