@@ -12,7 +12,8 @@
 --
 -- Deletes go to both, and are answered with the error if one of them fails. What a read took from warm just before must not be added after, so
 -- for hold seconds (2) after a delete nothing is added: the delete first leaves a mark in cold, under a key of its own that all proxies see, which is
--- looked for before the add and once more after it, and then the item is deleted again. hold = 0 does without.
+-- looked for before the add and once more after it, and then the item is deleted again. A delete that could not leave its mark is done, but answered
+-- with the error. hold = 0 does without.
 
 local handler = require "routes.handler"
 local answers = require "routes.answers"
@@ -112,10 +113,7 @@ return handler.define{
                 return compare.best{ rctx:enqueue_and_wait(r, h.again), res }
             end
 
-            local function delete(r)
-                if hold > 0 then
-                    rctx:enqueue_and_wait(mcp.request("ms " .. keys.derived(MARK, r) .. " 0 T" .. hold + 1 .. "\r\n", "\r\n"), h.mark)
-                end
+            local function everywhere(r)
                 if not r:has_flag("C") then
                     rctx:enqueue(r, { h.cold, h.warm })
                     rctx:wait_cond(2)
@@ -123,6 +121,16 @@ return handler.define{
                 end
                 local res = rctx:enqueue_and_wait(r, h.cold)
                 return changed(r, res) and compare.both{ res, rctx:enqueue_and_wait(requests.everywhere(r), h.warm) } or res
+            end
+
+            local function delete(r)
+                if hold == 0 then
+                    return everywhere(r)
+                end
+                local note = mcp.request("ms " .. keys.derived(MARK, r) .. " 0 T" .. hold + 1 .. "\r\n", "\r\n")
+                local mark = rctx:enqueue_and_wait(note, h.mark)
+                local res = everywhere(r)
+                return compare.failed(mark) and compare.both{ res, mark } or res
             end
 
             return function(r)

@@ -256,6 +256,34 @@ describe("warmup", function()
             expect(send("delete foo").error):is_true()
         end)
 
+        it("are not said to be done without a mark, while what was read before may be added", function()
+            for how, failure in pairs{ down = "SERVER_ERROR backend failure\r\n", busy = "SERVER_ERROR busy\r\n" } do
+                warmup()
+                backend("warm"):set("foo", "old")
+                backend("warm"):slow(1, 1)
+                local call = start("get foo")
+                advance(0.5)
+                if how == "down" then
+                    backend("cold"):fails("down", 1)
+                else
+                    backend("cold"):answers{ "SERVER_ERROR busy" }
+                end
+                expect(client():send("delete foo").text):equals(failure)
+                call:wait()
+                expect(send("get foo").value):equals("old") -- it is in cold
+                expect(send("delete foo").text):equals("DELETED\r\n")
+                expect(send("get foo").text):equals("END\r\n")
+                advance(4) -- the mark goes
+            end
+        end)
+
+        it("answer the worst of all failures", function()
+            warmup()
+            backend("cold"):answers{ "SERVER_ERROR busy" }
+            backend("warm"):fails("down", 1)
+            expect(send("delete foo").text):equals("SERVER_ERROR backend failure\r\n")
+        end)
+
         it("hold adds off for 2 s, and not for longer than 3", function()
             warmup()
             send("delete foo")
