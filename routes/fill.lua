@@ -17,7 +17,8 @@
 -- stale_while = seconds: the value is kept so much longer than ttl, and answered meanwhile, while one request loads it again in the background; it
 -- stays if that fails. With it every read is asked as mg.
 --
--- ttl is shortened by chance, by up to the jitter's share of it, so that what was loaded together does not go together; 0 is for ever.
+-- ttl is shortened by chance, by up to the jitter's share of it, so that what was loaded together does not go together; 0 is for ever, but a value
+-- that comes with a TTL, however long, is kept for 2000000 seconds at most.
 -- Writes and deletes go to the child; commands that change what is there first ask whether it is an item of a load, which costs a request.
 -- gat and mg with T read first, then touch. After the answer goes on: a load in the background.
 --
@@ -26,6 +27,9 @@
 local handler = require "routes.handler"
 local commands = require "routes.commands"
 local placeholder = require "routes.placeholder"
+
+-- LONGEST is the longest TTL in seconds, so that with stale_while it is no month: what is more is a time since 1970.
+local LONGEST = 2000000
 
 -- LOOKS is how often a load looks whether another proxy has done it.
 local LOOKS = 5
@@ -89,7 +93,7 @@ local function loading(f, t, gate, source, background)
     local function lifetime(given)
         local ttl = f.ttl
         if given and given > 0 and (ttl == 0 or given < ttl) then
-            ttl = given
+            ttl = math.min(given, LONGEST)
         end
         if ttl == 0 then
             return "0"
@@ -281,12 +285,12 @@ return handler.define{
         { "url", "string", doc = "where values are fetched by HTTP; %k stands for the key" },
         { "origin", "child", doc = "a pool or route that has the values" },
         { "getter", "function", doc = "a function of key and request that gives a value and a TTL, or nil" },
-        { "ttl", "integer", min = 0, max = 2000000, default = 60, doc = "seconds for which a value is kept; 0: for ever" },
+        { "ttl", "integer", min = 0, max = LONGEST, default = 60, doc = "seconds for which a value is kept; 0: for ever" },
         { "jitter", "number", min = 0, max = 0.9, default = 0.1, doc = "the share of ttl by which it is shortened at most, by chance" },
-        { "negative", "integer", min = 0, max = 2000000, default = 0, doc = "seconds for which it is remembered that there is no value" },
+        { "negative", "integer", min = 0, max = LONGEST, default = 0, doc = "seconds for which it is remembered that there is no value" },
         { "stale_while", "integer", min = 0, max = 500000, default = 0,
             doc = "seconds after ttl in which the old value is answered while it is loaded again" },
-        { "timeout", "seconds", above = 0, default = 1, doc = "how long a load may take" },
+        { "timeout", "seconds", above = 0, max = 3600, default = 1, doc = "how long a load may take" },
         { "max", "integer", min = 1, default = 1048576, doc = "bytes of a value that is fetched by HTTP" },
     },
     example = [[route_fill{ child = "a", origin = "b", ttl = 300, negative = 10, stale_while = 60 }]],

@@ -28,6 +28,9 @@ local SLICES = { 0.02, 0.08, 0.15, 0.25, 0.5 }
 local told, waited = mcp.counter("lease_told"), mcp.counter("lease_waited")
 local spared, old = mcp.counter("lease_spared"), mcp.counter("lease_stale")
 
+-- MONTH is the longest TTL in seconds: a larger one is a time since 1970, which has passed.
+local MONTH = 30 * 86400
+
 -- mark are what md says itself of how it is to delete.
 local MARKS = { "I", "x", "C", "T" }
 
@@ -156,9 +159,10 @@ return handler.define{
     doc = "Lets one of the clients that miss a key fill it, and has the others wait for it or gives them the old value.",
     fields = {
         { "child", "child", required = true, doc = "where requests go; it must know the meta protocol" },
-        { "ttl", "integer", min = 1, default = 10, doc = "seconds for which nobody else is told to fill the key" },
+        { "ttl", "integer", min = 1, max = MONTH, default = 10, doc = "seconds for which nobody else is told to fill the key" },
         { "wait", "seconds", default = 1, doc = "how long plain clients wait for who fills it" },
-        { "stale", "integer", min = 1, doc = "seconds for which a deleted value is given to those who are not told to fill it; none: it is not" },
+        { "stale", "integer", min = 1, max = MONTH,
+            doc = "seconds for which a deleted value is given to those who are not told to fill it; none: it is not" },
     },
     example = [[route_lease{ child = "a", ttl = 10, stale = 30 }]],
     make = make,

@@ -7,7 +7,7 @@
 --   requests.changer()            a function of r, a read-modify-write, and its answer that says whether the item may have changed: after a timeout
 --                                 it may, after an mg with N or R that has not won it has not, nor if the key is none
 --   requests.remaining(t, ttl)    the TTL of a copy: what remains of the item (flag t of an answer: -1 for ever, 0 less than a second), at
---                                 most ttl; nil if the item is about to go
+--                                 most ttl; nil if the item is about to go. More than a month is said as a time since 1970
 
 local compare = require "routes.compare"
 local keys = require "routes.keys"
@@ -15,7 +15,7 @@ local keys = require "routes.keys"
 local M = {}
 
 local LONGEST = 498 -- of a line that a script may make, without its end
-local MONTH = 30 * 86400 -- a larger TTL is a time since 1970
+M.MONTH = 30 * 86400 -- a larger TTL is a time since 1970
 
 -- line makes a request of a line, with the value of a request or an answer.
 local function line(text, from)
@@ -57,7 +57,7 @@ local function cap(text, ttl)
         return text
     elseif n == 0 then
         return tostring(ttl)
-    elseif n > MONTH then
+    elseif n > M.MONTH then
         n = n - mcp.time_real_millis() / 1000
     end
     return n > ttl and tostring(ttl) or text -- a negative one has passed at once
@@ -114,7 +114,8 @@ function M.remaining(t, ttl)
     elseif t == nil or t == -1 then
         return ttl or 0
     end
-    return ttl and ttl < t and ttl or t
+    t = ttl and ttl < t and ttl or t
+    return t > M.MONTH and math.floor(mcp.time_real_millis() / 1000) + t or t
 end
 
 return M

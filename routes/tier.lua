@@ -34,8 +34,8 @@ return handler.define{
     fields = {
         { "l1", "child", required = true, doc = "the near pool" },
         { "l2", "child", required = true, doc = "the pool that has everything" },
-        { "ttl", "integer", default = 60, min = 1, doc = "seconds that an item stays in l1 at most" },
-        { "negative", "integer", default = 0, min = 0, doc = "seconds that a miss of l2 is kept in l1; 0: not at all" },
+        { "ttl", "integer", default = 60, min = 1, max = requests.MONTH, doc = "seconds that an item stays in l1 at most" },
+        { "negative", "integer", default = 0, min = 0, max = requests.MONTH, doc = "seconds that a miss of l2 is kept in l1; 0: not at all" },
         { "name", "string", doc = "NAME of the counter; else the prefix that is routed" },
     },
     example = [[route_tier{ l1 = "a", l2 = "b", ttl = 60, negative = 5 }]],

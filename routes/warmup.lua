@@ -58,8 +58,8 @@ return handler.define{
     fields = {
         { "cold", "child", required = true, doc = "the new pool" },
         { "warm", "child", required = true, doc = "the pool that has the items" },
-        { "ttl", "integer", min = 1, doc = "seconds that an added item lives at most; without it as long as in warm" },
-        { "hold", "integer", default = 2, min = 0, doc = "seconds after a delete in which the key is not added" },
+        { "ttl", "integer", min = 1, max = requests.MONTH, doc = "seconds that an added item lives at most; without it as long as in warm" },
+        { "hold", "integer", default = 2, min = 0, max = 86400, doc = "seconds after a delete in which the key is not added" },
         { "invalidate", "boolean", default = false, doc = "whether what is stored in cold is deleted from warm" },
         { "stats", "boolean", default = false, doc = "whether hits of warm are counted, as NAME_warm" },
         { "stats_name", "string", doc = "NAME; else the prefix that is routed" },

@@ -104,6 +104,7 @@ describe("fill: what is kept", function()
     it("is so for ttl, or less if the source says so", function()
         for _, d in ipairs{
             { "nil", "", 60 }, { "0", "", 60 }, { "-1", "", 60 }, { "1", "", 1 }, { "59", "", 59 }, { "60", "", 60 }, { "61", "", 60 },
+            { "2000000", ", ttl = 0", 2000000 }, { "2000001", ", ttl = 0, stale_while = 500000", 2500000 }, { "31536000", ", ttl = 0", 2000000 },
             { "nil", ", ttl = 0", 0 }, { "50", ", ttl = 0", 50 }, { "nil", ", ttl = 1", 1 }, { "nil", ", ttl = 1, stale_while = 5", 6 },
         } do
             expect(stored(d[1], d[2])):equals(d[3])

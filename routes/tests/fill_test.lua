@@ -378,6 +378,8 @@ describe("fill's getter", function()
         [", origin = a, url = \"http://x/%k\""] = "want one of url, origin and getter, got 2",
         [", url = \"x\""] = "is no URL",
         [", origin = a, timeout = 0"] = "fill.timeout: want more than 0",
+        [", origin = a, timeout = 3601"] = "fill.timeout: want at most 3600",
+        [", origin = a, ttl = 2000001"] = "fill.ttl: want at most 2000000",
         [", origin = a, jitter = 1"] = "fill.jitter: want at most 0.9",
     } do
         it("is one of three" .. fields, function()

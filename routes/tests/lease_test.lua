@@ -414,3 +414,12 @@ describe("lease and writes of what is nowhere:", function()
         end)
     end
 end)
+
+for _, name in ipairs{ "ttl", "stale" } do
+    it("lease refuses a " .. name .. " that memcached takes for a time", function()
+        route("return require 'routes.lease'{ child = a, " .. name .. " = 2592000 }", "a")
+        expect(function()
+            route("return require 'routes.lease'{ child = a, " .. name .. " = 2592001 }", "a")
+        end):errors("lease." .. name .. ": want at most 2592000, got 2592001")
+    end)
+end

@@ -398,4 +398,11 @@ describe("tier", function()
         expect(send(line).value):equals("bar")
         expect((backend("l1"):get(key))):is_nil()
     end)
+
+    for _, name in ipairs{ "ttl", "negative" } do
+        it("refuses a " .. name .. " that memcached takes for a time", function()
+            tier(", " .. name .. " = 2592000")
+            expect(function() tier(", " .. name .. " = 2592001") end):errors("tier." .. name .. ": want at most 2592000, got 2592001")
+        end)
+    end
 end)

@@ -70,6 +70,19 @@ describe("warmup", function()
         expect(seen()):equals{ "cold: get foo" }
     end)
 
+    it("fills cold with what lives for more than a month, whose TTL is a time", function()
+        for _, left in ipairs{ 2592000, 2592001, 7776000 } do
+            warmup()
+            backend("warm"):answers{ "VA 3 f0 t" .. left .. "\r\nbar" }
+            expect(send("get foo").value):equals("bar")
+            local ttl = left == 2592000 and left or 1767225600 + now() + left -- tests begin with the year 2026
+            expect(table.concat(backend("cold"):seen(), "\n")):contains(string.format("ms foo 3 T%d F0 ME", ttl))
+            expect((backend("cold"):get("foo"))):equals("bar")
+            send("delete foo")
+            advance(4) -- the mark goes
+        end
+    end)
+
     it("fills cold after the answer", function()
         warmup()
         backend("warm"):set("foo", "bar")
