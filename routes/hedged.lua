@@ -2,11 +2,11 @@
 -- disk, a noisy neighbour) no longer makes its readers wait.
 --
 -- Only what reads and nothing more is hedged: get, and mg without c, E, N, R or T. It goes to one child (order). If there is no answer after the
--- delay, the next in the list is asked besides, up to max of them, each after another delay. A hit by anyone is the answer; so is what the
--- first says, hit or miss, as it would be without hedging. A miss of another may be that of a replica that has just been restarted: it is
--- the answer only when nobody else has any. When all that were asked have failed, the next is asked at once, and so on to the last, as
--- route_failover does: such a read would fail otherwise, so neither budget nor max count it, but the limit if there is one. If all fail, the best of
--- their errors is the answer. Whoever loses is not waited for: its answer is dropped when it comes.
+-- delay, the next in the list is asked besides, up to max of them, each after another delay. A hit by anyone is the answer, or CLIENT_ERROR, which
+-- all would say; so is what the first says, hit or miss, as it would be without hedging. A miss of another may be that of a replica that has just
+-- been restarted: it is the answer only when nobody else has any. When all that were asked have failed, the next is asked at once, and so on to
+-- the last, as route_failover does: such a read would fail otherwise, so neither budget nor max count it, but the limit if there is one. If all
+-- fail, the best of their errors is the answer. Whoever loses is not waited for: its answer is dropped when it comes.
 --
 -- Writes, deletes and other reads (gets, gat, me) go to `write` if that is given, else to the first child.
 --

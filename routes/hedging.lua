@@ -12,8 +12,9 @@
 
 local handler = require "routes.handler"
 local best = require "routes.best"
+local compare = require "routes.compare"
 
-local HIT, MISS = 4, 3 -- res:rank()
+local faulty, MISS = compare.failed, compare.MISS
 local SAVED = 50 -- most tokens
 local ONE = 1 - 1e-6 -- twenty twentieths are a little less than one
 local OPEN = 8 -- unanswered requests that are no queue
@@ -154,14 +155,14 @@ function M.new(o)
                     local x = not seen[i] and rctx:res_any(children[list[i]])
                     if x then
                         seen[i], open = true, open - 1
-                        local rank = x:rank()
-                        if rank == HIT or i == 1 and rank == MISS then
+                        local fault = faulty(x)
+                        if not fault and (i == 1 or x:rank() ~= MISS) then
                             if besides > 0 then
                                 purse.settle(paid[i])
                             end
                             return x
                         end
-                        res, failed = best({ x }, res), failed or rank < MISS
+                        res, failed = best({ x }, res), failed or fault
                     end
                 end
                 if open == 0 and res:rank() == MISS then
@@ -188,7 +189,7 @@ function M.new(o)
             else
                 res = rctx:enqueue_and_wait(r, children[first])
             end
-            if res and res:rank() >= MISS then
+            if res and not faulty(res) then
                 return res
             end
             seen[1] = res ~= nil

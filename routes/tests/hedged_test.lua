@@ -257,6 +257,17 @@ describe("hedged: after errors", function()
         backend("c"):fails("down")
         expect(send("get k").text):equals("SERVER_ERROR x\r\n") -- the best of them
     end)
+    it("what the client has done wrong is an answer", function()
+        route("return require 'routes.hedged'{ children = { a, b, c }, delay = 0.1, budget = 1 }", "a", "b", "c")
+        expect(send("mg %%% b v").text):equals("CLIENT_ERROR error decoding key\r\n")
+        expect(seen()):equals{ "a: mg %%% b v" }
+        backend("a"):slow(1, 1)
+        local res = send("mg %%% b v")
+        expect(res.text):equals("CLIENT_ERROR error decoding key\r\n")
+        expect(res.time):equals(0.1)
+        expect(seen()):equals{ "a: mg %%% b v", "b: mg %%% b v" }
+    end)
+
     it("a miss is an answer", function()
         three("budget = 0")
         backend("a"):fails("down")
