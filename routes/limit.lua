@@ -3,6 +3,8 @@
 --   { rate = 100, burst = 200 }    so many a second, in each worker; burst (rate, at least 1) at once after a quiet time
 --   { share = 0.1, burst = 200 }   that part of the requests that the handler serves; burst (100) at once after a quiet time
 --
+-- rate = 0 or share = 0 without a burst is none at all.
+--
 -- new(limit) gives a bucket: request() notes a request that is served, take() whether one extra may be sent. A nil limit has a bucket without end.
 
 local M = {}
@@ -42,7 +44,7 @@ function M.new(spec)
         return { request = nothing, take = always }
     end
     local rate, share = spec.rate, spec.share
-    local burst = spec.burst or share and 100 or math.max(rate, 1)
+    local burst = spec.burst or (rate or share) == 0 and 0 or share and 100 or math.max(rate, 1)
     local tokens = burst
 
     local function take()

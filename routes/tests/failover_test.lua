@@ -178,12 +178,30 @@ describe("failover", function()
         end)
 
         it("has a burst of 100 for a share", function()
-            failover("limit = { share = 0 }")
+            failover("limit = { share = 0.000001 }")
             backend("a"):fails("down")
             for _ = 1, 110 do
                 send("get foo")
             end
             expect(#backend("b"):seen()):equals(100)
+        end)
+
+        it("may be nothing", function()
+            for _, text in ipairs{ "{ share = 0 }", "{ rate = 0 }" } do
+                failover("limit = " .. text)
+                backend("a"):fails("down")
+                for _ = 1, 10 do
+                    send("get foo")
+                end
+                advance(1000)
+                send("get foo")
+                expect(backend("b"):seen()):equals{}
+            end
+            failover("limit = { share = 0, burst = 3 }")
+            for _ = 1, 10 do
+                send("get foo")
+            end
+            expect(#backend("b"):seen()):equals(3)
         end)
 
         for text, problem in pairs{
