@@ -15,9 +15,10 @@
 -- answered: the most common class, of equals the worse; "async", with the first child's answer. Failures of children are counted (NAME_behind).
 --
 -- Read-modify-write (add, replace, cas, append, prepend, incr, decr, ma, gat, gats, touch, md with C, ms and mg that do likewise) and reads of CAS
--- values (gets, mg with c) go to the first child alone. When it has done it, or timed out so that it may have, the others are sent a delete and
--- waited for; then it is answered with the first child's answer. A delete that another child fails to do is counted (NAME_behind): that child may
--- serve the old item when it is back, until it is written again. So may one that missed a plain delete; then, with "all", the client has been told.
+-- values (gets, mg with c) go to the first child alone. When it has done it, or may have (a timeout, an error of ms), the others are sent a delete
+-- and waited for; then it is answered with the first child's answer. A delete that another child fails to do is counted (NAME_behind): that child
+-- may serve the old item when it is back, until it is written again. So may one that missed a plain delete; then, with "all", the client has been
+-- told.
 --
 -- What is still under way when the answer is given goes on and is dropped.
 

@@ -4,8 +4,9 @@
 --   requests.delete(r)            a delete of r's key, a valid one, and nothing else, as plain as the key allows
 --   requests.everywhere(r)        r, a delete, without C: for a place whose CAS values are not those that the client compares with
 --   requests.capped(r, ttl)       r with every TTL that it sets at most ttl seconds; nil if its line would be too long
---   requests.changer()            a function of r, a read-modify-write, and its answer that says whether the item may have changed: after a timeout
---                                 it may, after an mg with N or R that has not won it has not, nor if the key is none
+--   requests.changer()            a function of r, which changes an item, and its answer that says whether the item may have changed: after a timeout
+--                                 it may, and after an error for set and ms, of which memcached deletes what they were to replace when it has no
+--                                 room for the value; after an mg with N or R that has not won it has not, nor if the key is none
 --   requests.remaining(t, ttl)    the TTL of a copy: what remains of the item (flag t of an answer: -1 for ever, 0 less than a second), at
 --                                 most ttl; nil if the item is about to go. More than a month is said as a time since 1970
 
@@ -98,10 +99,12 @@ end
 function M.changer()
     local won = mcp.res_inspector_new({ t = "hasflag", flag = "W" })
     return function(r, res)
-        local rank = res:rank()
+        local rank, cmd = res:rank(), r:command()
         if not keys.valid(r) then
             return false
-        elseif rank == compare.SUCCESS and r:command() == mcp.CMD_MG and not r:has_flag("T") then
+        elseif rank == compare.ERROR and (cmd == mcp.CMD_SET or cmd == mcp.CMD_MS) then
+            return compare.failed(res)
+        elseif rank == compare.SUCCESS and cmd == mcp.CMD_MG and not r:has_flag("T") then
             return (won(res))
         end
         return rank == compare.SUCCESS or rank == compare.TIMEOUT

@@ -12,9 +12,10 @@
 --
 -- A plain set goes to l2 first, and when that has it, to l1 with its TTL at most ttl; if l2 fails other than by not being reached, l1 is sent a
 -- delete. Deletes go to l2, then to l1, and are answered with the error if one fails. Everything else (read-modify-write, touch, gat, CAS values)
--- is l2's; when l2 has done it, or may have before a timeout, l1 is sent a delete. The answer waits for l1, but is l2's; what l1 failed to be told is
--- counted (NAME_stale) and can be served from there for ttl seconds at most. So can what a read took from l2 just before another proxy wrote or
--- deleted it there, a miss for negative seconds; and before this one did, if l1's delete overtakes the earlier fill by another connection.
+-- is l2's; when l2 has done it, or may have (a timeout, an error of ms), l1 is sent a delete. The answer waits for l1, but is l2's; what
+-- l1 failed to be told is counted (NAME_stale) and can be served from there for ttl seconds at most. So can what a read took from l2 just before
+-- another proxy wrote or deleted it there, a miss for negative seconds; and before this one did, if l1's delete overtakes the earlier fill by
+-- another connection.
 --
 -- Only the filling of l1 goes on after the answer.
 

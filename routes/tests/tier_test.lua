@@ -260,6 +260,18 @@ describe("tier", function()
         expect(send("get n").value):equals("2")
     end)
 
+    it("deletes from l1 what l2 has deleted because the new value was too large", function()
+        tier()
+        for line, deletes in pairs{ ["ms foo 1 C5"] = true, ["ms foo 1 MR"] = true, ["cas foo 0 0 1 5"] = false, ["append foo 0 0 1"] = false } do
+            backend("l2"):answers{ "SERVER_ERROR object too large for cache" }
+            expect(send(line, "x").text):equals("SERVER_ERROR object too large for cache\r\n")
+            expect(seen()):equals{ "l2: " .. line, deletes and "l1: delete foo" or nil }
+        end
+        backend("l2"):answers{ "CLIENT_ERROR bad data chunk" }
+        send("ms foo 1 C5", "x")
+        expect(seen()):equals{ "l2: ms foo 1 C5" }
+    end)
+
     it("deletes from both, and does not say that it is done while one may serve the item again", function()
         tier()
         send("set foo 0 0 1", "x")

@@ -243,6 +243,15 @@ describe("warmup", function()
         expect(seen()):equals{ "cold: incr other 1" }
     end)
 
+    it("deletes from warm what cold has deleted because the new value was too large", function()
+        warmup(", invalidate = true")
+        for _, line in ipairs{ "set foo 0 0 1", "ms foo 1" } do
+            backend("cold"):answers{ "SERVER_ERROR object too large for cache" }
+            expect(send(line, "x").text):equals("SERVER_ERROR object too large for cache\r\n")
+            expect(seen()):equals{ "cold: " .. line, "warm: delete foo" }
+        end
+    end)
+
     describe("deletes", function()
         it("go to both, after a mark", function()
             warmup()
