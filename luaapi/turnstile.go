@@ -76,15 +76,15 @@ var turnstileMethods = []Method{
 
 func newTurnstile(a *API, L *lua.LState) int {
 	t := given(L, "turnstile", "max", "queue", "per_client", "least", "most")
-	f := func(name string, def, least float64) float64 {
-		return math.Floor(numberField(L, "turnstile", t, name, least, def))
+	f := func(name string, def, least float64) float64 { // so many that they are no limit are as many as an int may be on any machine
+		return min(math.Floor(numberField(L, "turnstile", t, name, least, def)), math.MaxInt32)
 	}
 	o := turnstileOptions{Max: f("max", 0, 1)}
 	if o.Max == 0 {
 		return raise(L, "mcp.turnstile: max: want at least 1, got nil")
 	}
 	o.Low, o.High = f("least", 1, 1), f("most", o.Max, 1)
-	o.Queue, o.PerClient = int(min(f("queue", 0, 0), math.MaxInt32)), int(min(f("per_client", 0, 1), math.MaxInt32))
+	o.Queue, o.PerClient = int(f("queue", 0, 0)), int(f("per_client", 0, 1))
 	if o.Low > o.Max || o.High < o.Max {
 		return raise(L, "mcp.turnstile: max: want a number from least to most")
 	}

@@ -110,6 +110,15 @@ describe("inflight", function()
         expect(client():send("get k").text):equals(FULL)
         expect(call:done()):is_false()
     end)
+    for _, max in ipairs{ "math.huge", "1e300", "2^31" } do
+        it("lets all in with max = " .. max, function()
+            use("max = " .. max .. ", queue = 0")
+            backend("a"):slow(1)
+            local first = start("get k")
+            expect(send("get k").text):equals("END\r\n")
+            expect(first:wait().text):equals("END\r\n")
+        end)
+    end
     for _, d in ipairs{
         { "max = 0", "want a whole number from 1 on, or \"auto\", got 0" }, { "max = 1.5", "got 1.5" }, { "max = \"x\"", "got x" }, { "queue = 1",
         "max: is missing" },
