@@ -53,6 +53,15 @@ return handler.define{
         local failed, missed = compare.failed, compare.missed
         local retries = f.stats and mcp.counter((f.stats_name or handler.label(f)) .. "_retries")
 
+        -- count counts a request that the near zone could not answer. Whether there is such a counter shows only now, when one is needed.
+        local function count()
+            local ok, problem = pcall(mcp.stat, stat, 1)
+            if not ok then
+                mcp.log("route_zfailover: stat = " .. stat .. ": " .. problem)
+                stat = nil
+            end
+        end
+
         return handler.route(f, function(rctx, h)
             local near, far = h.children[zone], {}
             local all = { near } -- of equal answers the near child's is given
@@ -76,7 +85,7 @@ return handler.define{
                 end
                 if #far > 0 and bucket.take() then
                     if stat then
-                        mcp.stat(stat, 1)
+                        count()
                     end
                     if retries then
                         retries:add(1)

@@ -151,6 +151,16 @@ describe("zfailover", function()
         expect(#backend("b"):seen()):near(10, 1)
     end)
 
+    it("asks the others though there is no such counter, and says so once", function()
+        route([[return require 'routes.zfailover'{ children = { z1 = a, z2 = b }, local_zone = "z1", stat = 5000 }]], "a", "b")
+        backend("a"):fails("down")
+        backend("b"):set("foo", "bar")
+        for _ = 1, 3 do
+            expect(send("get foo").value):equals("bar")
+        end
+        expect(table.concat(log(), "\n")):matches("^route_zfailover: stat = 5000: [^\n]+$")
+    end)
+
     it("counts what the near zone could not answer", function()
         config([[
             function mcp_config_pools()
