@@ -3,7 +3,6 @@
 --
 --   keys.plain(r)              the key decoded, if it can be written plainly; else the base64 as it is, which no plain key of another request is
 --                              taken for in derived(); and whether it is base64
---   keys.valid(r)              false if the key is to be base64 and is none: every server refuses it
 --   keys.hash(text)            a number from 0 up to keys.HASHES - 1
 --   keys.derived(prefix, r)    a key made of a prefix and the key of r, at most 250 bytes: where that is too long, of a hash of the key
 
@@ -44,10 +43,6 @@ function M.plain(r)
     end
     local plain = decode(key)
     return plain or key, plain == nil
-end
-
-function M.valid(r)
-    return not r:has_flag("b") or r:decoded_key() ~= r:key() -- what cannot be decoded is given as it is
 end
 
 -- hash is a polynomial over the bytes. The last two factors are one large one, so that keys that differ in their last byte are far apart.

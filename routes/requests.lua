@@ -1,17 +1,16 @@
 -- requests: requests that handlers make of a client's. What they give is a new request, or r itself where nothing is to be changed; r is never
 -- edited, for other children may be sent it too.
 --
---   requests.delete(r)            a delete of r's key, a valid one, and nothing else, as plain as the key allows
+--   requests.delete(r)            a delete of r's key and nothing else; in base64 if r has it so, by which pools place it
 --   requests.everywhere(r)        r, a delete, without C: for a place whose CAS values are not those that the client compares with
 --   requests.capped(r, ttl)       r with every TTL that it sets at most ttl seconds; nil if its line would be too long
 --   requests.changer()            a function of r, which changes an item, and its answer that says whether the item may have changed: after a timeout
 --                                 it may, and after an error for set and ms, of which memcached deletes what they were to replace when it has no
---                                 room for the value; after an mg with N or R that has not won it has not, nor if the key is none
+--                                 room for the value; after an mg with N or R that has not won it has not
 --   requests.remaining(t, ttl)    the TTL of a copy: what remains of the item (flag t of an answer: -1 for ever, 0 less than a second), at
 --                                 most ttl; nil if the item is about to go. More than a month is said as a time since 1970
 
 local compare = require "routes.compare"
-local keys = require "routes.keys"
 
 local M = {}
 
@@ -28,8 +27,8 @@ end
 M.line = line
 
 function M.delete(r)
-    local key, binary = keys.plain(r)
-    if binary then
+    local key = r:key()
+    if r:has_flag("b") then
         return line("md " .. key .. " b")
     elseif key == "noreply" then
         return line("md noreply") -- delete would take it for the word
@@ -100,9 +99,7 @@ function M.changer()
     local won = mcp.res_inspector_new({ t = "hasflag", flag = "W" })
     return function(r, res)
         local rank, cmd = res:rank(), r:command()
-        if not keys.valid(r) then
-            return false
-        elseif rank == compare.ERROR and (cmd == mcp.CMD_SET or cmd == mcp.CMD_MS) then
+        if rank == compare.ERROR and (cmd == mcp.CMD_SET or cmd == mcp.CMD_MS) then
             return compare.failed(res)
         elseif rank == compare.SUCCESS and cmd == mcp.CMD_MG and not r:has_flag("T") then
             return (won(res))

@@ -23,7 +23,6 @@ local handler = require "routes.handler"
 local compare = require "routes.compare"
 local commands = require "routes.commands"
 local copies = require "routes.copies"
-local keys = require "routes.keys"
 local requests = require "routes.requests"
 
 local made = 0 -- tiers in this worker
@@ -129,7 +128,7 @@ return handler.define{
                 local two = rctx:enqueue_and_wait(r, h.l2)
                 if class == "store" and two:rank() == SUCCESS then
                     tell(r, requests.capped(r, ttl) or requests.delete(r))
-                elseif class == "store" and two:rank() ~= compare.UNSENT and keys.valid(r)
+                elseif class == "store" and two:rank() ~= compare.UNSENT
                     or (class == "modify" or class == "touch") and changed(r, two) then
                     tell(r, requests.delete(r))
                 end

@@ -44,3 +44,17 @@ for _, c in ipairs{ { TELL, true, "answers a delete that failed at " }, { CONFIR
         end
     end
 end
+
+it("replicated deletes a key in base64 where it is, which is by its text", function()
+    config[[
+        pools{ a = { backends = { "10.0.0.1:1 a1", "10.0.0.1:2 a2", "10.0.0.1:3 a3" } },
+            b = { backends = { "10.0.0.2:1 b1", "10.0.0.2:2 b2", "10.0.0.2:3 b3" } } }
+        routes{ default = route_replicated{ children = { "a", "b" } } }]]
+    for _, key in ipairs{ "Zm9v", "YmFy", "cXV4", "YQ==" } do
+        send("ms " .. key .. " 1 b", "1")
+        expect(send("ma " .. key .. " b v").value):equals("2")
+        for _ = 1, 4 do
+            expect(send("mg " .. key .. " b v").value):equals("2")
+        end
+    end
+end)

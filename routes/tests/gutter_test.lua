@@ -299,7 +299,7 @@ describe("gutter", function()
         seen()
         send("ms AAEC/w== 1 b", "y")
         send("ms azE= 1 b", "y")
-        expect(backend("b"):seen()):equals{ "md AAEC/w== b", "delete k1" }
+        expect(backend("b"):seen()):equals{ "md AAEC/w== b", "md azE= b" }
     end)
 
     it("counts what it was asked", function()
