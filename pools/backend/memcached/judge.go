@@ -4,6 +4,7 @@ package memcached
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"regexp"
 
@@ -101,10 +102,24 @@ func judge(note uint64, r *mc.Response) (backend.EventKind, error) {
 	case note&noteKey == 0 && r.Type != mc.TypeGet:
 		return "", nil
 	}
-	if key := r.Key(); key != nil && keyNote(key) != note>>noteBits<<noteBits {
+	if key := keyOf(r); key != nil && keyNote(key) != note>>noteBits<<noteBits {
 		return backend.EventInvalidProtocol, errKey
 	}
 	return "", nil
+}
+
+// keyOf is the key that r carries. That of an item which was stored by a key in base64 memcached tells in base64, with flag b, to those too who
+// asked by the plain key.
+func keyOf(r *mc.Response) []byte {
+	key := r.Key()
+	if _, encoded := r.Flag('b'); !encoded || r.Type != mc.TypeMeta {
+		return key
+	}
+	plain, err := base64.StdEncoding.DecodeString(string(key))
+	if err != nil {
+		return []byte{} // a key that nobody has asked for
+	}
+	return plain
 }
 
 // classOf gives the notes that an answer can belong to, 0 for none.

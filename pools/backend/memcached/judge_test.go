@@ -49,3 +49,34 @@ func TestRefusedData(t *testing.T) {
 	f("1.6.18", ms, "invalid exptime argument", false)
 	f("1.6.18", set, "bad command line format", false)
 }
+
+// memcached tells the key of an item that was stored with flag b in base64, whoever asks.
+func TestKeyInBase64(t *testing.T) {
+	f := func(request, answer string, wanted bool) {
+		t.Helper()
+		host, port := serve(t, func(p *peer) {
+			p.line()
+			p.say("%s", answer)
+			p.in.WriteTo(discard{})
+		})
+		b, ev := at(t, host, port, Options{})
+		want := answer
+		if !wanted {
+			want = backend.ErrProtocol.Error()
+		}
+		if got := ask(t, b, request); got != want {
+			t.Fatalf("%q answered %q: %q, want %q", request, answer, got, want)
+		}
+		if !wanted {
+			ev.wait(backend.EventInvalidProtocol)
+		}
+	}
+	f("mg a k v\r\n", "VA 1 kYQ== b\r\nx\r\n", true)
+	f("mg a k v O1\r\n", "VA 1 O1 b kYQ==\r\nx\r\n", true)
+	f("mg a k\r\n", "HD kYQ== b\r\n", true)
+	f("mg YQ== b k v\r\n", "VA 1 ka\r\nx\r\n", true) // stored by the plain key
+	f("mg a k v\r\n", "VA 1 kYg== b\r\nx\r\n", false)
+	f("mg a k v\r\n", "VA 1 kYQ==\r\nx\r\n", false)
+	f("mg YQ== k v\r\n", "VA 1 kYQ== b\r\nx\r\n", false)
+	f("mg a k v\r\n", "VA 1 ka b\r\nx\r\n", false)
+}
