@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -275,6 +276,29 @@ func TestSecondSignalCuts(t *testing.T) {
 	h.exit(1)
 	if got := h.Stderr.Text(); !strings.HasSuffix(got, "tidepool: "+errCut.Error()) {
 		t.Errorf("ended with %q", got)
+	}
+}
+
+// A log whose reader has ended costs the log, not the process.
+func TestLogReaderEnds(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "leaf", "--name", "a", "--listen", "127.0.0.1:0", "--log-format", "json")
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	w.Close()
+	for in := bufio.NewScanner(r); in.Scan() && !strings.Contains(in.Text(), `"leaf ready"`); {
+	}
+	r.Close()
+
+	cmd.Process.Signal(syscall.SIGTERM) // which it logs
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the leaf whose log nobody reads ended by %v", err)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Signals: SIGHUP reloads, SIGTERM and SIGINT stop, a second one cuts. SIGUSR1 stops, too, where a command takes it.
+// Signals: SIGHUP reloads, SIGTERM and SIGINT stop, a second one cuts. SIGUSR1 stops, too, where a command takes it. SIGPIPE does nothing.
 
 package main
 
@@ -26,6 +26,7 @@ func catchSignals(more ...os.Signal) *signals {
 	}
 	signal.Notify(s.hup, syscall.SIGHUP)
 	signal.Notify(s.term, append(more, syscall.SIGTERM, syscall.SIGINT)...)
+	signal.Ignore(syscall.SIGPIPE) // else a log whose reader has ended (| logger, journald) ends the process at its next line
 	return s
 }
 
