@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,6 +134,26 @@ func TestReads(t *testing.T) {
 	f("/", 200, `<a href="/metrics">`)
 	f("/", 200, "<td>POST<td>/reload")
 	f("/nothing", 404, "")
+}
+
+// gone is a reader that has gone.
+type gone struct{ http.ResponseWriter }
+
+func (gone) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// A scrape that is given up costs no line for each metric.
+func TestMetricsReaderGone(t *testing.T) {
+	var log bytes.Buffer
+	h, err := metricsHandler(Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if r := recover(); r != http.ErrAbortHandler || log.Len() > 0 {
+			t.Errorf("%v, log: %s", r, log.String())
+		}
+	}()
+	h.ServeHTTP(gone{httptest.NewRecorder()}, httptest.NewRequest("GET", "/metrics", nil))
 }
 
 func TestReadyz(t *testing.T) {

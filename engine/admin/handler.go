@@ -84,10 +84,22 @@ func metricsHandler(o Options) (http.Handler, error) {
 			return nil, fmt.Errorf("cannot register a metric: %w", err)
 		}
 	}
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{
+	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError, // one bad metric must not hide the others
-	}), nil
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { metrics.ServeHTTP(untilGone{w}, r) }), nil
+}
+
+// untilGone ends the handler when its reader has gone: promhttp goes on otherwise, and logs it for each metric.
+type untilGone struct{ http.ResponseWriter }
+
+func (w untilGone) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	if err != nil {
+		panic(http.ErrAbortHandler) // which net/http takes without a word
+	}
+	return n, nil
 }
 
 // changes lets a request in that changes something: locally, or with the token.
