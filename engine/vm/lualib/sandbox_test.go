@@ -43,6 +43,8 @@ func TestSandbox(t *testing.T) {
 			return []byte("x = = 1"), nil
 		case "lines.txt":
 			return []byte("one\ntwo\n3.5 0x10\nlast"), nil
+		case "bom.lua":
+			return []byte("\uFEFF#!/usr/bin/lua\nreturn 'after the byte order mark'"), nil
 		case "shebang.lua":
 			return []byte("#!/usr/bin/lua\nreturn 'after the shebang'"), nil
 		case "fails.lua":
@@ -69,6 +71,7 @@ func TestSandbox(t *testing.T) {
 		{`io.open("lines.txt")`, false, "io.open 'lines.txt': files can be read only while"},
 		{`io.lines("lines.txt")`, false, "io.lines 'lines.txt': files can be read only while"},
 		{`package.searchpath("m", "?.lua")`, false, "package.searchpath 'm': files can be read only while"},
+		{`print(dofile("bom.lua"))`, true, "after the byte order mark\n"},
 		{`print(dofile("shebang.lua"), loadfile("shebang.lua")())`, true, "after the shebang\tafter the shebang\n"},
 		{`dofile("fails.lua")`, true, "fails.lua:2: while loading"},
 		{`dofile("nothere.lua")`, true, "cannot open nothere.lua: File does not exist"},

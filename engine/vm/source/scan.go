@@ -78,6 +78,7 @@ type scanner struct {
 
 // scan cuts src into tokens; the last is kEOF. With an error, that is where the text that cannot be read begins.
 func scan(src, name string) ([]token, *Error) {
+	src = strings.TrimPrefix(src, "\uFEFF") // some editors begin a file with it, and Lua skips it
 	s := &scanner{name: name, src: src, line: 1}
 	if strings.HasPrefix(src, "#") { // a shebang, or anything else a shell would read
 		if s.pos = strings.IndexByte(src, '\n'); s.pos < 0 { // no other line end counts here
