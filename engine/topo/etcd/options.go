@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,7 +82,9 @@ func (o Options) withDefaults() (Options, error) {
 		if !found {
 			scheme, rest = "http", e
 		}
-		if rest == "" || strings.ContainsAny(rest, "/@ ") || scheme != "http" && scheme != "https" {
+		host, port, err := net.SplitHostPort(rest)
+		number, errPort := strconv.ParseUint(port, 10, 16)
+		if err != nil || errPort != nil || host == "" || number == 0 || strings.ContainsAny(host, "/@ ") || scheme != "http" && scheme != "https" {
 			return o, fmt.Errorf("etcd endpoint %q: want host:port, http://host:port or https://host:port", e)
 		}
 	}
