@@ -161,7 +161,7 @@ func (o *Options) tls() (*tls.Config, error) {
 			return &pair, err
 		}
 		if _, err := load(); err != nil {
-			return nil, fmt.Errorf("cannot read the certificate for etcd: %w", err)
+			return nil, fmt.Errorf("cannot use certificate %q with key %q for etcd: %w", o.Cert, o.Key, err)
 		}
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	}

@@ -37,7 +37,7 @@ func TestOptions(t *testing.T) {
 		{Options{Endpoints: []string{"::1:1"}}, `want host:port`},
 		{Options{Endpoints: []string{"h:1"}, Prefix: "/"}, "etcd prefix"},
 		{Options{Endpoints: []string{"h:1"}, Cert: "x"}, "go together"},
-		{Options{Endpoints: []string{"h:1"}, Cert: "/none", Key: "/none"}, "cannot read the certificate for etcd"},
+		{Options{Endpoints: []string{"h:1"}, Cert: "/dev/null", Key: "/none"}, `cannot use certificate "/dev/null" with key "/none" for etcd`},
 		{Options{Endpoints: []string{"h:1"}, CA: "/none"}, "cannot read etcd's authorities"},
 		{Options{Endpoints: []string{"h:1"}, CA: "/dev/null"}, `no certificate in "/dev/null"`},
 		{Options{Endpoints: []string{"h:1"}, User: "u"}, "go together"},

@@ -47,7 +47,7 @@ func (s *Source) loadState() error {
 		st, err := readState(file, &s.o)
 		switch {
 		case err != nil:
-			s.o.Log.Warn("a kept membership is of no use", "file", file, "error", err)
+			s.o.Log.Warn("what was kept in a file is of no use", "file", file, "error", err)
 		case st.Pool != nil:
 			p := s.poolLocked(st.Pool.Pool)
 			p.doc, p.stale = *st.Pool, true

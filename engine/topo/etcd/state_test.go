@@ -145,7 +145,7 @@ func TestBadState(t *testing.T) {
 	if got := watch(t, s, "good").await("what is good", func(topo.Snapshot) bool { return true }); got.Epoch != 7 || !got.Stale {
 		t.Errorf("from disk: %v", got)
 	}
-	if n := countLines(log.String(), "a kept membership is of no use"); n != 8 {
+	if n := countLines(log.String(), "what was kept in a file is of no use"); n != 8 {
 		t.Errorf("%d complaints:\n%s", n, log)
 	}
 	file := filepath.Join(dir, "file")
