@@ -131,7 +131,7 @@ func writeJUnit(path string, all []routetest.Result) error {
 	return nil
 }
 
-// tellSummary tells how many passed, and gives an error if not all did.
+// tellSummary tells how many passed, and gives an error if not all did, or if that cannot be told.
 func tellSummary(w io.Writer, all []routetest.Result, took time.Duration) error {
 	failed := 0
 	for _, res := range all {
@@ -139,9 +139,9 @@ func tellSummary(w io.Writer, all []routetest.Result, took time.Duration) error 
 			failed++
 		}
 	}
-	fmt.Fprintf(w, "%d passed, %d failed in %.2f s\n", len(all)-failed, failed, took.Seconds())
+	_, err := fmt.Fprintf(w, "%d passed, %d failed in %.2f s\n", len(all)-failed, failed, took.Seconds())
 	if failed > 0 {
 		return reported{errors.New("tests failed")}
 	}
-	return nil
+	return err
 }
