@@ -288,12 +288,18 @@ func TestSameName(t *testing.T) {
 	c := etcdpeer.Start(t, 1)
 	log := &testWriter{}
 	a, b := source(t, c.Endpoints(), logTo(log)), source(t, c.Endpoints())
-	register(t, a, "users", "l1")
+	first := register(t, a, "users", "l1")[0]
 	second, err := b.Register("users", topo.Member{Name: "l1", Addr: "nats://127.0.0.1:9/l1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	awaitRegistered(t, second)
+	if err := first.SetState(topo.Draining); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Await(background(t)); !errors.Is(err, errTaken) {
+		t.Errorf("the first waits for what it says of itself: %v", err)
+	}
 	eventually(t, "the first to say so", func() bool { return strings.Contains(log.String(), "another process has registered itself") })
 	if ls, err := a.Leaves(background(t)); err != nil || len(ls) != 1 || ls[0].Addr != "nats://127.0.0.1:9/l1" {
 		t.Errorf("leaves: %v, %v", ls, err)

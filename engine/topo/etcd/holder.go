@@ -18,6 +18,7 @@ type holder struct {
 	key   string
 	value func() (b []byte, version uint64) // what is to be written; version counts its changes
 	wrote func(version uint64, rev int64)   // told after each write, and with 0, 0 when the lease is lost; not at once with itself
+	taken func()                            // told when the key is another's, who wrote it later. nil: there is none
 	pace  time.Duration                     // between two writes
 
 	changed chan struct{} // the value has
@@ -128,10 +129,16 @@ func (h *holder) keep(ctx context.Context, id clientv3.LeaseID) error {
 	for {
 		if b, version := h.value(); version != wrote && time.Since(last) >= h.pace {
 			last = time.Now()
-			switch rev, err := h.put(ctx, id, b); {
+			switch rev, err := h.put(ctx, id, b, wrote == 0); {
 			case err == nil:
 				wrote = version
 				h.wrote(version, rev)
+			case errors.Is(err, errTaken):
+				if wrote = version; !h.there(ctx, id) { // it was deleted
+					wrote = 0
+				} else if h.taken != nil {
+					h.taken()
+				}
 			case errors.Is(err, rpctypes.ErrLeaseNotFound):
 				return err
 			default:
@@ -201,10 +208,22 @@ func (h *holder) rescue(ctx context.Context, id clientv3.LeaseID, renewed *time.
 	}
 }
 
-func (h *holder) put(ctx context.Context, id clientv3.LeaseID, b []byte) (rev int64, err error) {
+// errTaken is put's error where the key is not this lease's any more.
+var errTaken = errors.New("another process has the key")
+
+// put writes the key. Who comes first under its lease takes it from whoever has it, and keeps it until another comes so: what the former has to say
+// after that must not stand for the newcomer.
+func (h *holder) put(ctx context.Context, id clientv3.LeaseID, b []byte, first bool) (rev int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.s.o.DialTimeout)
 	defer cancel()
-	r, err := h.s.client.Load().Put(ctx, h.key, string(b), clientv3.WithLease(id))
+	txn := h.s.client.Load().Txn(ctx)
+	if !first {
+		txn = txn.If(clientv3.Compare(clientv3.LeaseValue(h.key), "=", id))
+	}
+	r, err := txn.Then(clientv3.OpPut(h.key, string(b), clientv3.WithLease(id))).Commit()
+	if err == nil && !r.Succeeded {
+		err = errTaken
+	}
 	if err != nil {
 		return 0, fmt.Errorf("cannot write %s: %w", h.key, err)
 	}

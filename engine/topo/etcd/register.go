@@ -20,7 +20,8 @@ type Registration struct {
 	m       topo.Member
 	version uint64        // of m
 	written uint64        // the version that etcd has; 0: none
-	news    chan struct{} // closed and replaced when written changes
+	taken   bool          // another leaf has the name
+	news    chan struct{} // closed and replaced when one of these changes
 }
 
 // Register makes a leaf a member of a pool, now or as soon as etcd is there. The error is about what cannot be.
@@ -32,7 +33,7 @@ func (s *Source) Register(pool string, m topo.Member) (*Registration, error) {
 		return nil, err
 	}
 	r := &Registration{pool: pool, m: m, version: 1, news: make(chan struct{})}
-	r.h = s.newHolder(&holder{key: s.key(dirLeaves + pool + "/" + m.Name), value: r.value, wrote: r.wrote})
+	r.h = s.newHolder(&holder{key: s.key(dirLeaves + pool + "/" + m.Name), value: r.value, wrote: r.wrote, taken: r.lost})
 	r.h.start()
 	return r, nil
 }
@@ -44,12 +45,16 @@ func (r *Registration) value() ([]byte, uint64) {
 	return b, r.version
 }
 
-func (r *Registration) wrote(version uint64, _ int64) {
+func (r *Registration) wrote(version uint64, _ int64) { r.note(version, false) }
+
+func (r *Registration) lost() { r.note(0, true) }
+
+func (r *Registration) note(written uint64, taken bool) {
 	r.mu.Lock()
-	r.written = version
+	defer r.mu.Unlock()
+	r.written, r.taken = written, taken
 	close(r.news)
 	r.news = make(chan struct{})
-	r.mu.Unlock()
 }
 
 // SetState says how far the leaf is.
@@ -82,14 +87,18 @@ func (r *Registration) Member() topo.Member {
 	return r.m
 }
 
-// Await waits until etcd has what the leaf says of itself now.
+// Await waits until etcd has what the leaf says of itself now. It is an error if another leaf has registered itself under the name since: this one's word is
+// not wanted then.
 func (r *Registration) Await(ctx context.Context) error {
 	for {
 		r.mu.Lock()
-		done, news := r.written == r.version, r.news
+		done, taken, news := r.written == r.version, r.taken, r.news
 		r.mu.Unlock()
-		if done {
+		switch {
+		case done:
 			return nil
+		case taken:
+			return fmt.Errorf("leaf %q is not registered in pool %q: %w", r.m.Name, r.pool, errTaken)
 		}
 		select {
 		case <-news:
