@@ -2,6 +2,7 @@ package server
 
 import (
 	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,4 +122,42 @@ func TestStalledRequestsMakeRoom(t *testing.T) {
 	}
 	late.says("set b 0 0 100000\r\n%s\r\n", large)
 	late.sees("STORED\r\n")
+}
+
+// Nor is who takes so little at a time that the socket has no room for more yet.
+func TestWhoTakesLittleIsNotCut(t *testing.T) {
+	s := serve(t, Options{})
+	p := dial(t, s)
+	if err := p.Conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	p.says("get huge\r\n")
+	var c *conn
+	until(t, "answers to wait", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c = range s.conns {
+		}
+		return c.stuck.Load() > 0
+	})
+	asks := func() {
+		now := c.stuck.Load() + idleness - 1
+		s.tick.Add(max(0, now-s.tick.Load()))
+		s.mu.Lock()
+		s.relieve(now)
+		s.mu.Unlock()
+	}
+	for range 5 {
+		for unsent := c.unsent(); c.unsent() >= unsent; {
+			if _, err := io.CopyN(io.Discard, p.r, 16<<10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		asks()
+		until(t, "who was asked to answer", func() bool { return !c.asked.Load() })
+	}
+	if n := s.Stats().ClosedUnread; n != 0 {
+		t.Fatalf("%d cut", n)
+	}
+	until(t, "who takes nothing more to be cut", func() bool { asks(); return s.Stats().ClosedUnread == 1 })
 }

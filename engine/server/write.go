@@ -55,7 +55,8 @@ func (c *conn) writeSlow(p []byte) (n int, err error) {
 	return c.patiently(p)
 }
 
-// patiently writes p, which counts as buffered.
+// patiently writes p, which counts as buffered. A socket that is full has room again only when a good part of what it holds has gone, which is
+// megabytes: who reads slowly is seen to take something by what it holds, too.
 func (c *conn) patiently(p []byte) (n int, err error) {
 	c.takes()
 	defer c.stuck.Store(0)
@@ -73,18 +74,20 @@ func (c *conn) patiently(p []byte) (n int, err error) {
 		if c.srv.cut.Load() {
 			return n, errStop
 		}
+		unsent := c.unsent()
 		m, err := c.nc.Write(p[n:min(len(p), n+slowPiece)])
 		n += m
-		if m > 0 {
+		took := m > 0 || err != nil && c.unsent() < unsent
+		if took {
 			c.takes()
 			c.seen.Store(c.srv.tick.Load())
 		}
 		switch late := errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.cut.Load(); {
 		case late && c.srv.stopping.Load():
-			if m == 0 && stopping { // else it takes some, or the deadline was not for it
+			if !took && stopping { // else the deadline was not for it
 				return n, errStop
 			}
-		case late && c.asked.Load() && m > 0: // it takes some: see relieve
+		case late && c.asked.Load() && c.srv.tick.Load()+1-c.stuck.Load() < idleness: // see relieve, which may have asked for what came before
 		case late:
 			c.srv.counted.cutWrites.Add(1)
 			return n, errUnread
@@ -93,6 +96,12 @@ func (c *conn) patiently(p []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// unsent is how many bytes the socket holds for the client.
+func (c *conn) unsent() (n int) {
+	c.raw.Control(func(fd uintptr) { n = sock.Unsent(int(fd)) })
+	return n
 }
 
 // unread counts that the client is cut because it does not take its answers.

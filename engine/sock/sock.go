@@ -50,6 +50,9 @@ func Write(fd int, p []byte) (n int, err error) {
 	return n, nil
 }
 
+// Unsent is how many bytes the socket holds that the other end's has not taken. 0 where the system does not say.
+func Unsent(fd int) int { return unsent(fd) }
+
 // conn is a net.Conn whose Read and Write are those above. Unlike with other connections, only one goroutine may read and
 // only one write at a time.
 type conn struct {

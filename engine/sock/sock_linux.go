@@ -6,10 +6,20 @@ package sock
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 func read(fd int, p []byte) (int, error)  { return call(syscall.SYS_RECVFROM, fd, p) }
 func write(fd int, p []byte) (int, error) { return call(syscall.SYS_SENDTO, fd, p) }
+
+func unsent(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 // call is a recvfrom or sendto of a p that is not empty.
 func call(trap uintptr, fd int, p []byte) (int, error) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -228,5 +229,41 @@ func TestWriteFor(t *testing.T) {
 	}
 	if d.SetWriteDeadline(time.Time{}); d.Left() != 0 {
 		t.Errorf("taken back, and %v are left", d.Left())
+	}
+}
+
+// What one end has written and the other has not read is what the socket holds.
+func TestUnsent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the system does not say")
+	}
+	each(t, func(t *testing.T, w, p net.Conn) {
+		raw, err := w.(*conn).Conn.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds := func() (n int) {
+			raw.Control(func(fd uintptr) { n = Unsent(int(fd)) })
+			return n
+		}
+		w.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		n, err := w.Write(make([]byte, 32<<20)) // more than fits
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if holds() == 0 {
+			t.Error("a full socket holds nothing")
+		}
+		if _, err := io.CopyN(io.Discard, p, int64(n)); err != nil {
+			t.Fatal(err)
+		}
+		for until := time.Now().Add(10 * time.Second); holds() > 0; {
+			if time.Now().After(until) {
+				t.Fatalf("it holds %d bytes of what has all been read", holds())
+			}
+		}
+	})
+	if n := Unsent(-1); n != 0 {
+		t.Errorf("no socket holds %d bytes", n)
 	}
 }
