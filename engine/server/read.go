@@ -100,7 +100,6 @@ func (c *conn) giveBuffer() {
 	if c.buf != nil {
 		if c.buf.class > 0 {
 			c.upload.Store(0)
-			c.halted.Store(false)
 		}
 		c.srv.buffers.put(c.buf)
 		c.buf, c.r, c.w = nil, 0, 0
@@ -114,7 +113,7 @@ func (c *conn) expired(tick int64) error {
 	switch {
 	case begun > 0 && o.RequestTimeout > 0 && tick-begun >= ticks(o.RequestTimeout):
 		return errSlow
-	case begun > 0 && c.halted.Load() && tick-c.seen.Load() >= idleness:
+	case begun > 0 && c.halted.Load()-c.seen.Load() >= idleness:
 		return errSlow
 	case begun > 0 && c.srv.stopping.Load() && tick-c.seen.Load() >= ticks(stalled):
 		return errStop

@@ -19,7 +19,7 @@ type holding struct {
 	owed   atomic.Int64 // bytes counted as buffered that the socket has not taken
 	upload atomic.Int64 // bytes of the buffer that a begun request lies in; 0: of the smallest
 	asked  atomic.Bool  // the write that waits for it is to end: who has taken nothing is cut
-	halted atomic.Bool  // likewise for the request that it has begun
+	halted atomic.Int64 // likewise for the request that it has begun: tick at which it had sent nothing more for so long that it is cut
 }
 
 // idleness is for how many ticks a client must have done nothing before it is cut to make room.
@@ -63,7 +63,7 @@ func (s *Server) relieve(tick int64) {
 			v.c.asked.Store(true)
 			v.c.nc.SetWriteDeadline(past)
 		} else {
-			v.c.halted.Store(true)
+			v.c.halted.Store(tick) // if it has sent some by now, or does before it is cut, that is forgotten
 			v.c.nudge()
 		}
 	}

@@ -161,3 +161,26 @@ func TestWhoTakesLittleIsNotCut(t *testing.T) {
 	}
 	until(t, "who takes nothing more to be cut", func() bool { asks(); return s.Stats().ClosedUnread == 1 })
 }
+
+// Who was to be given up, and has sent something before it was, is not given up for a later pause.
+func TestHaltedRequestGoesOn(t *testing.T) {
+	s := serve(t, Options{})
+	p := dial(t, s)
+	p.says("set a 0 0 40000\r\n%s", strings.Repeat("x", 30_000))
+	s.awaitBegun(t, 1)
+	until(t, "it to be buffered", func() bool { return s.Stats().Buffered == 64<<10 })
+	s.tick.Add(idleness)
+	read := s.Stats().BytesRead
+	p.says("%s", strings.Repeat("x", 5_000))
+	until(t, "that to be read", func() bool { return s.Stats().BytesRead == read+5_000 })
+	s.mu.Lock()
+	for c := range s.conns {
+		c.halted.Store(s.tick.Load()) // what relieve does, if it had looked before
+		if err := c.expired(s.tick.Add(idleness)); err != nil {
+			t.Error(err)
+		}
+	}
+	s.mu.Unlock()
+	p.says("%s\r\n", strings.Repeat("x", 5_000))
+	p.sees("STORED\r\n")
+}
