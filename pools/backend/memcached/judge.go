@@ -112,7 +112,10 @@ func judge(note uint64, r *mc.Response) (backend.EventKind, error) {
 // asked by the plain key.
 func keyOf(r *mc.Response) []byte {
 	key := r.Key()
-	if _, encoded := r.Flag('b'); !encoded || r.Type != mc.TypeMeta {
+	if r.Type != mc.TypeMeta {
+		return key
+	}
+	if _, encoded := r.Flag('b'); !encoded {
 		return key
 	}
 	plain, err := base64.StdEncoding.DecodeString(string(key))
