@@ -421,9 +421,10 @@ func TestDoorStaysShut(t *testing.T) {
 		}
 	}
 	c, before := call(t, l), messages(t, l)
-	c.says("CONNECT {\"verbose\":false}\r\nSUB in.b 1\r\n%sPING\r\n", c.publish("in.b", 1, "mn\r\n"))
-	c.sees("PONG\r\n")
+	c.says("CONNECT {\"verbose\":false}\r\nSUB in.b 1\r\n%s", c.publish("in.b", 1, "mn\r\n"))
 	c.answers("in.b", "1", 1, "MN\r\n")
+	c.says("PING\r\n")
+	c.sees("PONG\r\n")
 	c.says("%s", c.publish("in.b", 2, "mn\r\n"))
 	c.answers("in.b", "1", 2, "MN\r\n")
 	if n := messages(t, l) - before; n != 4 { // and their answers
