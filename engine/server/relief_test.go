@@ -138,7 +138,7 @@ func TestWhoTakesLittleIsNotCut(t *testing.T) {
 		defer s.mu.Unlock()
 		for c = range s.conns {
 		}
-		return c.stuck.Load() > 0
+		return c != nil && c.stuck.Load() > 0
 	})
 	asks := func() {
 		now := c.stuck.Load() + idleness - 1

@@ -29,6 +29,7 @@ func TestRefusedData(t *testing.T) {
 		want, kinds := valueOf("a"), ""
 		if !inStep {
 			want, kinds = backend.ErrProtocol.Error(), "invalidprotocol"
+			ev.wait(backend.EventInvalidProtocol)
 		}
 		if text(one) != "CLIENT_ERROR "+complaint+"\r\n" || text(two) != want || ev.kinds() != kinds {
 			t.Errorf("%s: %q: %q, then %q, events %s", version, complaint, text(one), text(two), ev.kinds())
